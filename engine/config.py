@@ -1,0 +1,249 @@
+"""One experiment is one :class:`Config`: frozen, validated, complete.
+
+A configuration is written as TOML with one table per stage. Every key has a default, so the empty configuration is the
+default experiment. What is not in the schema is refused, with the nearest known key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from engine.errors import InputError
+from engine.rotations import EulerRegion, euler_region
+
+DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
+PairStrategy = Literal["random", "knn", "knn+random", "uniform"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VolumeConfig(_Section):
+    """Where the density comes from."""
+
+    source: str = Field("1bd2", min_length=1, description="built-in name, path, emdb:ID or pdb:ID")
+    resolution: Positive | None = Field(None, description="Å; for coordinates only, 8 when not given")
+    voxel_size: Positive | None = Field(
+        None, description="Å per voxel; resolution / 3 for coordinates, overrides the header of a map"
+    )
+
+
+class ProjectionsConfig(_Section):
+    """The test projections: those whose poses are recovered. Training projections follow the same distribution."""
+
+    count: int = Field(1000, ge=4, le=200_000, description="number of test projections")
+    size: int | None = Field(
+        None, ge=8, le=4096, description="pixels; the integer diagonal of the volume when not given"
+    )
+    coverage: Literal["full", "half", "quarter"] | EulerRegion = Field(
+        "full", description="full, half, quarter or three intervals of (rot, tilt, psi) in degrees"
+    )
+    sampling: Literal["so3", "euler"] = Field("so3", description="so3: Haar-uniform; euler: uniform in the angles")
+    noise_variance: NonNegative | None = Field(None, description="variance of white noise, in the projections' units")
+    snr: Positive | None = Field(None, description="signal variance over noise variance; instead of noise_variance")
+    max_shift: NonNegative = Field(0.0, description="pixels; in-plane shifts are triangular on [-max_shift, max_shift]")
+
+    @field_validator("coverage")
+    @classmethod
+    def _coverage_is_a_region(cls, value: str | EulerRegion) -> str | EulerRegion:
+        euler_region(value)
+        return value
+
+    @model_validator(mode="after")
+    def _one_noise_level(self) -> Self:
+        if self.noise_variance is not None and self.snr is not None:
+            raise ValueError(
+                "projections.noise_variance and projections.snr are both given; they say the same, give one"
+            )
+        return self
+
+
+class DistanceConfig(_Section):
+    """How the distance between the poses of two projections is estimated."""
+
+    method: DistanceMethod = Field("siamese", description="siamese, exact, perturbed or euclidean")
+    perturbation_variance: NonNegative = Field(0.1, description="rad^2; for method perturbed")
+    calibration: Literal["slope", "polynomial"] = Field(
+        "slope", description="pixel distance to angle; method euclidean"
+    )
+    head: Literal["cosine", "euclidean"] = Field("cosine", description="how features make a distance; method siamese")
+    feature_dim: int = Field(9, ge=4, le=4096, description="features per projection; 9 hold a rotation matrix")
+
+
+class PairsConfig(_Section):
+    """Which pairs of training projections the network is shown."""
+
+    strategy: PairStrategy = Field("random", description="random, knn, knn+random or uniform (balanced over distance)")
+    neighbours: int = Field(10, ge=1, le=1000, description="k of the knn strategies, nearest in the images")
+
+
+class TrainingConfig(_Section):
+    """How the Siamese network is trained. Ends after ``steps``, earlier only if ``max_seconds`` run out."""
+
+    projections: int = Field(8000, ge=64, le=1_000_000, description="training projections, apart from the test set")
+    validation_projections: int = Field(500, ge=16, le=100_000, description="validation projections, apart from both")
+    steps: int = Field(1800, ge=1, description="optimiser steps")
+    batch_size: int = Field(64, ge=4, le=4096, description="projections in a step; all their pairs count")
+    learning_rate: Positive = Field(2e-3, description="peak; cosine decay to zero")
+    image_size: int = Field(48, ge=16, le=512, description="pixels; images are Fourier-cropped to this for the network")
+    max_seconds: Positive = Field(100.0, description="wall time; a run that meets it says so, and is not repeatable")
+
+
+class RecoveryConfig(_Section):
+    """How poses are recovered from distances."""
+
+    pairs: PairStrategy | Literal["all"] = Field("all", description="which pairs of test projections are used")
+    pairs_per_projection: int = Field(100, ge=2, description="for every strategy but all")
+    max_distance: Annotated[float, Field(gt=0, le=math.pi)] | None = Field(
+        None, description="rad; only pairs estimated closer than this are used"
+    )
+    restarts: int = Field(50, ge=1, le=10_000, description="independent starts; the best is kept")
+    max_iterations: int = Field(200, ge=1, description="of the final minimisation")
+
+
+class ReconstructionConfig(_Section):
+    """Whether a density is reconstructed from the projections and the recovered poses."""
+
+    enabled: bool = True
+    iterations: int = Field(10, ge=1, le=1000, description="conjugate-gradient iterations")
+
+
+class Config(_Section):
+    """A whole experiment."""
+
+    seed: int = Field(0, ge=0, lt=2**63)
+    volume: VolumeConfig = VolumeConfig()
+    projections: ProjectionsConfig = ProjectionsConfig()
+    distance: DistanceConfig = DistanceConfig()
+    pairs: PairsConfig = PairsConfig()
+    training: TrainingConfig = TrainingConfig()
+    recovery: RecoveryConfig = RecoveryConfig()
+    reconstruction: ReconstructionConfig = ReconstructionConfig()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        for key, value in (
+            ("pairs.neighbours", self.pairs.neighbours),
+            ("training.batch_size", self.training.batch_size),
+        ):
+            if value >= self.training.projections:
+                raise ValueError(
+                    f"{key} is {value}; wanted fewer than training.projections ({self.training.projections})"
+                )
+        return self
+
+
+def load_config(path: str | Path | None = None, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """Read a configuration from a TOML file and apply ``section.key=value`` overrides.
+
+    Values of overrides are TOML where they parse as TOML (``5``, ``true``, ``[[0, 90], [0, 90], [0, 360]]``), else
+    text.
+
+    Raises
+    ------
+    InputError
+        naming the file or key, what was found and what is wanted.
+    """
+    table: dict[str, Any] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"configuration {path}: {error.strerror or error}; wanted a readable TOML file") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"configuration {path} is not TOML: {error}") from error
+    for override in overrides:
+        _apply_override(table, override)
+    return config_from_dict(table)
+
+
+def config_from_dict(table: dict[str, Any]) -> Config:
+    """Validate nested tables into a :class:`Config`; InputError with one line per wrong key."""
+    try:
+        return Config.model_validate(table)
+    except ValidationError as error:
+        raise InputError("; ".join(_describe(problem) for problem in _relevant(error))) from None
+
+
+def config_to_dict(config: Config) -> dict[str, Any]:
+    """Nested plain tables of everything that is set; what is None is left out (TOML has no null)."""
+    return config.model_dump(mode="json", exclude_none=True)
+
+
+def config_to_toml(config: Config) -> str:
+    """The complete configuration as TOML; reads back equal."""
+    return tomli_w.dumps(config_to_dict(config))
+
+
+def known_keys() -> list[str]:
+    """Every key of a configuration, dotted."""
+    keys = []
+    for name, field in Config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += [f"{name}.{key}" for key in field.annotation.model_fields]
+        else:
+            keys.append(name)
+    return keys
+
+
+def _apply_override(table: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    key = key.strip()
+    if not separator or not key:
+        raise InputError(f"--set {override!r}: wanted section.key=value")
+    if key not in known_keys():
+        raise InputError(_unknown_key(key))
+    section = table
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        section = section.setdefault(parent, {})
+        if not isinstance(section, dict):
+            raise InputError(f"{parent} is {section!r}; wanted a table")
+    try:
+        section[leaf] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        section[leaf] = text.strip()
+
+
+def _unknown_key(key: str) -> str:
+    known = known_keys()
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    by_leaf = [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
+    return f"unknown key {key!r}; the nearest known one is {(by_leaf or near)[0]!r}"
+
+
+def _relevant(error: ValidationError) -> list[Any]:
+    """One problem per key: a union reports each of its members, the first says enough."""
+    problems: dict[tuple[str | int, ...], Any] = {}
+    for problem in error.errors():
+        problems.setdefault(problem["loc"][:2], problem)
+    return list(problems.values())
+
+
+def _describe(problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"][:2])
+    if problem["type"] == "extra_forbidden":
+        return _unknown_key(key)
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    found = problem["input"]
+    wanted = problem["msg"].removeprefix("Input should be ")
+    described = ""
+    section, _, leaf = key.partition(".")
+    if leaf:
+        annotation = Config.model_fields[section].annotation
+        description = (
+            annotation.model_fields[leaf].description if annotation and leaf in annotation.model_fields else None
+        )
+        described = f" ({description})" if description else ""
+    return f"{key} is {found!r}; wanted {wanted}{described}"

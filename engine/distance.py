@@ -1,0 +1,93 @@
+"""Estimated distances between the poses of pairs of projections, in radians, in [0, pi].
+
+Pairs are two index arrays ``first``, ``second`` (m,); distances are float32 (m,). The distances learned by the network
+are made from its features here too, so that this module needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.polynomial import Polynomial
+from numpy.typing import NDArray
+
+from engine.pairs import Indices
+from engine.rotations import geodesic_distance
+
+Distances = NDArray[np.float32]
+Head = Literal["cosine", "euclidean"]
+
+_BLOCK = 500_000  # pairs handled at a time, to bound the memory of gathered rows
+_POLYNOMIAL_DEGREE = 5
+
+
+def exact_distances(quaternions: NDArray[np.floating], first: Indices, second: Indices) -> Distances:
+    """Geodesic distances between known poses (n, 4)."""
+    blocks = _blocks(len(first))
+    parts = [geodesic_distance(quaternions[first[b]], quaternions[second[b]]) for b in blocks]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def perturb_distances(distances: Distances, variance: float, rng: np.random.Generator) -> Distances:
+    """Distances plus Gaussian errors of the given variance (rad^2), clipped to [0, pi].
+
+    A pair has one error, whichever way it is looked at: the perturbed distance is symmetric.
+    """
+    errors = rng.standard_normal(len(distances), dtype=np.float32) * np.float32(np.sqrt(variance))
+    return np.clip(distances + errors, 0, np.float32(np.pi))
+
+
+def pixel_distances(images: NDArray[np.float32], first: Indices, second: Indices) -> Distances:
+    """Root-mean-square difference of the pixels of images (n, size, size)."""
+    rows = images.reshape(len(images), -1)
+    squares = np.einsum("ij,ij->i", rows, rows)
+    # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b: one matrix product instead of a difference a pair.
+    products = (rows @ rows.T)[first, second]
+    return np.sqrt(np.maximum(squares[first] + squares[second] - 2 * products, 0) / rows.shape[1])
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A curve that maps pixel distances to angles; fitted on training projections."""
+
+    curve: Polynomial
+
+    def __call__(self, pixels: Distances) -> Distances:
+        """Angles in radians, clipped to [0, pi]."""
+        return np.clip(self.curve(pixels), 0, np.pi).astype(np.float32)
+
+
+def fit_calibration(pixels: Distances, angles: Distances, kind: str) -> Calibration:
+    """Least-squares fit of angles (rad) to pixel distances.
+
+    ``slope``: a line through the origin, closed form ``sum(pa) / sum(pp)``. ``polynomial``: degree 5.
+    """
+    if kind == "slope":
+        p = pixels.astype(float)
+        return Calibration(Polynomial([0.0, float(p @ angles / (p @ p))]))
+    return Calibration(Polynomial.fit(pixels, angles, _POLYNOMIAL_DEGREE))
+
+
+def distances_from_features(features: NDArray[np.float32], first: Indices, second: Indices, head: Head) -> Distances:
+    """Distances that the features (n, dim) of a trained network say.
+
+    The network is trained so that the trace of the relative rotation, ``t = tr(R_i^T R_j) = 1 + 2 cos d``, is
+
+    - ``cosine``: ``t = 3 <f_i, f_j>`` of features of unit norm (nine features that are R / sqrt(3) do that exactly);
+    - ``euclidean``: ``t = 3 - |f_i - f_j|^2 / 2`` (features that are R itself: the squared chordal distance is 6 - 2
+      t).
+    """
+    parts = [_trace(features[first[b]], features[second[b]], head) for b in _blocks(len(first))]
+    return np.arccos(np.clip((np.concatenate(parts) - 1) / 2, -1, 1)).astype(np.float32)
+
+
+def _trace(a: NDArray[np.float32], b: NDArray[np.float32], head: Head) -> NDArray[np.float32]:
+    if head == "cosine":
+        return 3 * np.einsum("md,md->m", a, b)
+    return 3 - 0.5 * np.square(a - b).sum(axis=1)
+
+
+def _blocks(count: int) -> list[slice]:
+    return [slice(start, start + _BLOCK) for start in range(0, count, _BLOCK)]

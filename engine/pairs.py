@@ -1,0 +1,133 @@
+"""Which pairs of projections are looked at: by the network in training, by the recovery.
+
+Strategies (those of the published experiments, and one more):
+
+======================  ==============================================================================================
+``random``              any two projections
+``knn``                 a projection and one of its nearest neighbours
+``knn+random``          both kinds, with equal weight
+``uniform``             any two, weighted so that every distance that occurs counts the same
+======================  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from engine.errors import InputError
+from engine.rotations import geodesic_distance
+
+Indices = NDArray[np.int32]
+
+_DISTANCE_BINS = 32
+
+
+def all_pairs(count: int) -> tuple[Indices, Indices]:
+    """Every pair i < j of ``count`` projections, in SciPy's condensed order: two arrays (count * (count - 1) / 2,)."""
+    first, second = np.triu_indices(count, 1)
+    return first.astype(np.int32), second.astype(np.int32)
+
+
+def nearest_neighbours(vectors: NDArray[np.floating], neighbours: int) -> Indices:
+    """Indices (n, neighbours) of each row's nearest other rows, Euclidean, nearest first."""
+    if neighbours >= len(vectors):
+        raise InputError(f"pairs.neighbours is {neighbours}; wanted fewer than the {len(vectors)} projections")
+    search = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(vectors)
+    return search.kneighbors(return_distance=False).astype(np.int32)
+
+
+def distance_balancing_weights(distances: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Weights, of the distances' shape and with sum 1, under which each occupied bin of [0, pi] weighs the same."""
+    bins = np.minimum((distances / np.pi * _DISTANCE_BINS).astype(int), _DISTANCE_BINS - 1)
+    counts = np.bincount(bins.ravel(), minlength=_DISTANCE_BINS)
+    return 1.0 / counts[bins] / np.count_nonzero(counts)
+
+
+@dataclass(frozen=True)
+class BatchSampler:
+    """Draws training batches: indices (batch,) into the training set and weights (batch, batch) of their pairs.
+
+    All pairs of a batch come from one pass of its images through the network; the weights, which sum to 1, say which of
+    them the loss looks at. ``quaternions`` are the training poses (n, 4); ``neighbours`` (n, k) is needed by the knn
+    strategies only.
+    """
+
+    strategy: str
+    batch_size: int
+    quaternions: NDArray[np.floating]
+    neighbours: Indices | None = None
+
+    def draw(self, rng: np.random.Generator) -> tuple[Indices, NDArray[np.float32]]:
+        """One batch; an image never meets itself."""
+        if self.strategy in ("knn", "knn+random"):
+            return self._draw_neighbourhoods(rng)
+        indices = rng.choice(len(self.quaternions), self.batch_size, replace=False).astype(np.int32)
+        different = ~np.eye(self.batch_size, dtype=bool)
+        weights = different / different.sum()
+        if self.strategy == "uniform":
+            chosen = self.quaternions[indices]
+            distances = geodesic_distance(chosen[:, None], chosen[None])
+            weights[different] = distance_balancing_weights(distances[different])
+        return indices, weights.astype(np.float32)
+
+    def _draw_neighbourhoods(self, rng: np.random.Generator) -> tuple[Indices, NDArray[np.float32]]:
+        """Half of the batch drawn at random, and for each of them one of its nearest neighbours."""
+        assert self.neighbours is not None
+        half = self.batch_size // 2
+        anchors = rng.choice(len(self.quaternions), half, replace=False).astype(np.int32)
+        partners = self.neighbours[anchors, rng.integers(self.neighbours.shape[1], size=half)]
+        indices = np.concatenate([anchors, partners])
+        row = np.arange(half)
+        weights = np.zeros((2 * half, 2 * half))
+        weights[row, row + half] = weights[row + half, row] = 1 / (2 * half)
+        if self.strategy == "knn+random":
+            # Two partners can be the same projection: such a pair shows the network nothing.
+            different = indices[:, None] != indices[None]
+            weights = 0.5 * weights + 0.5 * different / different.sum()
+        return indices, weights.astype(np.float32)
+
+
+def select_pairs(
+    strategy: str,
+    per_projection: int,
+    count: int,
+    first: Indices,
+    second: Indices,
+    distances: NDArray[np.floating],
+    rng: np.random.Generator,
+) -> NDArray[np.intp]:
+    """Positions, sorted, of the pairs that a recovery uses, out of pairs ``(first, second)`` of ``count`` projections.
+
+    ``per_projection`` is the average number of pairs that a projection takes part in. Neighbours are near in the
+    estimated distance.
+    """
+    if strategy == "all":
+        return np.arange(len(distances))
+    wanted = min(len(distances), count * per_projection // 2)
+    if strategy == "random":
+        return np.sort(rng.choice(len(distances), wanted, replace=False))
+    if strategy == "uniform":
+        weights = distance_balancing_weights(distances)
+        return np.sort(rng.choice(len(distances), wanted, replace=False, p=weights))
+    share = wanted if strategy == "knn" else wanted // 2
+    near = _nearest_pairs(count, max(1, round(2 * share / count)), first, second, distances)
+    if strategy == "knn":
+        return near
+    others = np.setdiff1d(np.arange(len(distances)), near, assume_unique=True)
+    return np.sort(np.concatenate([near, rng.choice(others, min(wanted - share, len(others)), replace=False)]))
+
+
+def _nearest_pairs(
+    count: int, neighbours: int, first: Indices, second: Indices, distances: NDArray[np.floating]
+) -> NDArray[np.intp]:
+    """Positions of the pairs in which one is among the ``neighbours`` nearest of the other."""
+    position = np.empty(2 * len(distances), dtype=np.intp)
+    position[: len(distances)] = position[len(distances) :] = np.arange(len(distances))
+    owner = np.concatenate([first, second])
+    order = np.lexsort((distances[position], owner))
+    rank = np.arange(len(order)) - np.searchsorted(owner[order], np.arange(count))[owner[order]]
+    return np.unique(position[order[rank < neighbours]])

@@ -1,0 +1,382 @@
+"""The one orchestrator: runs the stages of an experiment in order, hands their results to the record, reuses earlier
+ones.
+
+A stage's result is stored under a key made of everything that it depends on: the settings of its own and of all earlier
+stages, the density, the seed, the versions of the libraries that compute it. A later run that differs only further down
+finds it, says ``reused``, and goes on from the same numbers.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from engine import (
+    alignment,
+    astra_gpu,
+    distance,
+    environment,
+    imaging,
+    maps,
+    metrics,
+    pairs,
+    particles,
+    reconstruction,
+    recovery,
+    simulation,
+    stagecache,
+)
+from engine.config import Config, config_to_dict
+from engine.errors import InputError
+from engine.progress import Progress
+from engine.rotations import to_quaternion
+from engine.runlog import Event, RunWriter
+from engine.runrecord import RunRecord, read_run
+from engine.volume import Volume, load_volume
+
+STAGES = ("volume", "projections", "training", "distance", "recovery", "alignment", "reconstruction")
+
+Arrays = dict[str, NDArray[Any]]
+
+_CALIBRATION_PROJECTIONS = 1000
+_SAMPLED_PAIRS = 5000
+_SHOWN_PROJECTIONS = 16
+_MODEL = "model.keras"
+_KEY_PACKAGES = ("astra-toolbox", "finufft", "keras", "numpy", "scikit-learn", "scipy", "tensorflow")
+
+
+def run_experiment(
+    config: Config,
+    runs_dir: Path,
+    command: Sequence[str],
+    run_id: str | None = None,
+    name: str | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> RunRecord:
+    """Run an experiment from density to metrics and leave its record in ``runs_dir``.
+
+    What is wrong with the input is found before a run directory is made.
+
+    Raises
+    ------
+    InputError
+        before the run, for a volume that cannot be used or an experiment that does not fit into memory; during the run,
+        for a full disk and the like, after the record has been closed as failed.
+    """
+    started = time.monotonic()
+    volume = load_volume(config.volume)
+    require_memory(config, volume)
+    loading = time.monotonic() - started
+    with RunWriter.create(runs_dir, config, command, run_id, name, on_event, started) as run:
+        run.seconds["volume"] = round(loading, 3)
+        nz, ny, nx = volume.density.shape
+        run.log(f"volume {volume.name}: {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å")
+        figures = _Experiment(config, volume, run).execute()
+        run.finish(figures)
+    return read_run(run.path)
+
+
+def require_memory(config: Config, volume: Volume) -> None:
+    """InputError when the experiment would need more memory than there is."""
+    size = config.projections.size or volume.diagonal
+    count = config.projections.count
+    images = 4 * 4 * count * size**2  # clean, noisy, standardised and one temporary copy, float32
+    pairs_bytes = 60 * count * (count - 1) // 2  # indices, distances and the work space of a gradient
+    training = 3 * 4 * config.training.projections * min(config.training.image_size, size) ** 2
+    needed = images + pairs_bytes + training + 16 * volume.density.nbytes
+    available = psutil.virtual_memory().available
+    if needed > available:
+        raise InputError(
+            f"this experiment needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free; "
+            f"lower projections.count ({count}) or projections.size ({size})"
+        )
+
+
+@dataclass
+class _Experiment:
+    config: Config
+    volume: Volume
+    run: RunWriter
+
+    def execute(self) -> dict[str, Any]:
+        """All stages; the metrics."""
+        projections_key, test = self._projections()
+        first, second = pairs.all_pairs(len(test["poses"]))
+        quaternions = to_quaternion(test["poses"])
+        exact = distance.exact_distances(quaternions, first, second)
+        distance_key, estimated = self._distances(projections_key, test, exact, first, second)
+        figures: dict[str, Any] = {
+            "noise_variance": float(test["noise_variance"]),
+            "snr": float(test["snr"]),
+            **metrics.distance_metrics(estimated, exact),
+        }
+        self._keep_distances(estimated, exact, first, second)
+        recovery_key, recovered = self._recovery(distance_key, estimated, first, second)
+        figures["recovery_loss"] = float(recovered["loss"])
+        with self.run.stage("alignment"):
+            aligned = alignment.align_poses(recovered["poses"], test["poses"], self._stream("alignment"))
+            figures |= metrics.angle_metrics(aligned) | {"mirrored": aligned.mirrored}
+            self._keep_poses(test, recovered, aligned)
+        if self.config.reconstruction.enabled:
+            figures |= self._reconstruction(projections_key, recovery_key, test, aligned)
+        return figures
+
+    # Stages ---------------------------------------------------------------------------------------------------------
+
+    def _projections(self) -> tuple[str, Arrays]:
+        settings = self.config.projections
+        key = self._key("projections", 1, self.volume.fingerprint, config_to_dict(self.config)["projections"])
+
+        def compute(progress: Progress) -> Arrays:
+            test = simulation.simulate(
+                self.volume, settings, settings.count, self._stream("test projections"), progress, _SHOWN_PROJECTIONS
+            )
+            return {
+                "images": test.images,
+                "poses": test.poses,
+                "shifts": test.shifts,
+                "clean": test.clean,
+                "noise_variance": np.array(test.noise_variance),
+                "snr": np.array(test.snr),
+            }
+
+        test = self._cached("projections", key, compute)
+        shown = slice(0, _SHOWN_PROJECTIONS)
+        self.run.save_arrays("projections.npz", clean=test["clean"], images=test["images"][shown])
+        return key, test
+
+    def _distances(
+        self, projections_key: str, test: Arrays, exact: distance.Distances, first: pairs.Indices, second: pairs.Indices
+    ) -> tuple[str, distance.Distances]:
+        settings = self.config.distance
+        table = config_to_dict(self.config)["distance"]
+        if settings.method == "siamese":
+            training_key, model = self._training(float(test["noise_variance"]))
+            key = self._key("distance", 1, projections_key, training_key, settings.head)
+        else:
+            model = None
+            key = self._key("distance", 1, projections_key, table)
+
+        def compute(progress: Progress) -> Arrays:
+            if settings.method == "exact":
+                estimated = exact
+            elif settings.method == "perturbed":
+                rng = self._stream("perturbation")
+                estimated = distance.perturb_distances(exact, settings.perturbation_variance, rng)
+            elif settings.method == "euclidean":
+                estimated = self._euclidean_distances(test, first, second, progress)
+            else:
+                estimated = self._learned_distances(model, test, first, second)
+            return {"estimated": estimated}
+
+        arrays = self._cached("distance", key, compute)
+        return key, arrays["estimated"]
+
+    def _training(self, noise_variance: float) -> tuple[str, Path]:
+        config, size = self.config, self._network_size()
+        table = config_to_dict(config)
+        table["projections"].pop("count")
+        settings = [table[section] for section in ("projections", "pairs", "training")]
+        key = self._key(
+            "training", 1, self.volume.fingerprint, noise_variance, *settings, config.distance.head,
+            config.distance.feature_dim,
+        )  # fmt: skip
+
+        def compute(progress: Progress) -> Arrays:
+            from engine import siamese  # here, so that runs without a network do without TensorFlow
+
+            training = config.training
+            progress(0.0, {})
+            data = simulation.simulate_training(
+                self.volume, config.projections, noise_variance, training.projections,
+                training.validation_projections, size, self._stream("training projections"),
+                lambda fraction, values: progress(0.05 * fraction, values),
+            )  # fmt: skip
+            neighbours = None
+            if config.pairs.strategy in ("knn", "knn+random"):
+                flat = data.images.reshape(len(data.images), -1)
+                neighbours = pairs.nearest_neighbours(flat, config.pairs.neighbours)
+            sampler = pairs.BatchSampler(
+                config.pairs.strategy, training.batch_size, to_quaternion(data.poses), neighbours
+            )
+            radius = min(simulation.support_radius(data.images) + data.max_shift, size / 2)
+            trained = siamese.train(
+                data.images, data.poses, data.validation_images, data.validation_poses, sampler, data.noise_variance,
+                data.max_shift, radius, config.distance, training, self._stream("training"),
+                lambda fraction, values: self._training_progress(progress, fraction, values),
+            )  # fmt: skip
+            with self.run.writing(_MODEL) as path:
+                siamese.save_model(trained.model, path)
+            return {
+                "steps": np.array(trained.steps),
+                "seconds": np.array(trained.seconds),
+                "paced_by_clock": np.array(trained.paced_by_clock),
+                "validation_mae": np.array(trained.validation_mae),
+                "curve": np.array(self._curve),
+            }
+
+        self._curve: list[tuple[float, float, float]] = []
+        arrays = self._cached("training", key, compute, _MODEL)
+        self.run.save_arrays("training.npz", **arrays)
+        rate = float(arrays["steps"]) * config.training.batch_size / float(arrays["seconds"])
+        self.run.log(
+            f"training: {int(arrays['steps'])} steps, {rate:.0f} projections/s, "
+            f"{rate * (config.training.batch_size - 1) / 2:.0f} pairs/s, "
+            f"validation L_DE {arrays['validation_mae']:.4f} rad"
+        )
+        if arrays["paced_by_clock"]:
+            self.run.log("training met training.max_seconds and was shortened: another run may end with other numbers")
+        return key, self.run.path / _MODEL
+
+    def _training_progress(self, progress: Progress, fraction: float, values: Any) -> None:
+        self.run.record("training", **values)
+        self._curve.append((values["step"], values["loss"], values.get("validation_mae", np.nan)))
+        progress(0.05 + 0.95 * fraction, values)
+
+    def _recovery(
+        self, distance_key: str, estimated: distance.Distances, first: pairs.Indices, second: pairs.Indices
+    ) -> tuple[str, Arrays]:
+        settings = self.config.recovery
+        key = self._key("recovery", 1, distance_key, config_to_dict(self.config)["recovery"])
+
+        def compute(progress: Progress) -> Arrays:
+            rng = self._stream("recovery")
+            candidates = np.arange(len(estimated))
+            if settings.max_distance is not None:
+                candidates = np.flatnonzero(estimated < settings.max_distance)
+            used = candidates[
+                pairs.select_pairs(
+                    settings.pairs, settings.pairs_per_projection, self.config.projections.count,
+                    first[candidates], second[candidates], estimated[candidates], rng,
+                )
+            ]  # fmt: skip
+            result = recovery.recover_poses(
+                self.config.projections.count, first[used], second[used], estimated[used], rng, settings.restarts,
+                settings.max_iterations, progress,
+            )  # fmt: skip
+            return {
+                "poses": result.poses,
+                "loss": np.array(result.loss),
+                "loss_curve": result.loss_curve,
+                "start_residuals": result.start_residuals,
+                "pairs": np.array(len(used)),
+            }
+
+        arrays = self._cached("recovery", key, compute)
+        self.run.save_arrays("recovery.npz", **arrays)
+        return key, arrays
+
+    def _reconstruction(
+        self, projections_key: str, recovery_key: str, test: Arrays, aligned: alignment.Alignment
+    ) -> dict[str, float]:
+        settings = self.config.reconstruction
+        volume = self.volume
+        key = self._key(
+            "reconstruction", 1, projections_key, recovery_key, config_to_dict(self.config)["reconstruction"]
+        )
+
+        def compute(progress: Progress) -> Arrays:
+            images = test["images"]
+            if self.config.projections.max_shift > 0:
+                images = imaging.shift_images(images, -test["shifts"])
+            rng = self._stream("half sets")
+            result = reconstruction.reconstruct(images, aligned.poses, volume, rng, settings.iterations, progress)
+            return {"density": result.density, "half1": result.halves[0], "half2": result.halves[1]}
+
+        arrays = self._cached("reconstruction", key, compute)
+        for name, stem in (("density", "reconstruction"), ("half1", "half1"), ("half2", "half2")):
+            maps.write_map(self.run.path / f"{stem}.mrc", arrays[name], volume.voxel_size, volume.origin)
+        fsc = reconstruction.fourier_shell_correlation
+        frequencies, to_input = fsc(arrays["density"], volume.density, volume.voxel_size)
+        _, between_halves = fsc(arrays["half1"], arrays["half2"], volume.voxel_size)
+        self.run.save_arrays(
+            "fsc.npz", frequencies_per_angstrom=frequencies, to_input=to_input, between_halves=between_halves
+        )
+        return {
+            "fsc_0.5_angstrom": reconstruction.resolution_at(frequencies, to_input, 0.5),
+            "fsc_0.143_angstrom": reconstruction.resolution_at(frequencies, between_halves, 0.143),
+        }
+
+    # Parts of stages ------------------------------------------------------------------------------------------------
+
+    def _learned_distances(
+        self, model: Path | None, test: Arrays, first: pairs.Indices, second: pairs.Indices
+    ) -> distance.Distances:
+        from engine import siamese
+
+        assert model is not None
+        small = imaging.standardise(imaging.fourier_crop(test["images"], self._network_size()))
+        features = siamese.embed(siamese.load_model(model), small)
+        return distance.distances_from_features(features, first, second, self.config.distance.head)
+
+    def _euclidean_distances(
+        self, test: Arrays, first: pairs.Indices, second: pairs.Indices, progress: Progress
+    ) -> distance.Distances:
+        training = simulation.simulate(
+            self.volume, self.config.projections, _CALIBRATION_PROJECTIONS, self._stream("calibration"), progress
+        )
+        a, b = pairs.all_pairs(_CALIBRATION_PROJECTIONS)
+        calibration = distance.fit_calibration(
+            distance.pixel_distances(imaging.standardise(training.images), a, b),
+            distance.exact_distances(to_quaternion(training.poses), a, b),
+            self.config.distance.calibration,
+        )
+        return calibration(distance.pixel_distances(imaging.standardise(test["images"]), first, second))
+
+    def _keep_distances(
+        self, estimated: distance.Distances, exact: distance.Distances, first: pairs.Indices, second: pairs.Indices
+    ) -> None:
+        counts, edges = metrics.distance_histogram(estimated, exact)
+        rng = self._stream("sampled pairs")
+        shown = np.sort(rng.choice(len(exact), min(_SAMPLED_PAIRS, len(exact)), replace=False))
+        self.run.save_arrays(
+            "distances.npz", counts=counts, edges=edges, first=first[shown], second=second[shown],
+            exact=exact[shown], estimated=estimated[shown],
+        )  # fmt: skip
+
+    def _keep_poses(self, test: Arrays, recovered: Arrays, aligned: alignment.Alignment) -> None:
+        self.run.save_arrays(
+            "poses.npz", true=test["poses"], recovered=recovered["poses"], aligned=aligned.poses, errors=aligned.errors,
+            errors_before=aligned.errors_before, transform=aligned.transform, shifts=test["shifts"],
+        )  # fmt: skip
+        particles.write_star(
+            self.run.path / "poses.star", aligned.poses, self.volume.voxel_size, test["images"].shape[-1],
+            "particles.mrcs", shifts_px=test["shifts"], errors_rad=aligned.errors,
+        )  # fmt: skip
+
+    def _network_size(self) -> int:
+        return min(self.config.training.image_size, self.config.projections.size or self.volume.diagonal)
+
+    # Keys, streams, reuse -------------------------------------------------------------------------------------------
+
+    def _stream(self, purpose: str) -> np.random.Generator:
+        return simulation.stream(self.config.seed, purpose)
+
+    def _key(self, stage: str, version: int, *parts: Any) -> str:
+        """``version`` is raised when a change of code changes the stage's results."""
+        packages = environment.packages()
+        versions = {name: packages.get(name) for name in _KEY_PACKAGES}
+        return stagecache.stage_key(stage, version, self.config.seed, versions, astra_gpu.available(), *parts)
+
+    def _cached(self, stage: str, key: str, compute: Callable[[Progress], Arrays], *filenames: str) -> Arrays:
+        """The stage's arrays, from the cache or computed and stored there; its files are in the run's directory."""
+        folder = self.run.path.parent
+        with self.run.stage(stage) as reporting:
+            found = stagecache.load(folder, stage, key)
+            if found is not None:
+                self.run.reused(stage)
+                for filename in filenames:
+                    with self.run.writing(filename) as path:
+                        shutil.copyfile(found.files[filename], path)
+                return found.arrays
+            arrays = compute(reporting.progress)
+            stagecache.store(folder, stage, key, arrays, files={name: self.run.path / name for name in filenames})
+            return arrays

@@ -1,0 +1,30 @@
+"""Importing TensorFlow without its start-up notes, which it writes past Python onto the screen and through our bars."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def silenced_stderr() -> Iterator[None]:
+    """Hold back what native code writes to standard error; it is shown after all when an exception comes out."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for what it would say later, when it looks for devices
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            held.seek(0)
+            shutil.copyfileobj(held, sys.stderr.buffer)
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,116 @@
+"""Simulated projections: the test set, whose poses are to be recovered, and the sets that a distance is learned from.
+
+Every set has its own stream of random numbers, so that none shares a pose with another and the size of one changes
+nothing in the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import imaging
+from engine.config import ProjectionsConfig
+from engine.progress import Progress, silent
+from engine.projection import project
+from engine.rotations import sample_orientations
+from engine.volume import Volume
+
+_PROJECTING = 0.8  # of the time of a simulation; the rest shifts and adds noise
+
+
+@dataclass(frozen=True)
+class Projections:
+    """Projections (n, size, size) of known poses (n, 3, 3), shifted by (n, 2) pixels, with noise of a known variance.
+
+    ``clean`` are the first few before shift and noise, for show. ``snr`` is the signal's variance over the noise's,
+    infinite without noise.
+    """
+
+    images: NDArray[np.float32]
+    poses: NDArray[np.floating]
+    shifts: NDArray[np.float64]
+    clean: NDArray[np.float32]
+    noise_variance: float
+    snr: float
+
+
+def stream(seed: int, purpose: str) -> np.random.Generator:
+    """The generator of an experiment's seed for one purpose, independent of those for all others."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(purpose.encode())))
+
+
+def simulate(
+    volume: Volume,
+    settings: ProjectionsConfig,
+    count: int,
+    rng: np.random.Generator,
+    progress: Progress = silent,
+    shown: int = 16,
+) -> Projections:
+    """Projections as the settings say: sampled, projected, shifted, noisy. Not standardised: that loses the units."""
+    poses = sample_orientations(count, rng, settings.coverage, settings.sampling)
+    clean = project(
+        volume, poses, settings.size, progress=lambda fraction, values: progress(_PROJECTING * fraction, values)
+    )
+    variance, snr = imaging.noise_variance_and_snr(clean, settings.noise_variance, settings.snr)
+    shifts = imaging.draw_shifts(count, settings.max_shift, rng)
+    shifted = imaging.shift_images(clean, shifts) if settings.max_shift > 0 else clean
+    images = imaging.add_noise(shifted, variance, rng)
+    progress(1.0, {"projections": count})
+    return Projections(images, poses, shifts, clean[:shown].copy(), variance, snr)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Clean projections (n, m, m) at the network's size with their poses, and a validation set as the network meets it.
+
+    ``noise_variance`` and ``max_shift`` are those of the test set, carried over to the network's larger pixels.
+    """
+
+    images: NDArray[np.float32]
+    poses: NDArray[np.floating]
+    validation_images: NDArray[np.float32]
+    validation_poses: NDArray[np.floating]
+    noise_variance: float
+    max_shift: float
+
+
+def simulate_training(
+    volume: Volume,
+    settings: ProjectionsConfig,
+    noise_variance: float,
+    count: int,
+    validation_count: int,
+    image_size: int,
+    rng: np.random.Generator,
+    progress: Progress = silent,
+) -> TrainingSet:
+    """Training and validation projections, band-limited to ``image_size`` pixels over the test projections' field.
+
+    The same as Fourier cropping full projections (the tests compare the two), at a fraction of the cost. White noise
+    keeps its spectrum under that cropping, so its variance falls by the ratio of the pixel counts.
+    """
+    size = settings.size or volume.diagonal
+    ratio = size / image_size
+    images, poses = [], []
+    for number in (count, validation_count):
+        poses.append(sample_orientations(number, rng, settings.coverage, settings.sampling))
+        images.append(project(volume, poses[-1], image_size, volume.voxel_size * ratio))
+        progress(1.0 if len(poses) == 2 else count / (count + validation_count), {"projections": number})
+    variance, max_shift = noise_variance / ratio**2, settings.max_shift / ratio
+    validation = imaging.shift_images(images[1], imaging.draw_shifts(validation_count, max_shift, rng))
+    validation = imaging.standardise(imaging.add_noise(validation, variance, rng))
+    return TrainingSet(images[0], poses[0], validation, poses[1], variance, max_shift)
+
+
+def support_radius(images: NDArray[np.float32], energy: float = 0.999) -> float:
+    """Radius in pixels, around pixel ``size // 2``, of the disc that holds this share of the images' mean square."""
+    size = images.shape[-1]
+    offset = np.arange(size) - size // 2
+    radius = np.hypot(*np.meshgrid(offset, offset)).ravel()
+    order = np.argsort(radius)
+    held = np.cumsum(np.mean(images.astype(np.float64) ** 2, axis=0).ravel()[order])
+    return float(min(radius[order][np.searchsorted(held, energy * held[-1])] + 1.0, size / 2))

@@ -1,0 +1,92 @@
+"""What tests share: random numbers, a small asymmetric density, a projection worked out the plain way."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from engine.volume import Volume
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20211)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real volumes that lies beside the project on some machines."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the volumes of {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def aspire(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """The package ASPIRE, with its ``source`` and ``volume``; on import it puts a log into the working directory."""
+    with contextlib.chdir(tmp_path_factory.mktemp("aspire")), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for module in ("aspire.source", "aspire.volume"):
+            pytest.importorskip(module)
+    return sys.modules["aspire"]
+
+
+@pytest.fixture
+def toy_density() -> NDArray[np.float32]:
+    """Four Gaussians without symmetry on 24 x 22 x 26 voxels (z, y, x), dark at the edges."""
+    return gaussians(
+        (24, 22, 26),
+        centres_xyz=[(3.0, 0.0, 0.0), (0.0, -4.0, 1.0), (-1.0, 2.0, 4.0), (-3.0, -1.0, -2.0)],
+        widths=[1.8, 2.0, 1.6, 1.7],
+        heights=[1.0, 0.7, 0.5, 0.9],
+    )
+
+
+@pytest.fixture
+def toy_volume(toy_density: NDArray[np.float32]) -> Volume:
+    from engine.volume import Volume
+
+    return Volume(density=toy_density, voxel_size=2.5, origin=np.zeros(3), name="toy")
+
+
+def gaussians(
+    shape: tuple[int, int, int],
+    centres_xyz: list[tuple[float, float, float]],
+    widths: list[float],
+    heights: list[float],
+) -> NDArray[np.float32]:
+    """A density (z, y, x) of isotropic Gaussians; centres are counted from voxel n // 2."""
+    z, y, x = (axis - n // 2 for axis, n in zip(np.indices(shape), shape, strict=True))
+    density = sum(
+        height * np.exp(-((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2) / (2 * width**2))
+        for (cx, cy, cz), width, height in zip(centres_xyz, widths, heights, strict=True)
+    )
+    return np.asarray(density, dtype=np.float32)
+
+
+def reference_projection(
+    density: NDArray[np.floating], pose: NDArray[np.floating], center_xyz: NDArray[np.floating], size: int
+) -> NDArray[np.float64]:
+    """``image[v, u] = sum over w of density(pose @ (u, v, w))`` by quintic splines: no Fourier transform, no engine.
+
+    ``center_xyz`` is the voxel index (x, y, z) that the object turns about; it lands on pixel ``size // 2``.
+    """
+    w, v, u = np.indices((size, size, size)) - size // 2
+    x, y, z = (
+        row @ np.stack([u.ravel(), v.ravel(), w.ravel()]) + middle for row, middle in zip(pose, center_xyz, strict=True)
+    )
+    values = ndimage.map_coordinates(density.astype(float), [z, y, x], order=5, mode="constant")
+    return values.reshape(size, size, size).sum(axis=0)
