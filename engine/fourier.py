@@ -54,7 +54,8 @@ def transform(density: Real, frequencies: NDArray[np.float32]) -> NDArray[np.com
 
     ``density`` is (nz, ny, nx) and ``x`` counts voxels from voxel ``n // 2`` along each axis.
     """
-    plan = _plan(2, density.shape, -1, frequencies)
+    threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: as many as there are cores
+    plan = _plan(2, density.shape, -1, frequencies, threads)
     return plan.execute(np.ascontiguousarray(density, dtype=np.complex64))
 
 
@@ -62,11 +63,11 @@ def adjoint_transform(
     values: Complex, frequencies: NDArray[np.float32], shape: tuple[int, int, int]
 ) -> NDArray[np.complex64]:
     """``sum_k values(k) exp(2 pi i k . x)`` on a grid of voxels (nz, ny, nx): the adjoint of :func:`transform`."""
-    return _plan(1, shape, 1, frequencies).execute(np.ascontiguousarray(values, dtype=np.complex64))
+    # One thread: with more, the order in which they add to a voxel, and so the last digits, would differ each time.
+    return _plan(1, shape, 1, frequencies, threads=1).execute(np.ascontiguousarray(values, dtype=np.complex64))
 
 
-def _plan(kind: int, shape: tuple[int, ...], sign: int, frequencies: NDArray[np.float32]) -> finufft.Plan:
-    threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: as many as there are cores
+def _plan(kind: int, shape: tuple[int, ...], sign: int, frequencies: NDArray[np.float32], threads: int) -> finufft.Plan:
     plan = finufft.Plan(kind, shape, eps=TOLERANCE, isign=sign, dtype="complex64", nthreads=threads)
     # FINUFFT's axes follow the array's: (z, y, x). Its coordinates are radians per sample, periodic.
     plan.setpts(*(np.float32(2 * np.pi) * axis for axis in frequencies[::-1]))

@@ -8,6 +8,7 @@ images are those over the two halves. Where there is CUDA, ASTRA's CGLS solves t
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,11 +56,11 @@ def reconstruct(
             densities.append(astra_gpu.reconstruct_cgls(images[members], poses[members], grid, iterations))
             progress((number + 1) / 3, {})
         return Reconstruction(densities[0], (densities[1], densities[2]))
-    normal = []
-    for number, members in enumerate(halves):
-        normal.append(_normal_equations(images[members], poses[members], grid))
-        progress(0.3 * (number + 1), {})
-    (kernel_a, right_a), (kernel_b, right_b) = normal
+    progress(0.0, {})
+    with ThreadPoolExecutor(2) as pool:  # each half is summed by one thread, so always in the same order
+        normal = pool.map(lambda members: _normal_equations(images[members], poses[members], grid), halves)
+        (kernel_a, right_a), (kernel_b, right_b) = normal
+    progress(0.6, {})
     half_a = _solve(kernel_a, right_a, iterations)
     progress(0.75, {})
     half_b = _solve(kernel_b, right_b, iterations)
@@ -82,7 +83,7 @@ def _normal_equations(
     right = np.zeros(shape, dtype=np.float32)
     for start in range(0, len(images), _BATCH):
         some = poses[start : start + _BATCH]
-        spectra = fft.rfft2(fft.ifftshift(images[start : start + _BATCH], axes=(1, 2)), workers=-1)
+        spectra = fft.rfft2(fft.ifftshift(images[start : start + _BATCH], axes=(1, 2)))
         spectra *= fourier.translation_phase(plane, (off_middle @ some)[:, :2])
         frequencies = fourier.slice_frequencies(some, plane[inside])
         right += fourier.adjoint_transform((spectra[:, inside] * weight).ravel(), frequencies, shape).real

@@ -7,10 +7,10 @@ true ones. So a batch of 64 gives 2,016 pairs from 64 passes through the network
 The network knows one piece of physics: turning an image in its plane multiplies its pose by ``Rz(psi)`` from the right,
 which leaves the third column of R (the viewing direction) alone and turns the other two like a vector. The image is
 therefore sampled on a polar grid, where an in-plane turn is a circular shift; convolutions run around the circle (with
-all radii as channels) and commute with that shift; and the features are read off as the zeroth angular harmonic
-(invariant, like the third column) and the first (turning, like the first two). What is left to learn is a function of
-the viewing direction alone: a sphere, not all of SO(3). Nothing else is prescribed: the features reach the loss only
-through the distances of pairs.
+all radii as channels) and commute with that shift; and the features are read off from the mean around the circle and
+the power of the first angular harmonics (invariant, like the third column) and from the first harmonic itself (turning,
+like the first two). What is left to learn is a function of the viewing direction alone: a sphere, not all of SO(3).
+Nothing else is prescribed: the features reach the loss only through the distances of pairs.
 
 The idea of a Siamese network for pose distances is that of Banjac, Donati & Defferrard, arXiv:2104.06237. Harmonic
 read-out after circular convolutions: Worrall et al., Harmonic Networks, CVPR 2017.
@@ -97,20 +97,25 @@ def build_network(image_size: int, radius: float, feature_dim: int, head: str, r
     x = layers.AveragePooling1D(2)(x)
     x = circular_convolution(circular_convolution(x, 5), 3)
 
-    zeroth = layers.GlobalAveragePooling1D()(x)
+    harmonics = [fixed(layers.Permute((2, 1))(x), circular_harmonic(order, x.shape[1])) for order in (1, 2, 3)]
+    power = [layers.GlobalAveragePooling1D(data_format="channels_first")(layers.Multiply()([h, h])) for h in harmonics]
+    zeroth = layers.Concatenate()([layers.GlobalAveragePooling1D()(x), *power])
     zeroth = layers.Dense(_CHANNELS, activation="gelu", kernel_initializer=seeded())(zeroth)
     zeroth = layers.Dense(feature_dim - 2 * turning, kernel_initializer=seeded())(zeroth)
 
-    length = x.shape[1]
-    angle = 2 * np.pi * np.arange(length) / length
-    harmonic = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 2 / length
-    first = layers.Permute((2, 1))(fixed(layers.Permute((2, 1))(x), harmonic))  # (2, channels)
+    first = layers.Permute((2, 1))(harmonics[0])  # (2, channels)
     first = layers.Dense(turning, use_bias=False, kernel_initializer=seeded())(first)  # the same map for both parts
 
     features = layers.Concatenate()([zeroth, layers.Flatten()(first)])
     if head == "cosine":
         features = layers.UnitNormalization()(features)
     return keras.Model(image, features, name="siamese_branch")
+
+
+def circular_harmonic(order: int, length: int) -> NDArray[np.float64]:
+    """Cosine and sine (length, 2) that give the angular harmonic of that order of ``length`` samples on a circle."""
+    angle = 2 * np.pi * order * np.arange(length) / length
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1) * 2 / length
 
 
 def polar_sampling(size: int, radius: float, radii: int, angles: int) -> NDArray[np.float64]:
@@ -255,16 +260,17 @@ def _training_step(
     def step(indices: Any, weights: Any, seed: Any) -> Any:
         batch = corrupt(tf.gather(stored, indices), seed)
         pose = tf.gather(rotations, indices)
-        true = tf.matmul(pose, pose, transpose_b=True)
+        trace = tf.matmul(pose, pose, transpose_b=True)
         with tf.GradientTape() as tape:
             features = model(batch, training=True)
             inner = tf.matmul(features, features, transpose_b=True)
             if head == "cosine":
-                estimated = 3 * inner
+                error = 3 * inner - trace
             else:
                 squares = tf.linalg.diag_part(inner)
-                estimated = 3 - 0.5 * (squares[:, None] + squares[None, :] - 2 * inner)
-            loss = tf.reduce_sum(weights * tf.square(estimated - true))
+                between = tf.maximum(squares[:, None] + squares[None, :] - 2 * inner, 1e-6)
+                error = tf.sqrt(between) - tf.sqrt(tf.maximum(6 - 2 * trace, 1e-6))
+            loss = tf.reduce_sum(weights * tf.square(error))
         gradients = tape.gradient(loss, model.trainable_variables)
         optimiser.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return loss

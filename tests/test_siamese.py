@@ -7,7 +7,8 @@ import pytest
 from scipy import ndimage
 
 from engine import distance, imaging, pairs, projection, rotations, siamese
-from engine.config import DistanceConfig, TrainingConfig
+from engine.config import DistanceConfig, TrainingConfig, VolumeConfig
+from engine.volume import load_volume
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +52,17 @@ def test_features_have_the_dimension_asked_for(dim, head, rng):
         np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
 
 
-def trained(toy_volume, seed=0, head="cosine", strategy="random", steps=250, max_seconds=1000.0, noise=0.0, shift=0.0):
+@pytest.fixture(scope="module")
+def protein():
+    return load_volume(VolumeConfig(source="1bd2"))
+
+
+def trained(volume, seed=0, head="cosine", strategy="random", steps=60, max_seconds=1000.0, noise=0.0, shift=0.0):
+    """A network for images of 24 pixels; what it told; a validation set as it meets it."""
     rng = np.random.default_rng(seed)
+    pixel_size = volume.voxel_size * volume.diagonal / 24
     poses, validation_poses = (rotations.sample_orientations(n, rng) for n in (2000, 100))
-    images, validation = (projection.project(toy_volume, p, 24) for p in (poses, validation_poses))
+    images, validation = (projection.project(volume, p, 24, pixel_size) for p in (poses, validation_poses))
     neighbours = pairs.nearest_neighbours(images.reshape(len(images), -1), 5) if "knn" in strategy else None
     told = []
     result = siamese.train(
@@ -68,15 +76,16 @@ def trained(toy_volume, seed=0, head="cosine", strategy="random", steps=250, max
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["cosine", "euclidean"])
-def test_it_learns_distances_that_it_was_not_shown(toy_volume, head, tmp_path):
-    result, told, images, poses = trained(toy_volume, head=head)
+def test_it_learns_distances_that_it_was_not_shown(protein, head, tmp_path):
+    result, told, images, poses = trained(protein, head=head, steps=800)
     first, second = pairs.all_pairs(len(poses))
     exact = distance.exact_distances(rotations.to_quaternion(poses), first, second)
     estimated = distance.distances_from_features(siamese.embed(result.model, images), first, second, head)
-    # Guessing the mean distance has an error of 0.56 rad; the published network has 0.215 after hours.
-    assert np.abs(estimated - exact).mean() < 0.15
+    # Guessing the mean distance has an error of 0.56 rad. Seen here after 25 s on two cores, at 24 pixels and 2,000
+    # projections: 0.07 with the cosine head, 0.30 with the euclidean.
+    assert np.abs(estimated - exact).mean() < {"cosine": 0.12, "euclidean": 0.4}[head]
     assert result.validation_mae == pytest.approx(np.abs(estimated - exact).mean())
-    assert (result.steps, result.paced_by_clock) == (250, False)
+    assert (result.steps, result.paced_by_clock) == (800, False)
     assert told[-1][0] == 1.0
     assert told[-1][1]["loss"] < 0.1 * told[0][1]["loss"]
 
@@ -86,21 +95,21 @@ def test_it_learns_distances_that_it_was_not_shown(toy_volume, head, tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["knn", "knn+random", "uniform"])
-def test_every_pair_strategy_lowers_its_loss(toy_volume, strategy):
-    _, told, *_ = trained(toy_volume, strategy=strategy, steps=60, noise=0.05, shift=1.0)
+def test_every_pair_strategy_lowers_its_loss(protein, strategy):
+    _, told, *_ = trained(protein, strategy=strategy, steps=60, noise=0.05, shift=1.0)
     losses = [values["loss"] for _, values in told]
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_the_same_seed_gives_the_same_weights(toy_volume):
-    one, two, other = (trained(toy_volume, seed, steps=12, noise=0.1, shift=1.0)[0].model for seed in (1, 1, 2))
+def test_the_same_seed_gives_the_same_weights(protein):
+    one, two, other = (trained(protein, seed, steps=12, noise=0.1, shift=1.0)[0].model for seed in (1, 1, 2))
     for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert any(not np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
 
 
-def test_training_that_runs_out_of_time_says_so(toy_volume):
-    result, *_ = trained(toy_volume, steps=100_000, max_seconds=3.0)
+def test_training_that_runs_out_of_time_says_so(protein):
+    result, *_ = trained(protein, steps=100_000, max_seconds=3.0)
     assert result.paced_by_clock
     assert result.steps < 100_000
 

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import tomllib
+
+import mrcfile
+import numpy as np
+import pytest
+
+from engine import particles, pipeline
+from engine.config import config_from_dict, load_config
+from engine.errors import InputError
+from engine.rotations import geodesic_distance, to_quaternion
+from engine.runrecord import read_events
+
+QUICK = [
+    "projections.count=60", "projections.size=40", "distance.method=exact", "volume.resolution=12",
+    "volume.voxel_size=5",
+]  # fmt: skip
+SIAMESE = [
+    *(override for override in QUICK if not override.startswith("distance")), "training.projections=200",
+    "training.validation_projections=32", "training.steps=12", "training.image_size=20", "training.batch_size=16",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+def run(runs_dir, *overrides, base=QUICK, **kwargs):
+    return pipeline.run_experiment(load_config(None, [*base, *overrides]), runs_dir, ["test"], **kwargs)
+
+
+@pytest.fixture(scope="module")
+def exact(runs_dir):
+    return run(runs_dir)
+
+
+@pytest.fixture(scope="module")
+def learned(runs_dir):
+    return run(runs_dir, base=SIAMESE)
+
+
+def test_exact_distances_recover_the_poses(exact):
+    assert exact.status == "finished"
+    assert exact.metrics["angle_error_median"] < 1e-3
+    assert exact.metrics["distance_mae"] == 0
+    assert exact.metrics["recovery_loss"] < 1e-9
+    assert exact.metrics["angle_error_median_unaligned"] > 0.3
+    assert set(exact.seconds) == set(pipeline.STAGES) - {"training"}
+
+
+def test_everything_that_explains_a_run_is_in_its_directory(learned):
+    names = {path.name for path in learned.path.iterdir()}
+    assert names == {
+        "config.toml", "run.json", "events.jsonl", "log.txt", "result.json", "projections.npz", "training.npz",
+        "model.keras", "distances.npz", "recovery.npz", "poses.npz", "poses.star", "reconstruction.mrc", "half1.mrc",
+        "half2.mrc", "fsc.npz",
+    }  # fmt: skip
+    facts = json.loads((learned.path / "run.json").read_text())
+    assert facts["packages"]["numpy"] == np.__version__
+    assert {"hardware", "command", "seed", "git"} <= set(facts)
+    again = config_from_dict(tomllib.loads((learned.path / "config.toml").read_text()))
+    assert again == learned.config
+    events, _ = read_events(learned.path)
+    steps = [event["values"]["step"] for event in events if event["kind"] == "training"]
+    assert steps == sorted(steps)
+    assert steps[-1] == 12
+
+
+def test_the_record_agrees_with_the_metrics(exact):
+    with np.load(exact.path / "poses.npz") as poses:
+        errors = geodesic_distance(to_quaternion(poses["aligned"]), to_quaternion(poses["true"]))
+        np.testing.assert_allclose(errors, poses["errors"], atol=1e-9)
+        assert np.median(poses["errors"]) == exact.metrics["angle_error_median"]
+        in_star = particles.read_star(exact.path / "poses.star")
+        np.testing.assert_allclose(in_star.poses, poses["aligned"], atol=1e-7)
+    with np.load(exact.path / "distances.npz") as distances:
+        assert distances["counts"].sum() == 60 * 59 // 2
+    with mrcfile.open(exact.path / "reconstruction.mrc") as map_:
+        assert map_.voxel_size.x == pytest.approx(5.0)
+
+
+def test_reuse_gives_the_same_numbers_as_no_reuse(runs_dir, learned, tmp_path):
+    later = run(runs_dir, "recovery.restarts=40", base=SIAMESE)
+    assert later.reused == ("projections", "training", "distance")
+    fresh = run(tmp_path / "fresh", "recovery.restarts=40", base=SIAMESE)
+    assert fresh.reused == ()
+    assert later.metrics == fresh.metrics
+    np.testing.assert_array_equal(
+        np.load(later.path / "poses.npz")["recovered"], np.load(fresh.path / "poses.npz")["recovered"]
+    )
+    assert (later.path / "model.keras").read_bytes() == (learned.path / "model.keras").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("override", "reused"),
+    [
+        ("recovery.max_iterations=3", {"projections", "distance"}),
+        ("distance.method=perturbed", {"projections"}),
+        ("reconstruction.iterations=3", {"projections", "distance", "recovery"}),
+        ("projections.noise_variance=0.5", set()),
+        ("projections.count=61", set()),
+        ("seed=1", set()),
+    ],
+)
+def test_only_what_does_not_depend_on_a_change_is_reused(runs_dir, exact, override, reused):
+    assert set(run(runs_dir, override).reused) == reused
+
+
+def test_the_number_of_test_projections_does_not_touch_the_training(runs_dir, learned):
+    assert "training" in run(runs_dir, "projections.count=50", base=SIAMESE).reused
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another(exact, tmp_path):
+    again, other = run(tmp_path), run(tmp_path, "seed=5")
+    assert again.metrics == exact.metrics
+    assert other.metrics["angle_error_median_unaligned"] != exact.metrics["angle_error_median_unaligned"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["distance.method=perturbed", "distance.perturbation_variance=0.2"],
+        ["distance.method=euclidean"],
+        ["distance.method=euclidean", "distance.calibration=polynomial", "projections.coverage=half"],
+        ["projections.max_shift=3", "projections.snr=0.5", "projections.sampling=euler"],
+        ["recovery.pairs=knn+random", "recovery.pairs_per_projection=30", "reconstruction.enabled=false"],
+        ["recovery.max_distance=2.0", "volume.source=1tii"],
+        ["projections.count=4"],
+    ],
+)
+def test_every_stage_has_its_variants(runs_dir, overrides):
+    record = run(runs_dir, *overrides)
+    assert record.status == "finished"
+    assert np.isfinite(record.metrics["angle_error_median"])
+
+
+def test_noise_is_told_in_both_ways(runs_dir):
+    by_variance = run(runs_dir, "projections.noise_variance=2.0").metrics
+    by_ratio = run(runs_dir, f"projections.snr={by_variance['snr']}").metrics
+    assert by_ratio["noise_variance"] == pytest.approx(2.0)
+    assert by_ratio["snr"] == pytest.approx(by_variance["snr"])
+
+
+def test_wrong_input_leaves_no_run_behind(tmp_path):
+    with pytest.raises(InputError, match=r"nothing\.mrc"):
+        run(tmp_path / "runs", f"volume.source={tmp_path}/nothing.mrc")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_experiment_too_large_for_memory_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"needs about .* GB of memory .* lower projections.count \(200000\)"):
+        run(tmp_path / "runs", "projections.count=200000", "projections.size=1000")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_failure_on_the_way_is_recorded_with_its_reason(runs_dir):
+    with pytest.raises(InputError, match="unconnected"):
+        run(runs_dir, "recovery.max_distance=0.05", run_id="20260101-000000-fails-000000")
+    from engine.runrecord import read_run
+
+    record = read_run(runs_dir / "20260101-000000-fails-000000")
+    assert record.status == "failed"
+    assert "unconnected" in record.message
