@@ -166,6 +166,9 @@ def train(
     The same generator state gives the same weights on the same machine, unless ``max_seconds`` cuts the training short.
     """
     tf.config.experimental.enable_op_determinism()
+    # Layers are named by counting in the process, and gradients are added in the order of the names: without starting
+    # anew, a second training in the same process would differ in the last digits.
+    keras.backend.clear_session()
     size = images.shape[-1]
     model = build_network(size, radius, distance.feature_dim, distance.head, rng)
     optimiser = keras.optimizers.Adam(training.learning_rate, clipnorm=1.0)

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -355,3 +356,13 @@ def test_results_are_plain_json(tmp_path: Path):
     assert store.get("a b/c", ["x=2"]) is None
     assert store.get("other", []) is None
     assert json.loads((tmp_path / "measured" / "a-b-c.json").read_text())["settings"] == ["x=1"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux can keep a process to some cores")
+def test_cores_are_kept_by_children(tmp_path: Path):
+    program = (
+        "import subprocess, sys; from tests.benchmarks.measuring import use_cores; use_cores(1); "
+        "ask = 'import os; print(len(os.sched_getaffinity(0)))'; subprocess.run([sys.executable, '-c', ask])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "1"

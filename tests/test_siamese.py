@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import zipfile
 
 import numpy as np
@@ -94,11 +95,14 @@ def test_it_learns_distances_that_it_was_not_shown(protein, head, tmp_path):
     np.testing.assert_array_equal(siamese.embed(reloaded, images), siamese.embed(result.model, images))
 
 
-@pytest.mark.parametrize("strategy", ["knn", "knn+random", "uniform"])
-def test_every_pair_strategy_lowers_its_loss(protein, strategy):
-    _, told, *_ = trained(protein, strategy=strategy, steps=60, noise=0.05, shift=1.0)
-    losses = [values["loss"] for _, values in told]
-    assert losses[-1] < 0.8 * losses[0]
+def test_every_pair_strategy_trains_another_network(protein):
+    kernels = []
+    for strategy in ("random", "knn", "knn+random", "uniform"):
+        result, told, *_ = trained(protein, strategy=strategy, steps=10, noise=0.05, shift=1.0)
+        assert np.isfinite([values["loss"] for _, values in told]).all()
+        kernels.append(result.model.get_weights()[1])
+    for first, second in itertools.combinations(kernels, 2):
+        assert not np.array_equal(first, second)
 
 
 def test_the_same_seed_gives_the_same_weights(protein):

@@ -108,9 +108,13 @@ def default_folder(benchmark: str) -> Path:
 
 
 def use_cores(count: int | None) -> None:
-    """Keep this process and its children on so many cores, where the system can."""
-    if count is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    """Keep this process, its threads and its children on so many cores, where the system can (Linux)."""
+    threads = Path("/proc/self/task")
+    if count is None or not threads.is_dir():
+        return
+    cores = sorted(os.sched_getaffinity(0))[:count]
+    for thread in threads.iterdir():  # libraries have started some already
+        os.sched_setaffinity(int(thread.name), cores)
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
