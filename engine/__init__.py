@@ -6,20 +6,26 @@ The way through it, one module a step, each a set of plain functions from arrays
     volume          load_volume            source                   -> Volume (density, Å per voxel, centre)
     rotations       sample_orientations    coverage, sampling, rng  -> poses (n, 3, 3)
     projection      project                volume, poses            -> clean images (n, size, size)
-    imaging         corrupt                clean images, rng        -> shifted, noisy, standardised images
+    imaging         shift, noise, crop     images                   -> images
+    simulation      simulate               volume, settings, rng    -> test projections; training projections
+    pairs           which pairs of projections are looked at
     siamese         train, embed           images                   -> features (n, dim)      [the network]
-    distance        exact, perturbed, ...  images or poses          -> estimated distance of each pair
+    distance        exact, perturbed, ...  images, features, poses  -> estimated distance of each pair
     recovery        recover_poses          distances                -> poses (n, 3, 3), up to O(4)
     alignment       align_poses            recovered, true poses    -> recovered poses in the true frame
-    metrics         ...                                             -> L_DE, L_OR, E_OR, FSC
-    reconstruction  reconstruct            images, aligned poses    -> density
+    metrics         ...                                             -> L_DE, L_OR, E_OR
+    reconstruction  reconstruct            images, aligned poses    -> densities; Fourier shell correlation
 
     pipeline        run_experiment         the only place that calls them in order
-    runlog          the record that a run leaves in its directory;  catalogue: DuckDB over all of them
+    stagecache      results of stages, kept by what they were made from
+    runlog          writes the record that a run leaves in its directory;  runrecord reads it
+    catalogue       DuckDB over all records;  launch: experiments in processes of their own
+    generate        the seed's generator of projections;  console: what the command line shows
 
 ``python -m engine`` is the command line; the app in ``app.py`` and ``pages/`` starts the same command and reads the
 same record. The engine knows no streamlit. Each heavy library has one door: TensorFlow ``siamese``, FINUFFT
 ``fourier``, ASTRA ``astra_gpu``, DuckDB ``catalogue``, mrcfile ``maps``, gemmi ``coordinates``, starfile ``particles``.
 
-Every convention (frames, signs, order, units) is stated once, in :mod:`engine.rotations`.
+Every convention (frames, signs, order, units) is stated once, in :mod:`engine.rotations`. Whatever a user gives wrongly
+ends in one line, an :class:`engine.errors.InputError`.
 """

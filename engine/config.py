@@ -96,7 +96,7 @@ class TrainingConfig(_Section):
     batch_size: int = Field(64, ge=4, le=4096, description="projections in a step; all their pairs count")
     learning_rate: Positive = Field(2e-3, description="peak; cosine decay to zero")
     image_size: int = Field(48, ge=16, le=512, description="pixels; images are Fourier-cropped to this for the network")
-    max_seconds: Positive = Field(100.0, description="wall time; a run that meets it says so, and is not repeatable")
+    max_seconds: Positive = Field(120.0, description="wall time; a run that meets it says so, and is not repeatable")
 
 
 class RecoveryConfig(_Section):
