@@ -36,6 +36,7 @@ from engine import (
 )
 from engine.config import Config, config_to_dict
 from engine.errors import InputError
+from engine.files import saying_full_disk
 from engine.progress import Progress
 from engine.rotations import to_quaternion
 from engine.runlog import Event, RunWriter
@@ -79,7 +80,8 @@ def run_experiment(
         run.seconds["volume"] = round(loading, 3)
         nz, ny, nx = volume.density.shape
         run.log(f"volume {volume.name}: {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å")
-        figures = _Experiment(config, volume, run).execute()
+        with saying_full_disk(run.path):
+            figures = _Experiment(config, volume, run).execute()
         run.finish(figures)
     return read_run(run.path)
 
