@@ -149,6 +149,8 @@ def train(
     radius: float,
     distance: DistanceConfig,
     training: TrainingConfig,
+    steps: int,
+    max_seconds: float,
     rng: np.random.Generator,
     progress: Progress = silent,
 ) -> Trained:
@@ -162,6 +164,8 @@ def train(
         validation projections as the network will meet them: shifted, noisy, standardised.
     noise_variance, max_shift
         of the images as given, in their own units and pixels.
+    steps, max_seconds
+        how long: ``training`` may leave both open.
 
     The same generator state gives the same weights on the same machine, unless ``max_seconds`` cuts the training short.
     """
@@ -178,14 +182,14 @@ def train(
     exact = geodesic_distance(quaternions[first], quaternions[second])
     noise_seed = int(rng.integers(2**31))
 
-    validate_every = max(1, training.steps // _VALIDATIONS)
+    validate_every = max(1, steps // _VALIDATIONS)
     started = time.monotonic()
     validation_mae = float("nan")
     number = 0
     paced_by_clock = False
-    while number < training.steps:
-        fraction = number / training.steps
-        clock = (time.monotonic() - started) / training.max_seconds
+    while number < steps:
+        fraction = number / steps
+        clock = (time.monotonic() - started) / max_seconds
         # The schedule counts steps, so that a run can be repeated. Only when half of the time is gone and the steps
         # have fallen behind does the clock take over, so that a slow machine still ends with a small learning rate.
         if clock > max(0.5, fraction):
@@ -198,13 +202,13 @@ def train(
         loss = step(tf.constant(indices), tf.constant(weights), tf.constant([noise_seed, number]))
         number += 1
         values = {"step": number, "loss": loss}
-        if number % validate_every == 0 or number == training.steps:
+        if number % validate_every == 0 or number == steps:
             estimated = distances_from_features(embed(model, validation_images), first, second, distance.head)
             validation_mae = float(np.abs(estimated - exact).mean())
             values["validation_mae"] = validation_mae
         if number % 10 == 0 or "validation_mae" in values:  # reading the loss waits for the device
             values["loss"] = float(loss)
-            progress(max(fraction, number / training.steps), values)
+            progress(max(fraction, number / steps), values)
     return Trained(model, number, time.monotonic() - started, paced_by_clock, validation_mae)
 
 

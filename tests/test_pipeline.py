@@ -7,7 +7,7 @@ import mrcfile
 import numpy as np
 import pytest
 
-from engine import particles, pipeline
+from engine import particles, pipeline, simulation
 from engine.config import config_from_dict, load_config
 from engine.errors import InputError
 from engine.rotations import geodesic_distance, to_quaternion
@@ -164,3 +164,12 @@ def test_a_failure_on_the_way_is_recorded_with_its_reason(runs_dir):
     record = read_run(runs_dir / "20260101-000000-fails-000000")
     assert record.status == "failed"
     assert "unconnected" in record.message
+
+
+@pytest.mark.parametrize(
+    ("noise_variance", "least", "most"), [(0.0, 1800, 1800), (1.0, 1801, 4999), (100.0, 5000, 5000)]
+)
+def test_noise_makes_the_default_training_longer(toy_volume, noise_variance, least, most):
+    settings = config_from_dict({"projections": {"size": 32}}).projections
+    data = simulation.simulate_training(toy_volume, settings, noise_variance, 20, 4, 24, np.random.default_rng(0))
+    assert least <= pipeline.default_steps(data) <= most

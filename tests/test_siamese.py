@@ -69,7 +69,7 @@ def trained(volume, seed=0, head="cosine", strategy="random", steps=60, max_seco
     result = siamese.train(
         images, poses, imaging.standardise(validation), validation_poses,
         pairs.BatchSampler(strategy, 32, rotations.to_quaternion(poses), neighbours), noise, shift, 11.0,
-        DistanceConfig(head=head), TrainingConfig(steps=steps, max_seconds=max_seconds), rng,
+        DistanceConfig(head=head), TrainingConfig(), steps, max_seconds, rng,
         lambda fraction, values: told.append((fraction, dict(values))),
     )  # fmt: skip
     return result, told, imaging.standardise(validation), validation_poses
