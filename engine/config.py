@@ -100,7 +100,7 @@ class TrainingConfig(_Section):
     image_size: int = Field(48, ge=16, le=512, description="pixels; images are Fourier-cropped to this for the network")
     max_seconds: Positive | None = Field(
         None,
-        description="wall time, 30 s and 1/15 s a step when not given; a run that meets it says so, and is not repeatable",
+        description="30 s and 1/15 s a step when not given; a run that meets it says so, and is not repeatable",
     )
 
 
