@@ -178,7 +178,7 @@ def test_another_volume_is_compared_with_nothing_published():
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.0, "0"), (0.01234, "0.0123"), (0.99951, "1.00"), (7.2, "7.20"), (523.4, "523"), (1e-6, "1.0e-06"), (None, "–"),
-     (math.nan, "–"), (71_234.0, "71,234")],
+     (math.nan, "–"), (71_234.0, "71,200")],
 )  # fmt: skip
 def test_numbers_have_three_digits(value, text):
     assert tables.number(value) == text
@@ -252,6 +252,15 @@ def test_wrong_settings_are_refused_before_anything_runs(tmp_path: Path, capsys)
     assert published.main(arguments) == 2
     assert "nearest known one is 'training.steps'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_stopped_benchmark_says_how_to_go_on(tmp_path: Path, monkeypatch, capsys):
+    def stopped(settings, log):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(published, "run_afresh", stopped)
+    assert published.main(["--out", str(tmp_path), "--volume", "1bd2", "--rows", "exact"]) == 1
+    assert "the same command goes on from here" in capsys.readouterr().err
 
 
 # The projector

@@ -86,7 +86,7 @@ def orient(images: Images, method: str, seed: int) -> Oriented:
 
     ``CLSyncVoting``: synchronisation of relative rotations found by voting (Shkolnisky & Singer, 2012); ``CLSync3N``:
     its successor (Greenberg & Shkolnisky, 2017), with the synchronisation of handedness computed for all triangles at
-    once: as shipped it visits them one by one in Python, at N = 200 for about a quarter of an hour.
+    once: as shipped it visits them one by one in Python, for minutes already at N = 100.
     """
     aspire = import_aspire()
     clocks = _clocks()

@@ -54,11 +54,11 @@ class Store:
         return self.folder / "measured" / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', name)}{ending}"
 
 
-def run_engine(settings: Sequence[str], log: Path, runs_dir: Path) -> Result:
+def run_engine(settings: Sequence[str], log: Path, runs_dir: Path, environ: Mapping[str, str] | None = None) -> Result:
     """Run ``python -m engine run --json`` with settings; its result with wall and CPU seconds of the child process.
 
     Progress goes to the file ``log``. A run that fails has ``status`` other than ``finished`` and says why in
-    ``message``.
+    ``message``. ``environ`` is the child's environment, this process's when not given.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "engine", "run", "--json", "--runs-dir", str(runs_dir)]
@@ -66,7 +66,9 @@ def run_engine(settings: Sequence[str], log: Path, runs_dir: Path) -> Result:
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with log.open("w", encoding="utf-8") as stderr:
         try:
-            child = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=_TIMEOUT_S)
+            child = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=_TIMEOUT_S, env=environ
+            )
             output, exit_status = child.stdout, child.returncode
         except subprocess.TimeoutExpired:
             output, exit_status = "", None

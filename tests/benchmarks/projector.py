@@ -8,14 +8,11 @@ against each other, so that the times are for the same work.
 
 from __future__ import annotations
 
-import os
+from tests.benchmarks.threads import one_core, one_thread
 
-if __name__ == "__main__":  # before anything that starts threads or looks for a GPU is imported
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+if __name__ == "__main__":
+    one_thread()
+    one_core()
 
 import argparse
 import sys
@@ -116,7 +113,7 @@ def measure(volume: Volume, size: int, count: int, rounds: int) -> tuple[list[fl
         f"ours {relative_error(our_images, volume.density, volume.center_index, poses[few]):.1e} "
         f"(wanted: {WANTED_ERROR:g}), ASPIRE "
         f"{relative_error(peer_images, cube, np.full(3, size // 2), poses[few]):.1e}",
-        "relative L2 difference of ours, moved to ASPIRE's centre, from ASPIRE's: "
+        "relative L2 difference of ours, moved to ASPIRE's centre, from ASPIRE's (which drops the Nyquist frequency): "
         f"{np.linalg.norm(moved - peer_images) / np.linalg.norm(peer_images):.1e}",
     ]
     our_rates, peer_rates = [], []

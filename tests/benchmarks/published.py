@@ -80,6 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on from here")
+        return 1
 
 
 def _main(arguments: argparse.Namespace) -> int:

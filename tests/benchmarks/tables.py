@@ -139,7 +139,7 @@ def number(value: float | None) -> str:
         return f"{value:.1e}"
     rounded = float(f"{value:.2e}")
     digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(rounded))))
-    return f"{value:,.{digits}f}"
+    return f"{rounded:,.{digits}f}"
 
 
 def spread(figure: tuple[float, float] | None) -> str:
