@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
-st.set_page_config(page_title="PoseLab", page_icon=":material/hub:", layout="wide")
+PAGES = Path(__file__).parent / "pages"
+
+st.set_page_config(page_title="PoseLab", page_icon=str(PAGES / "icon.svg"), layout="wide")
+st.logo(str(PAGES / "logo.svg"), icon_image=str(PAGES / "icon.svg"))
+st.html("<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 3vw, 2.5rem) 2rem}</style>")
 st.navigation(
     [
-        st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:"),
-        st.Page("pages/experiment.py", title="New experiment", icon=":material/add_circle:", default=True),
-        st.Page("pages/run.py", title="Run", icon=":material/monitoring:"),
+        st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:"),
+        st.Page(PAGES / "experiment.py", title="New experiment", icon=":material/add_circle:", default=True),
+        st.Page(PAGES / "run.py", title="Run", icon=":material/monitoring:"),
     ],
     position="top",
 ).run()

@@ -1,0 +1,6 @@
+"""The app's pages, listed by ``app.py``. Files that start with an underscore are helpers, shared by the pages.
+
+Pages hold widgets and call helpers; they never import one another. What can be tested without a browser is kept apart:
+``_figures`` (arrays to Plotly figures), ``_text`` (values to words), ``_live`` (events to progress), ``_settings`` (the
+configuration's schema to form fields) know no streamlit.
+"""

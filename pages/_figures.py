@@ -1,0 +1,249 @@
+"""Arrays to Plotly charts. No streamlit, no files; angles come in radians and are drawn in degrees."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from engine.rotations import to_euler
+from pages import _style
+
+Array = NDArray[np.floating]
+
+_FEWEST_IN_A_BIN = 8
+
+
+def distance_figure(
+    counts: NDArray[np.integer], edges: Array, exact: Array, estimated: Array, distance_mae: float, points: bool = False
+) -> go.Figure:
+    """Estimated against true distance of all pairs, as a heat map, and the error against the true distance beneath.
+
+    ``counts`` (bins, bins) are pairs by [exact, estimated] over ``edges`` (bins + 1,); ``exact`` and ``estimated`` (m,)
+    are a sample of the pairs, from which the error is drawn, and which ``points`` shows in the map too; all in rad.
+    """
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.05)
+    centres = np.degrees((edges[:-1] + edges[1:]) / 2)
+    shown = np.where(counts > 0, counts, 1)
+    decades = np.arange(int(np.log10(shown.max())) + 1)
+    figure.add_heatmap(
+        x=centres,
+        y=centres,
+        z=np.where(counts > 0, np.log10(shown), np.nan).T,
+        customdata=counts.T,
+        colorscale="Viridis",
+        zmin=0,
+        zmax=max(1.0, float(np.log10(shown.max()))),
+        colorbar={
+            "title": {"text": "pairs", "side": "top"},
+            "tickvals": decades,
+            "ticktext": [f"{10 ** int(n):,}" for n in decades],
+            "thickness": 10,
+            "len": 0.72,
+            "y": 1.0,
+            "yanchor": "top",
+        },
+        hovertemplate="true %{x:.1f}°, estimated %{y:.1f}°<br>%{customdata:,} pairs<extra></extra>",
+        hoverongaps=False,
+        row=1,
+        col=1,
+    )
+    _style.line(figure, [0, 180], [0, 180], "estimated = true", _style.GREY, "dash", row=1)
+    if points:
+        figure.add_scatter(
+            x=np.degrees(exact[:1000]),
+            y=np.degrees(estimated[:1000]),
+            mode="markers",
+            marker={"size": 3, "color": _style.VERMILION},
+            name="1,000 single pairs",
+            hovertemplate="true %{x:.2f}°, estimated %{y:.2f}°<extra></extra>",
+            row=1,
+            col=1,
+        )
+    mae = np.degrees(distance_mae)
+    _style.note(figure, f"<b>L<sub>DE</sub> = {mae:.3g}°</b> ({distance_mae:.3g} rad)", 0.02, 0.97, "left")
+    at, low, middle, high, mean_absolute = error_by_distance(exact, estimated)
+    figure.add_scatter(
+        x=[*at, *at[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor="rgba(0,114,178,0.22)", line={"width": 0},
+        mode="lines", name="10–90 % of pairs", hoverinfo="skip", row=2, col=1,
+    )  # fmt: skip
+    _style.line(figure, at, middle, "median", _style.BLUE, "solid", row=2, hover="median error %{y:.2f}°")
+    hover = "mean absolute error %{y:.2f}°"
+    _style.line(figure, at, mean_absolute, "mean absolute", _style.VERMILION, "solid", row=2, hover=hover)
+    figure.update_xaxes(range=[0, 180], tickvals=np.arange(0, 181, 30))
+    figure.update_xaxes(title="true distance (°)", row=2, col=1)
+    figure.update_yaxes(range=[0, 180], tickvals=np.arange(0, 181, 30), title="estimated distance (°)", row=1, col=1)
+    figure.update_yaxes(title="error (°)", zeroline=True, row=2, col=1)
+    return _style.styled(figure, f"Distances of {counts.sum():,} pairs of test projections", _style.TALL)
+
+
+def error_by_distance(exact: Array, estimated: Array, bins: int = 18) -> tuple[Array, Array, Array, Array, Array]:
+    """Error of distances against the true one, in degrees: bin centres, 10 %, median, 90 % and mean absolute error.
+
+    Bins of equal width over [0, pi]; those with too few pairs to say anything are left out.
+    """
+    edges = np.linspace(0, np.pi, bins + 1)
+    member = np.clip(np.digitize(exact, edges) - 1, 0, bins - 1)
+    error = np.degrees(estimated.astype(float) - exact)
+    full = [b for b in range(bins) if np.count_nonzero(member == b) >= _FEWEST_IN_A_BIN]
+    rows = [[*np.quantile(error[member == b], [0.1, 0.5, 0.9]), np.mean(np.abs(error[member == b]))] for b in full]
+    low, middle, high, mean_absolute = np.array(rows).reshape(-1, 4).T
+    return np.degrees((edges[:-1] + edges[1:]) / 2)[full], low, middle, high, mean_absolute
+
+
+def angle_error_figure(errors: Array, errors_before: Array) -> go.Figure:
+    """Histograms of the angle errors (n,) in rad, after alignment and, small, before it."""
+    figure = make_subplots(
+        rows=2, cols=1, row_heights=[0.66, 0.34], vertical_spacing=0.2,
+        subplot_titles=("after alignment", "before alignment (arbitrary frame)"),
+    )  # fmt: skip
+    _style.subtitled(figure).update_annotations(x=0, xanchor="left")
+    beyond = _histogram(figure, np.degrees(errors), _upper_end(np.degrees(errors)), _style.BLUE, row=1)
+    _histogram(figure, np.degrees(errors_before), 180.0, _style.GREY, row=2)
+    if beyond:
+        _style.note(figure, f"{beyond} of {len(errors):,} beyond →", 0.99, 0.7, "right")
+    figure.update_xaxes(title="angle between recovered and true pose (°)")
+    figure.update_yaxes(title="projections")
+    return _style.styled(figure, f"Angle errors of {len(errors):,} projections", _style.TALL)
+
+
+def _upper_end(values: Array) -> float:
+    """Where the axis of a histogram ends: few outliers must not squeeze the others into one bar."""
+    if (highest := float(values.max())) <= (usual := 1.5 * float(np.quantile(values, 0.98))):
+        return highest
+    return usual or highest
+
+
+def _histogram(figure: go.Figure, values: Array, end: float, colour: str, row: int) -> int:
+    """Bars, median and mean; how many values lie beyond the last bar."""
+    counts, edges = np.histogram(values, bins=45, range=(0.0, end or 1.0))
+    figure.add_bar(
+        x=(edges[:-1] + edges[1:]) / 2, y=counts, width=np.diff(edges), marker={"color": colour, "line": {"width": 0}},
+        customdata=np.stack([edges[:-1], edges[1:], np.radians(edges[:-1]), np.radians(edges[1:])], axis=1),
+        hovertemplate="%{customdata[0]:.3g}–%{customdata[1]:.3g}° "
+        "(%{customdata[2]:.3g}–%{customdata[3]:.3g} rad)<br>%{y} projections<extra></extra>",
+        showlegend=False, row=row, col=1,
+    )  # fmt: skip
+    top = [0, 1.08 * counts.max()]
+    for name, value, dash in (("median", np.median(values), "solid"), ("mean", np.mean(values), "dash")):
+        label = f"{name} {value:.3g}°"
+        line = {"color": _style.VERMILION if name == "median" else _style.ORANGE, "dash": dash, "width": 2}
+        figure.add_scatter(
+            x=[value, value], y=top, mode="lines", line=line, name=label, showlegend=row == 1,
+            hovertemplate=f"{label} ({np.radians(value):.3g} rad)<extra></extra>", row=row, col=1,
+        )  # fmt: skip
+    figure.update_xaxes(range=[0, end or 1.0], row=row, col=1)
+    return int(np.count_nonzero(values > end))
+
+
+def training_figure(step: Array, loss: Array, validation_mae: Array) -> go.Figure:
+    """Training loss (n,) and validation L_DE (n,) in rad, NaN where not measured, against the optimiser's step."""
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.5, 0.5], vertical_spacing=0.08)
+    every = max(1, len(step) // _style.MOST_POINTS)
+    hover = "step %{x}: loss %{y:.4g}"
+    _style.line(figure, step[::every], loss[::every], "training loss", _style.BLUE, "solid", row=1, hover=hover)
+    measured = np.isfinite(validation_mae)
+    figure.add_scatter(
+        x=step[measured], y=np.degrees(validation_mae[measured]), customdata=validation_mae[measured],
+        mode="lines+markers", marker={"size": 5}, line={"color": _style.VERMILION}, name="validation L<sub>DE</sub>",
+        hovertemplate="step %{x}: validation L<sub>DE</sub> %{y:.3g}° (%{customdata:.3g} rad)<extra></extra>",
+        row=2, col=1,
+    )  # fmt: skip
+    figure.update_xaxes(title="step", row=2, col=1)
+    figure.update_yaxes(type="log", title="loss", dtick=1, row=1, col=1)
+    figure.update_yaxes(rangemode="tozero", title="L<sub>DE</sub> (°)", row=2, col=1)
+    figure.update_layout(uirevision="training")  # keeps a zoom while the curve grows
+    return _style.styled(figure, "Training of the network", _style.MIDDLE)
+
+
+def recovery_figure(loss_curve: Array) -> go.Figure:
+    """Recovery loss L_OR (iterations + 1,) in rad² against the iteration of the final minimisation."""
+    figure = make_subplots(rows=1, cols=1)
+    figure.add_scatter(
+        x=np.arange(len(loss_curve)), y=loss_curve, mode="lines+markers", line={"color": _style.BLUE}, showlegend=False,
+        hovertemplate="iteration %{x}: %{y:.4g} rad²<extra></extra>", row=1, col=1,
+    )  # fmt: skip
+    figure.update_xaxes(title="iteration")
+    figure.update_yaxes(type="log" if np.all(loss_curve > 0) else "linear", title="L<sub>OR</sub> (rad²)")
+    return _style.styled(figure, "Recovery of the poses", _style.MIDDLE)
+
+
+def directions_figure(true: Array, recovered: Array, errors: Array) -> go.Figure:
+    """True and recovered viewing directions of poses (n, 3, 3) on an equal-area map of the sphere, coloured by error.
+
+    The map is Lambert's cylindrical one, rot against cos(tilt): no side is hidden, equal areas are equal solid angles.
+    """
+    figure = make_subplots(
+        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=("true", "recovered, aligned")
+    )
+    _style.subtitled(figure)
+    shown = slice(0, _style.MOST_POINTS)
+    top = float(np.quantile(np.degrees(errors), 0.98)) or 1.0
+    for column, poses in enumerate((true, recovered), start=1):
+        angles = to_euler(poses[shown])
+        figure.add_scatter(
+            x=angles[:, 0], y=np.cos(np.radians(angles[:, 1])), mode="markers", showlegend=False,
+            customdata=np.stack([angles[:, 1], np.degrees(errors[shown])], axis=1),
+            marker={"size": 4, "color": np.degrees(errors[shown]), "coloraxis": "coloraxis"},
+            hovertemplate="rot %{x:.1f}°, tilt %{customdata[0]:.1f}°<br>error %{customdata[1]:.2f}°<extra></extra>",
+            row=1, col=column,
+        )  # fmt: skip
+    tilts = np.array([0, 30, 60, 90, 120, 150, 180])
+    figure.update_xaxes(title="rot (°)", range=[-180, 180], tickvals=np.arange(-180, 181, 90))
+    figure.update_yaxes(range=[-1.03, 1.03], tickvals=np.cos(np.radians(tilts)), ticktext=[str(t) for t in tilts])
+    figure.update_yaxes(title="tilt (°)", row=1, col=1)
+    bar = {"title": {"text": "error (°)", "side": "top"}, "thickness": 10}
+    figure.update_layout(coloraxis={"colorscale": "Cividis", "cmin": 0, "cmax": top, "colorbar": bar})
+    few = "" if len(errors) <= _style.MOST_POINTS else f", the first {_style.MOST_POINTS:,} of {len(errors):,}"
+    return _style.styled(figure, f"Viewing directions{few}", _style.WIDE)
+
+
+def fsc_figure(
+    frequencies: Array, to_input: Array, between_halves: Array, at_half: float | None, at_143: float | None
+) -> go.Figure:
+    """Fourier shell correlations (shells,) against the spatial frequency (shells,) in 1/Å, on an axis labelled in Å.
+
+    ``at_half`` and ``at_143`` are the resolutions in Å where the two curves fall below their thresholds.
+    """
+    figure = make_subplots(rows=1, cols=1)
+    curves = (
+        ("against the input map", to_input, _style.BLUE, 0.5, at_half),
+        ("between the half maps", between_halves, _style.VERMILION, 0.143, at_143),
+    )
+    nyquist = float(frequencies[-1])
+    for name, curve, colour, threshold, resolution in curves:
+        _style.line(figure, frequencies, curve, name, colour, "solid", row=1, hover=f"{name}: %{{y:.3f}}")
+        figure.add_hline(threshold, line={"color": colour, "dash": "dot", "width": 1.5})
+        said = f"{threshold:g} {name}: {resolution_text(curve, threshold, resolution)}"
+        figure.add_annotation(
+            text=said, x=0.99, xref="paper", xanchor="right", y=threshold, yanchor="bottom", showarrow=False,
+            font={"size": 12},
+        )  # fmt: skip
+        if resolution and np.isfinite(resolution) and np.any(curve < threshold):
+            figure.add_scatter(
+                x=[1 / resolution], y=[threshold], mode="markers", marker={"color": colour, "size": 9},
+                showlegend=False, hovertemplate=f"{resolution:.2f} Å<extra></extra>", row=1, col=1,
+            )  # fmt: skip
+    ticks = _resolution_ticks(nyquist)
+    labels = {"tickvals": [1 / tick for tick in ticks], "ticktext": [f"{tick:.3g}" for tick in ticks]}
+    figure.update_xaxes(title="resolution (Å)", range=[0, nyquist * 1.01], **labels)
+    figure.update_yaxes(title="FSC", range=[min(-0.05, float(np.min([to_input, between_halves]))), 1.03])
+    return _style.styled(figure, "Fourier shell correlation", _style.WIDE)
+
+
+def _resolution_ticks(nyquist: float) -> list[float]:
+    """Round resolutions in Å, and Nyquist's, that are some way apart on an axis of spatial frequencies."""
+    round_ones = [m * 10.0**e for e in (3, 2, 1, 0, -1) for m in (8, 6, 5, 4, 3, 2.5, 2, 1.5, 1.2, 1)]
+    ticks = [1 / nyquist]
+    for resolution in sorted(round_ones):
+        if 1 / ticks[-1] - 1 / resolution > 0.09 * nyquist and resolution < 10 / nyquist:
+            ticks.append(resolution)
+    return ticks
+
+
+def resolution_text(curve: Array, threshold: float, resolution: float | None) -> str:
+    """The resolution in Å where a curve falls below its threshold, or that it never does."""
+    if resolution is None or not np.isfinite(resolution):
+        return "below from the start"
+    return f"{resolution:.2f} Å" if np.any(curve < threshold) else f"not reached, Nyquist is {resolution:.2f} Å"

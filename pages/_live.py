@@ -1,0 +1,99 @@
+"""Where a run stands, put together from the events it writes, each read once. No streamlit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.config import Config
+from engine.runrecord import read_events
+
+_HONEST_FRACTION = 0.02  # a guess from less would jump about
+
+
+@dataclass
+class Stage:
+    """One stage as its events tell it. Times are seconds since 1970 by the clock of the run's own machine."""
+
+    state: Literal["waiting", "running", "done", "reused", "failed"] = "waiting"
+    fraction: float = 0.0
+    begun: float = 0.0
+    updated: float = 0.0
+    seconds: float | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Estimated from the fraction that is done and the time it took; None while that says too little."""
+        if self.state != "running" or not _HONEST_FRACTION < self.fraction < 1:
+            return None
+        whole = (self.updated - self.begun) / self.fraction
+        return max(0.0, self.begun + whole - max(now, self.updated))
+
+
+class RunFeed:
+    """Stages, training curve and log of a run. :meth:`advance` takes in what was written since the last time.
+
+    ``curve`` has a row (step, loss, validation L_DE in rad or None) for each ``training`` event.
+    """
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self.path = path
+        self.stages = {name: Stage() for name in stage_names(config)}
+        if path.is_dir():
+            self.stages["volume"].state = "done"  # a run makes its directory once it has the volume
+        self.curve: list[tuple[int, float, float | None]] = []
+        self.lines: list[str] = []
+        self._offset = 0
+
+    def advance(self) -> None:
+        """Read on."""
+        events, self._offset = read_events(self.path, self._offset)
+        for event in events:
+            self._take(event)
+
+    @property
+    def finished_stages(self) -> int:
+        """How many stages have left their results."""
+        return sum(stage.state in ("done", "reused") for stage in self.stages.values())
+
+    def _take(self, event: dict[str, Any]) -> None:
+        kind, time, name = event["kind"], event["time"], event.get("stage")
+        if kind == "log":
+            self._say(time, event["message"])
+        elif kind == "training":
+            values = event["values"]
+            self.curve.append((values["step"], values["loss"], values.get("validation_mae")))
+        if name is None or not kind.startswith(("stage_", "progress")):
+            return
+        stage = self.stages.setdefault(name, Stage())
+        stage.updated = time
+        if kind == "stage_started":
+            stage.state, stage.begun, stage.fraction = "running", time, 0.0
+        elif kind == "progress":
+            stage.fraction, stage.values = event["fraction"], event["values"]
+        elif kind == "stage_reused":
+            stage.state = "reused"
+            self._say(time, f"{name}: reused from an earlier run")
+        elif kind == "stage_ended":
+            stage.state = "reused" if stage.state == "reused" else "done"
+            stage.fraction, stage.seconds = 1.0, event["seconds"]
+            self._say(time, f"{name}: done in {event['seconds']:.1f} s")
+        elif kind == "stage_failed":
+            stage.state, stage.seconds = "failed", event["seconds"]
+            self._say(time, f"{name}: stopped after {event['seconds']:.1f} s")
+
+    def _say(self, time: float, message: str) -> None:
+        self.lines.append(f"{datetime.fromtimestamp(time):%H:%M:%S}  {message}")
+
+
+def stage_names(config: Config) -> list[str]:
+    """The stages that a run of this experiment goes through, in order."""
+    names = ["volume", "projections", "training", "distance", "recovery", "alignment", "reconstruction"]
+    left_out = set()
+    if config.distance.method != "siamese":
+        left_out.add("training")
+    if not config.reconstruction.enabled:
+        left_out.add("reconstruction")
+    return [name for name in names if name not in left_out]

@@ -1,0 +1,158 @@
+"""Values to words: angles, durations, states, what an experiment is. No streamlit."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import tomli_w
+
+from engine.config import Config, config_to_dict
+
+STATUS_ICONS = {
+    "running": ":material/play_circle:",
+    "finished": ":material/check_circle:",
+    "failed": ":material/error:",
+    "cancelled": ":material/stop_circle:",
+    "interrupted": ":material/power_off:",
+    "damaged": ":material/broken_image:",
+    "newer": ":material/update:",
+}
+STATUS_COLOURS: dict[str, Literal["blue", "green", "red", "gray"]] = {
+    "running": "blue",
+    "finished": "green",
+    "failed": "red",
+    "cancelled": "gray",
+}
+STATUS_SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "cancelled": "■"}  # for tables, which have no icons
+
+WHAT_TO_DO = {
+    "failed": "Correct what the message names and run again (finished stages are reused); the log below tells more.",
+    "cancelled": "What was finished is kept below. Running it again reuses the finished stages.",
+    "interrupted": "Nobody stopped it on purpose. Running it again reuses the finished stages.",
+    "damaged": "The run's directory was altered by hand or by a failing disk. Restore it, or delete the directory.",
+    "newer": "Update PoseLab to see all of it.",
+}
+
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_METHODS = {
+    "siamese": "learned distances",
+    "exact": "exact distances",
+    "perturbed": "perturbed distances",
+    "euclidean": "pixel distances",
+}
+_BARE = re.compile(r"[A-Za-z][A-Za-z0-9_+:/.-]*")
+_TOML_WORDS = {"true", "false", "inf", "nan"}
+
+
+def escaped(text: str) -> str:
+    """Text that somebody typed, so that Streamlit's Markdown shows it letter by letter.
+
+    Backslashes stop Markdown, HTML, formulas and colours. Emoji and icon codes (``:tada:``) are replaced later on,
+    where no backslash is left, so an invisible word joiner parts the colon from the letter.
+    """
+    return re.sub(r"\\:(?=\w)", "\\\\:\u2060", _PUNCTUATION.sub(r"\\\1", " ".join(text.split())))
+
+
+def degrees(radians: float | None) -> str:
+    """An angle given in radians: ``0.718°``, three digits; an en dash for what is not known."""
+    if radians is None or not math.isfinite(radians):
+        return "–"
+    value = math.degrees(radians)
+    if 0 < value < 0.001:
+        return "< 0.001°"
+    return f"{value:.3g}°" if value < 100 else f"{value:.0f}°"
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """Three significant digits and the unit; an en dash for what is not known."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    mantissa, _, exponent = f"{value:.3g}".partition("e")
+    if exponent:
+        superscript = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        mantissa = f"{mantissa}·10{superscript}"
+    return f"{mantissa} {unit}".rstrip()
+
+
+def duration(seconds: float | None) -> str:
+    """``0.4 s``, ``32 s``, ``1 min 32 s``, ``2 h 05 min``."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def moment(when: datetime | None) -> str:
+    """A time, in the time zone of the machine that the app runs on."""
+    return "–" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def source_name(source: str) -> str:
+    """A volume's source in short: the file's name where it is a path."""
+    return re.split(r"[/\\]", source.rstrip("/\\"))[-1] or source
+
+
+def coverage(value: Any) -> str:
+    """``full`` or ``rot 0–90°, tilt 0–45°, psi 0–360°``."""
+    if isinstance(value, str):
+        return value
+    named = zip(("rot", "tilt", "psi"), value, strict=True)
+    return ", ".join(f"{name} {low:g}–{high:g}°" for name, (low, high) in named)
+
+
+def noise(noise_variance: float | None, snr: float | None) -> str:
+    """``none``, ``variance 16`` or ``SNR 0.1``."""
+    if snr is not None:
+        return f"SNR {snr:g}"
+    return f"variance {noise_variance:g}" if noise_variance else "none"
+
+
+def experiment(config: Config) -> str:
+    """What an experiment is, in a line of plain text."""
+    settings = config.projections
+    sampling = {"so3": "SO(3)", "euler": "Euler"}[settings.sampling]
+    level = noise(settings.noise_variance, settings.snr)
+    parts = [
+        source_name(config.volume.source),
+        f"{settings.count:,} projections",
+        f"{coverage(settings.coverage)} coverage, {sampling} sampling",
+        "no noise" if level == "none" else f"noise {level}",
+    ]
+    if settings.max_shift:
+        parts.append(f"shifts up to {settings.max_shift:g} px")
+    parts += [_METHODS[config.distance.method], f"seed {config.seed}"]
+    return " · ".join(parts)
+
+
+def command_line(config: Config) -> str:
+    """The shell command that runs the same experiment: what differs from the default, as ``--set`` options."""
+    options = [
+        f" \\\n  --set {shlex.quote(f'{key}={_toml_value(value)}')}"
+        for key, value in _flat(config_to_dict(config)).items()
+        if value != _flat(config_to_dict(Config())).get(key)
+    ]
+    return "python -m engine run" + "".join(options)
+
+
+def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        flat |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, str) and _BARE.fullmatch(value) and value not in _TOML_WORDS:
+        return value
+    return " ".join(tomli_w.dumps({"value": value}).removeprefix("value = ").split())
