@@ -93,7 +93,7 @@ class TrainingConfig(_Section):
     projections: int = Field(8000, ge=64, le=1_000_000, description="training projections, apart from the test set")
     validation_projections: int = Field(500, ge=16, le=100_000, description="validation projections, apart from both")
     steps: int | None = Field(
-        None, ge=1, description="optimiser steps; when not given 1,800 without noise, up to 5,000 with"
+        None, ge=1, description="optimiser steps; 1,800 when not given, up to 5,000 with noise or shifts"
     )
     batch_size: int = Field(64, ge=4, le=4096, description="projections in a step; all their pairs count")
     learning_rate: Positive = Field(2e-3, description="peak; cosine decay to zero")

@@ -33,9 +33,14 @@ def import_aspire() -> ModuleType:
     """The package with its submodules.
 
     Importing it plainly puts ``logs/`` into the working directory, prints its log on standard output, draws bars and
-    replaces the interpreter's exception hook; all of that is kept away.
+    replaces the interpreter's exception hook and disables every logger there is; all of that is kept away.
     """
     hook, level = sys.excepthook, logging.root.level
+    enabled = [
+        logger
+        for logger in logging.root.manager.loggerDict.values()
+        if isinstance(logger, logging.Logger) and not logger.disabled
+    ]
     handlers = list(logging.root.handlers)
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
@@ -57,6 +62,8 @@ def import_aspire() -> ModuleType:
             logging.root.removeHandler(handler)
             handler.close()
     logging.root.setLevel(level)
+    for logger in enabled:
+        logger.disabled = False
     sys.excepthook = hook
     aspire.config["logging"]["tqdm_disable"] = True
     return aspire
