@@ -9,7 +9,7 @@ import streamlit as st
 PAGES = Path(__file__).parent / "pages"
 
 st.set_page_config(page_title="PoseLab", page_icon=str(PAGES / "icon.svg"), layout="wide")
-st.logo(str(PAGES / "logo.svg"), icon_image=str(PAGES / "icon.svg"))
+st.logo(str(PAGES / "logo.svg"))
 st.html("<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 3vw, 2.5rem) 2rem}</style>")
 st.navigation(
     [

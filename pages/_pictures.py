@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
+from scipy import fft
 
 from pages import _style
 
@@ -67,7 +68,7 @@ def low_passed(density: Array, voxel_size: float, resolution: float) -> Array:
     )
     excess = (np.sqrt(sum(axis**2 for axis in axes)) * resolution - 1) / 0.1
     weight = 0.5 * (1 + np.cos(np.pi * np.clip(excess, 0, 1)))
-    return np.fft.irfftn(np.fft.rfftn(density) * weight, s=density.shape).astype(np.float32)
+    return fft.irfftn(fft.rfftn(density) * weight, s=density.shape).astype(np.float32)
 
 
 def _as_picture(figure: go.Figure, row: int, column: int, upside_down: bool = True) -> None:

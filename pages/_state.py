@@ -110,8 +110,8 @@ def arrays(path: Path) -> Arrays | None:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _read_arrays(path: str, modified_ns: int) -> Arrays:
-    with np.load(path, allow_pickle=False) as file:
-        found = {name: file[name] for name in file.files}
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        found = {name: archive[name] for name in archive.files}
     for array in found.values():
         array.flags.writeable = False
     return found

@@ -50,12 +50,8 @@ _TOML_WORDS = {"true", "false", "inf", "nan"}
 
 
 def escaped(text: str) -> str:
-    """Text that somebody typed, so that Streamlit's Markdown shows it letter by letter.
-
-    Backslashes stop Markdown, HTML, formulas and colours. Emoji and icon codes (``:tada:``) are replaced later on,
-    where no backslash is left, so an invisible word joiner parts the colon from the letter.
-    """
-    return re.sub(r"\\:(?=\w)", "\\\\:\u2060", _PUNCTUATION.sub(r"\\\1", " ".join(text.split())))
+    """Typed text on one line, so that Streamlit's Markdown (HTML, formulas, icons) shows it letter by letter."""
+    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
 
 
 def degrees(radians: float | None) -> str:

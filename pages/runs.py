@@ -37,7 +37,7 @@ def _line(row: dict[str, Any], folder: Path) -> dict[str, Any]:
         "run": row["name"] or row["run_id"],
         "state": state,
         "protein": _text.source_name(row["source"] or ""),
-        "coverage": row["coverage"],
+        "coverage": _coverage(row["config"]),
         "sampling": row["sampling"],
         "count": row["count"],
         "noise": _text.noise(row["noise_variance"], row["snr"]),
@@ -51,6 +51,14 @@ def _line(row: dict[str, Any], folder: Path) -> dict[str, Any]:
         "started": row["created"],
         "by": row["user"],
     }
+
+
+def _coverage(config: dict[str, Any]) -> str:
+    """In words; empty where a damaged or foreign configuration has none."""
+    try:
+        return _text.coverage(config["projections"]["coverage"])
+    except (KeyError, TypeError, ValueError):
+        return ""
 
 
 def _degrees(radians: float | None) -> float | None:

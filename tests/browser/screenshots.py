@@ -42,10 +42,10 @@ def take(directory: Path, runs_dir: Path, readme: bool) -> None:
     newest = {row["status"]: row["run_id"] for row in reversed(rows)}
     if readme:
         with serving(runs_dir) as address, browser() as chromium:
-            page = chromium.new_page(viewport={"width": 1280, "height": 800})
+            page = chromium.new_page(viewport={"width": 1280, "height": 980})
             page.goto(f"{address}/run?run={newest['finished']}")
             settle(page)
-            page.screenshot(path=directory / "run.png", clip={"x": 0, "y": 0, "width": 1280, "height": 960})
+            page.screenshot(path=directory / "run.png", clip={"x": 0, "y": 0, "width": 1280, "height": 920})
         return
     paths = {"experiment": "/", "runs": "/runs"}
     paths |= {f"run-{status}": f"/run?run={run_id}" for status, run_id in newest.items()}

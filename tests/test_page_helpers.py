@@ -1,0 +1,155 @@
+"""What the pages say and ask, without a page: words, form fields from the schema, progress from events."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from pathlib import Path
+
+import pytest
+
+from engine.config import Config, config_from_dict, load_config
+from engine.pipeline import STAGES
+from pages import _form, _live, _text
+from pages._settings import sections
+
+OTHER = {
+    "seed": 7,
+    "volume": {"source": 'maps/it\'s "mine" & yours.mrc', "voxel_size": 1.5},
+    "projections": {"coverage": [[0, 90], [10, 45.5], [-180, 180]], "snr": 0.1, "sampling": "euler", "max_shift": 2.5},
+    "distance": {"method": "perturbed"},
+    "recovery": {"max_distance": 1.5, "pairs": "knn+random"},
+    "reconstruction": {"enabled": False},
+}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [{}, OTHER, {"volume": {"source": "true"}}, {"volume": {"source": "12"}}, {"volume": {"source": "a = 'b'"}}],
+)
+def test_the_command_line_says_the_same_experiment(table):
+    config = config_from_dict(table)
+    program, *words = shlex.split(_text.command_line(config).replace("\\\n", " "))
+    assert [program, *words[:3]] == ["python", "-m", "engine", "run"]
+    assert set(words[3::2]) <= {"--set"}
+    assert load_config(None, words[4::2]) == config
+
+
+def test_the_default_experiment_needs_no_option():
+    assert _text.command_line(Config()) == "python -m engine run"
+
+
+@pytest.mark.parametrize(
+    ("radians", "said"),
+    [(math.pi, "180°"), (math.radians(11.42), "11.4°"), (0.0125387, "0.718°"), (1e-8, "< 0.001°"), (0.0, "0°")],
+)
+def test_angles_are_said_in_degrees(radians, said):
+    assert _text.degrees(radians) == said
+
+
+@pytest.mark.parametrize("unknown", [None, math.nan, math.inf])
+def test_what_is_not_known_is_a_dash(unknown):
+    assert _text.degrees(unknown) == _text.number(unknown, "Å") == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.00135536, "0.00136 rad"), (3.6458e-15, "3.65·10⁻¹⁵ rad"), (12.34, "12.3 rad"), (0, "0 rad")]
+)
+def test_numbers_have_three_digits_and_a_unit(value, said):
+    assert _text.number(value, "rad") == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.44, "0.4 s"), (32.2, "32 s"), (59.7, "1 min 00 s"), (97.1, "1 min 37 s"), (7500, "2 h 05 min"), (None, "–")],
+)
+def test_durations(seconds, said):
+    assert _text.duration(seconds) == said
+
+
+def test_typed_text_loses_its_markup_and_nothing_else():
+    typed = "<b>x</b> :red[y] $z$ **w** `v` [u](http://t) 1. # :tada: 10:30 & \\"
+    shown = _text.escaped(typed)
+    assert shown.replace("\\", "") == typed.replace("\\", "")
+    for sign in "<>[]()$*`#&:":
+        assert shown.count(sign) == shown.count("\\" + sign) == typed.count(sign)
+    assert _text.escaped("two\n\n# lines") == "two \\# lines"
+
+
+def test_an_experiment_in_words():
+    assert _text.experiment(Config()) == (
+        "1bd2 · 1,000 projections · full coverage, SO(3) sampling · no noise · learned distances · seed 0"
+    )
+    assert _text.experiment(config_from_dict(OTHER)) == (
+        'it\'s "mine" & yours.mrc · 1,000 projections · rot 0–90°, tilt 10–45.5°, psi -180–180° coverage, '
+        "Euler sampling · noise SNR 0.1 · shifts up to 2.5 px · perturbed distances · seed 7"
+    )
+
+
+def test_form_fields_are_the_schema():
+    settings = {key: setting for section in sections().values() for key, setting in section.settings.items()}
+    assert _form.nested({key: s.default for key, s in settings.items()}) == Config().model_dump()
+    count = settings["projections.count"]
+    assert (count.kind, count.default, count.minimum, count.maximum) == ("integer", 1000, 4, 200_000)
+    assert count.description == "number of test projections"
+    variance = settings["projections.noise_variance"]
+    assert (variance.kind, variance.default, variance.minimum, variance.maximum) == ("number", None, 0.0, None)
+    assert settings["projections.snr"].minimum is None  # 0 itself is not allowed; the configuration says so
+    assert settings["recovery.pairs"].choices == ("random", "knn", "knn+random", "uniform", "all")
+    assert settings["reconstruction.enabled"].kind == "flag"
+    assert settings["projections.max_shift"].label == "Max shift (px)"
+    assert settings["distance.perturbation_variance"].label == "Perturbation variance (rad²)"
+
+
+def test_every_stage_of_the_pipeline_is_expected_when_it_runs():
+    assert tuple(_live.stage_names(Config())) == STAGES
+    short = config_from_dict({"distance": {"method": "exact"}, "reconstruction": {"enabled": False}})
+    assert _live.stage_names(short) == ["volume", "projections", "distance", "recovery", "alignment"]
+
+
+def write(path: Path, *events: dict[str, object]) -> None:
+    with (path / "events.jsonl").open("a") as file:
+        file.writelines(json.dumps(event) + "\n" for event in events)
+
+
+def test_a_feed_reads_on_where_it_was(tmp_path):
+    feed = _live.RunFeed(tmp_path, Config())
+    feed.advance()
+    assert feed.finished_stages == 1  # the volume
+    write(
+        tmp_path,
+        {"time": 10.0, "kind": "log", "stage": None, "message": "volume <b>1bd2</b>"},
+        {"time": 10.0, "kind": "stage_started", "stage": "projections"},
+        {"time": 10.1, "kind": "stage_reused", "stage": "projections"},
+        {"time": 10.1, "kind": "stage_ended", "stage": "projections", "seconds": 0.1, "peak_memory_mb": 1.0},
+        {"time": 20.0, "kind": "stage_started", "stage": "training"},
+        {"time": 25.0, "kind": "training", "stage": "training", "values": {"step": 10, "loss": 1.5}},
+        {"time": 25.0, "kind": "progress", "stage": "training", "fraction": 0.25, "values": {"step": 10, "loss": 1.5}},
+    )
+    feed.advance()
+    training = feed.stages["training"]
+    assert feed.stages["projections"].state == "reused"
+    assert (training.state, training.fraction, training.values["step"]) == ("running", 0.25, 10)
+    assert training.seconds_left(now=25.0) == pytest.approx(15.0)  # a quarter took 5 s
+    assert training.seconds_left(now=27.0) == pytest.approx(13.0)
+    assert training.seconds_left(now=99.0) == 0.0
+    write(
+        tmp_path,
+        {
+            "time": 30.0,
+            "kind": "training",
+            "stage": "training",
+            "values": {"step": 20, "loss": 1.0, "validation_mae": 0.2},
+        },
+        {"time": 40.0, "kind": "stage_failed", "stage": "training", "seconds": 20.0, "peak_memory_mb": 1.0},
+    )
+    feed.advance()
+    assert feed.curve == [(10, 1.5, None), (20, 1.0, 0.2)]
+    assert training.state == "failed"
+    assert training.seconds_left(now=40.0) is None
+    assert [line[10:] for line in feed.lines] == [
+        "volume <b>1bd2</b>", "projections: reused from an earlier run", "projections: done in 0.1 s",
+        "training: stopped after 20.0 s",
+    ]  # fmt: skip
+    assert feed.finished_stages == 2
