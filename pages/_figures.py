@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from engine.rotations import to_euler
-from pages import _style
+from pages import _style, _text
 
 Array = NDArray[np.floating]
 
@@ -61,8 +61,8 @@ def distance_figure(
             row=1,
             col=1,
         )
-    mae = np.degrees(distance_mae)
-    _style.note(figure, f"<b>L<sub>DE</sub> = {mae:.3g}°</b> ({distance_mae:.3g} rad)", 0.02, 0.97, "left")
+    mae = f"<b>L<sub>DE</sub> = {_text.degrees(distance_mae)}</b> ({_text.number(distance_mae, 'rad')})"
+    _style.note(figure, mae, 0.02, 0.97, "left")
     at, low, middle, high, mean_absolute = error_by_distance(exact, estimated)
     figure.add_scatter(
         x=[*at, *at[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor="rgba(0,114,178,0.22)", line={"width": 0},
@@ -127,11 +127,11 @@ def _histogram(figure: go.Figure, values: Array, end: float, colour: str, row: i
     )  # fmt: skip
     top = [0, 1.08 * counts.max()]
     for name, value, dash in (("median", np.median(values), "solid"), ("mean", np.mean(values), "dash")):
-        label = f"{name} {value:.3g}°"
+        label = f"{name} {_text.degrees(np.radians(value))}"
         line = {"color": _style.VERMILION if name == "median" else _style.ORANGE, "dash": dash, "width": 2}
         figure.add_scatter(
             x=[value, value], y=top, mode="lines", line=line, name=label, showlegend=row == 1,
-            hovertemplate=f"{label} ({np.radians(value):.3g} rad)<extra></extra>", row=row, col=1,
+            hovertemplate=f"{label} ({_text.number(np.radians(value), 'rad')})<extra></extra>", row=row, col=1,
         )  # fmt: skip
     figure.update_xaxes(range=[0, end or 1.0], row=row, col=1)
     return int(np.count_nonzero(values > end))

@@ -14,6 +14,7 @@ _WEB_INTEGER = 2**53 - 1  # the largest that a browser counts to
 _SECTIONS = sections()
 _SETTINGS = {key: setting for section in _SECTIONS.values() for key, setting in section.settings.items()}
 _IN_A_ROW = 4
+_FEW = 4  # choices that can stand side by side
 
 
 def fields(*keys: str, initial: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -63,9 +64,11 @@ def _section(section: Section, keys: list[str]) -> dict[str, Any]:
 
 
 def _widget(setting: Setting, value: Any) -> Any:
-    if setting.kind == "choice":
-        return choice(setting.label, setting.choices, value, setting.key, setting.description)
     common: dict[str, Any] = {"key": setting.key, "help": setting.description or None, "persist_state": "session"}
+    if setting.kind == "choice":
+        if len(setting.choices) > _FEW:
+            return st.selectbox(setting.label, setting.choices, index=setting.choices.index(value), **common)
+        return choice(setting.label, setting.choices, value, setting.key, setting.description)
     if setting.kind == "flag":
         return st.checkbox(setting.label, value=value, **common)
     if setting.kind == "text":

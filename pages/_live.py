@@ -10,6 +10,9 @@ from typing import Any, Literal
 from engine.config import Config
 from engine.runrecord import read_events
 
+Curve = list[tuple[int, float, float | None]]
+"""Of each step told: its number, the training loss and, where it was measured, the validation L_DE in rad."""
+
 _HONEST_FRACTION = 0.02  # a guess from less would jump about
 
 
@@ -33,17 +36,14 @@ class Stage:
 
 
 class RunFeed:
-    """Stages, training curve and log of a run. :meth:`advance` takes in what was written since the last time.
-
-    ``curve`` has a row (step, loss, validation L_DE in rad or None) for each ``training`` event.
-    """
+    """Stages, training curve and log of a run. :meth:`advance` takes in what was written since the last time."""
 
     def __init__(self, path: Path, config: Config) -> None:
         self.path = path
         self.stages = {name: Stage() for name in stage_names(config)}
         if path.is_dir():
             self.stages["volume"].state = "done"  # a run makes its directory once it has the volume
-        self.curve: list[tuple[int, float, float | None]] = []
+        self.curve: Curve = []
         self.lines: list[str] = []
         self._offset = 0
 

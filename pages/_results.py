@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.runrecord import RunRecord
 from engine.volume import Volume
 from pages import _figures, _pictures, _state, _text
-from pages._live import RunFeed
+from pages._live import Curve, RunFeed
 
 _CHART = {
     "displaylogo": False,
@@ -120,7 +120,7 @@ def _show_losses(record: RunRecord, feed: RunFeed) -> None:
                 _chart(figure, key)
 
 
-def curve_arrays(curve: list[tuple[int, float, float | None]]) -> NDArray[np.float64]:
+def curve_arrays(curve: Curve) -> NDArray[np.float64]:
     """Step, loss and validation L_DE (NaN where there is none): (3, n)."""
     return np.array(curve, dtype=float).reshape(-1, 3).T
 
@@ -147,7 +147,7 @@ def _show_slices(record: RunRecord) -> None:
     reference = None if volume is None else volume.density
     center = np.array(density.shape[::-1]) // 2 if volume is None else volume.center_index
     name, resolution = "reconstruction", record.metrics.get("fsc_0.143_angstrom")
-    if resolution is not None and resolution > 2 * voxel_size:
+    if resolution is not None and resolution > 2.01 * voxel_size:  # coarser than Nyquist's
         name, density = f"reconstruction, to {resolution:.3g} Å", _pictures.low_passed(density, voxel_size, resolution)
     _chart(_pictures.slices_figure(density, name, reference, center, voxel_size), "slices")
 

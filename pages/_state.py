@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.runtime.pages_manager import PagesManager
 
 from engine import catalogue, launch
 from engine.config import Config, VolumeConfig
@@ -22,6 +23,18 @@ EXPERIMENT_PAGE, RUN_PAGE, RUNS_PAGE = "pages/experiment.py", "pages/run.py", "p
 RUN = "run"  # the URL parameter, ?run=ID
 _FEED = "feed"
 Arrays = dict[str, NDArray[Any]]
+
+
+def require_navigation() -> None:
+    """Every page calls this first, so that it is shown within ``app.py`` and never by itself.
+
+    When the first visitor of a fresh server comes by a link to a page, Streamlit (1.67) takes a folder named ``pages``
+    for an app of the old kind: it runs the page's file alone and lists all files of the folder, for everybody, until
+    somebody opens the bare address. There is no setting against it, only the flag itself.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
 
 
 def runs_dir() -> Path:

@@ -61,18 +61,22 @@ def degrees(radians: float | None) -> str:
     value = math.degrees(radians)
     if 0 < value < 0.001:
         return "< 0.001°"
-    return f"{value:.3g}°" if value < 100 else f"{value:.0f}°"
+    return f"{_three_digits(value)}°"
 
 
 def number(value: float | None, unit: str = "") -> str:
     """Three significant digits and the unit; an en dash for what is not known."""
     if value is None or not math.isfinite(value):
         return "–"
-    mantissa, _, exponent = f"{value:.3g}".partition("e")
+    mantissa, _, exponent = _three_digits(value).partition("e")
     if exponent:
         superscript = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
         mantissa = f"{mantissa}·10{superscript}"
     return f"{mantissa} {unit}".rstrip()
+
+
+def _three_digits(value: float) -> str:
+    return "0" if value == 0 else f"{value:#.3g}".removesuffix(".").replace(".e", "e")
 
 
 def duration(seconds: float | None) -> str:

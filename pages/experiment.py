@@ -110,6 +110,7 @@ def _run(config: Config, name: str) -> None:
         _state.go_to_run(run_id)
 
 
+_state.require_navigation()
 head = st.container()
 values = _settings()
 with head:

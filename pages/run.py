@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from engine import launch
@@ -11,7 +13,7 @@ from engine.config import Config
 from engine.errors import InputError
 from engine.runrecord import RunRecord, read_run
 from pages import _figures, _record, _results, _state, _text
-from pages._live import RunFeed, Stage
+from pages._live import Curve, RunFeed, Stage
 
 _LONG_LOG = 9  # lines
 
@@ -88,10 +90,16 @@ def _watch(record: RunRecord, config: Config, finished_stages: int) -> None:
             _show_stage(name, stage)
     with right:
         if feed.curve:
-            st.plotly_chart(_figures.training_figure(*_results.curve_arrays(feed.curve)), key="training-live")
+            st.plotly_chart(_training_figure(record.path, len(feed.curve), feed.curve), key="training-live")
         elif "training" in feed.stages:
             st.caption("The loss appears here once the network trains.")
     _show_log(feed)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _training_figure(path: Path, points: int, _curve: Curve) -> go.Figure:
+    """Drawn once for all who watch the run."""
+    return _figures.training_figure(*_results.curve_arrays(_curve))
 
 
 def _show_stage(name: str, stage: Stage) -> None:
@@ -133,6 +141,7 @@ def _show_end(record: RunRecord) -> None:
     box(f"{message}\n\n{_text.WHAT_TO_DO[record.status]}", icon=_text.STATUS_ICONS[record.status])
 
 
+_state.require_navigation()
 run_id = _state.requested_run()
 opened = _state.open_run(run_id)
 if isinstance(opened, launch.StartStatus):

@@ -94,5 +94,6 @@ def _show_table() -> None:
         _state.go_to_run(rows[cells[0][0]]["run_id"])
 
 
+_state.require_navigation()
 st.subheader("Runs", anchor=False)
 _show_table()

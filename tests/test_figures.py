@@ -37,7 +37,7 @@ def test_the_map_of_distances_counts_every_pair(pairs):
     assert list(heat.colorbar.ticktext)[:2] == ["1", "10"]
     diagonal = trace(figure, "estimated = true")
     assert list(diagonal.x) == list(diagonal.y) == [0, 180]
-    assert "4.5°" in figure.layout.annotations[0].text
+    assert "4.50°" in figure.layout.annotations[0].text
     assert "0.0785 rad" in figure.layout.annotations[0].text
     assert figure.layout.title.text == "Distances of 5,000 pairs of test projections"
     assert figure.layout.xaxis2.title.text == "true distance (°)"
@@ -88,7 +88,7 @@ def test_histograms_of_angle_errors(rng):
     median, mean = (t for t in figure.data if t.showlegend and t.type == "scatter")
     assert median.x[0] == pytest.approx(np.degrees(np.median(errors)))
     assert mean.x[0] == pytest.approx(np.degrees(np.mean(errors)))
-    assert median.name == f"median {np.degrees(np.median(errors)):.3g}°"
+    assert median.name == f"median {np.degrees(np.median(errors)):#.3g}°"
     assert figure.layout.xaxis.title.text.endswith("(°)")
 
 

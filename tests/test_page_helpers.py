@@ -42,7 +42,14 @@ def test_the_default_experiment_needs_no_option():
 
 @pytest.mark.parametrize(
     ("radians", "said"),
-    [(math.pi, "180°"), (math.radians(11.42), "11.4°"), (0.0125387, "0.718°"), (1e-8, "< 0.001°"), (0.0, "0°")],
+    [
+        (math.pi, "180°"),
+        (math.radians(11.42), "11.4°"),
+        (math.radians(1.1), "1.10°"),
+        (0.0125387, "0.718°"),
+        (1e-8, "< 0.001°"),
+        (0.0, "0°"),
+    ],
 )
 def test_angles_are_said_in_degrees(radians, said):
     assert _text.degrees(radians) == said
@@ -54,7 +61,15 @@ def test_what_is_not_known_is_a_dash(unknown):
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(0.00135536, "0.00136 rad"), (3.6458e-15, "3.65·10⁻¹⁵ rad"), (12.34, "12.3 rad"), (0, "0 rad")]
+    ("value", "said"),
+    [
+        (0.00135536, "0.00136 rad"),
+        (3.6458e-15, "3.65·10⁻¹⁵ rad"),
+        (12.34, "12.3 rad"),
+        (12, "12.0 rad"),
+        (1500, "1.50·10³ rad"),
+        (0, "0 rad"),
+    ],
 )
 def test_numbers_have_three_digits_and_a_unit(value, said):
     assert _text.number(value, "rad") == said

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from engine import catalogue, launch
@@ -23,6 +24,7 @@ from pages import _record
 ROOT = Path(__file__).parents[1]
 QUICK = config_from_dict({"distance": {"method": "exact"}, "projections": {"count": 60}, "recovery": {"restarts": 10}})
 UNKNOWN_ID = "20260101-000000-1bd2-ffffff"
+_NEW_SERVER = PagesManager.__init__
 TYPED = "<b>Noise</b> :red[16] $x$ :tada:"
 
 
@@ -39,6 +41,17 @@ def runs_dir(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "runs"
     monkeypatch.setenv("POSELAB_RUNS_DIR", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def visited_server(monkeypatch) -> None:
+    """Keep what a server keeps between runs and AppTest forgets: that the pages are those of ``app.py``."""
+
+    def start(self, *given, **named):
+        _NEW_SERVER(self, *given, **named)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", start)
 
 
 @pytest.fixture
@@ -95,6 +108,13 @@ def test_the_default_experiment_is_ready(runs_dir):
 
 def config_from_toml(text: str) -> Config:
     return config_from_dict(tomllib.loads(text))
+
+
+@pytest.mark.parametrize("name", ["experiment", "run", "runs"])
+def test_a_page_is_shown_within_the_app_on_a_new_server_too(runs_dir, monkeypatch, name):
+    monkeypatch.setattr(PagesManager, "__init__", _NEW_SERVER)
+    page(name)
+    assert PagesManager.uses_pages_directory is False
 
 
 # New experiment ----------------------------------------------------------------------------------------------------
@@ -191,7 +211,7 @@ def test_a_finished_run_shows_its_results(finished):
     values = {metric.label: (metric.value, metric.delta) for metric in app.metric}
     assert values["E_OR, median angle error"][0] in ("0°", "< 0.001°")
     assert values["L_DE, distance error"] == ("0°", "0 rad")
-    assert values["FSC 0.5"][0] == f"{finished.metrics['fsc_0.5_angstrom']:.3g} Å"
+    assert values["FSC 0.5"][0] == f"{finished.metrics['fsc_0.5_angstrom']:#.3g} Å"
     assert len(app.get("plotly_chart")) == 8
     assert not app.error
     assert not app.warning

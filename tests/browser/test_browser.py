@@ -124,6 +124,14 @@ def test_a_network_that_trains_is_watched_and_cancelled(page: Page, address: str
     expect(page.get_by_text("Projections, clean")).to_have_count(1)  # what was finished is kept
 
 
+def test_the_first_visitor_of_a_server_may_come_by_a_link(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path) as fresh:
+        open_page(page, f"{fresh}/run")
+        expect(page.get_by_text("No runs yet.")).to_be_visible()
+        names = page.get_by_test_id("stTopNavLink").all_inner_texts()
+        assert [name.split("\n")[-1] for name in names] == ["Runs", "New experiment", "Run"]
+
+
 def test_a_malformed_address_is_answered_kindly(page: Page, address: str) -> None:
     open_page(page, f"{address}/run?run=<img src=x onerror=alert(1)>")
     expect(page.get_by_text("is not a run id; wanted one like")).to_be_visible()
