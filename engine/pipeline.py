@@ -91,8 +91,8 @@ def run_experiment(
 def default_steps(data: simulation.TrainingSet) -> int:
     """Training steps for projections as noisy and as far off centre as these: both are averaged over steps.
 
-    From what was seen on 5J0N: without either, 1,800 steps are enough; at a noise of 2.6 times the signal's variance, in
-    the network's pixels, 5,000 have three quarters of the error of 1,800; at shifts of up to a sixth of the frame,
+    From what was seen on 5J0N: without either, 1,800 steps are enough; at a noise of 2.6 times the signal's variance,
+    in the network's pixels, 5,000 have three quarters of the error of 1,800; at shifts of up to a sixth of the frame,
     4,000 have half of it.
     """
     noise_to_signal = data.noise_variance / imaging.signal_variance(data.images)
