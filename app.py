@@ -13,9 +13,14 @@ st.logo(str(PAGES / "logo.svg"))
 st.html("<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 3vw, 2.5rem) 2rem}</style>")
 st.navigation(
     [
-        st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:"),
-        st.Page(PAGES / "experiment.py", title="New experiment", icon=":material/add_circle:", default=True),
+        st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:", default=True),
+        st.Page(PAGES / "experiment.py", title="New experiment", icon=":material/add_circle:"),
         st.Page(PAGES / "run.py", title="Run", icon=":material/monitoring:"),
+        st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare_arrows:"),
+        st.Page(PAGES / "coverage.py", title="Coverage", icon=":material/explore:"),
+        st.Page(PAGES / "noise.py", title="Noise", icon=":material/grain:"),
+        st.Page(PAGES / "sampling.py", title="Sampling", icon=":material/scatter_plot:"),
+        st.Page(PAGES / "volumes.py", title="Volumes", icon=":material/deployed_code:"),
     ],
     position="top",
 ).run()

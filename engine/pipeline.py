@@ -63,6 +63,7 @@ def run_experiment(
     run_id: str | None = None,
     name: str | None = None,
     on_event: Callable[[Event], None] | None = None,
+    sweep: str | None = None,
 ) -> RunRecord:
     """Run an experiment from density to metrics and leave its record in ``runs_dir``.
 
@@ -78,7 +79,7 @@ def run_experiment(
     volume = load_volume(config.volume)
     require_memory(config, volume)
     loading = time.monotonic() - started
-    with RunWriter.create(runs_dir, config, command, run_id, name, on_event, started) as run:
+    with RunWriter.create(runs_dir, config, command, run_id, name, on_event, started, sweep) as run:
         run.seconds["volume"] = round(loading, 3)
         nz, ny, nx = volume.density.shape
         run.log(f"volume {volume.name}: {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å")

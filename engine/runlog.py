@@ -96,6 +96,7 @@ class RunWriter:
         name: str | None = None,
         on_event: Callable[[Event], None] | None = None,
         begun: float | None = None,
+        sweep: str | None = None,
     ) -> Self:
         """Make the run's directory, complete from its first moment, and open it for writing.
 
@@ -116,6 +117,7 @@ class RunWriter:
                     run_id=path.name,
                     created=_now(),
                     name=name,
+                    sweep=sweep,
                     seed=config.seed,
                     **facts,
                 )

@@ -51,13 +51,17 @@ log = logging.getLogger(__name__)
 
 
 class RunFile(BaseModel):
-    """``run.json``. ``process_started``: see :func:`engine.environment.process_started`. ``git`` may be None."""
+    """``run.json``. ``process_started``: see :func:`engine.environment.process_started`. ``git`` may be None.
+
+    ``sweep`` is the id that the runs of one sweep have in common.
+    """
 
     model_config = ConfigDict(frozen=True)
     format: int
     run_id: str
     created: AwareDatetime
     name: str | None
+    sweep: str | None = None
     command: list[str]
     seed: int
     engine_version: str
@@ -99,6 +103,7 @@ class RunRecord:
     path: Path
     message: str = ""
     name: str | None = None
+    sweep: str | None = None
     config: Config | dict[str, Any] = field(default_factory=dict)
     created: datetime | None = None
     ended: datetime | None = None
@@ -162,6 +167,7 @@ def read_run(path: Path) -> RunRecord:
     common: dict[str, Any] = {
         "config": config,
         "name": facts.name,
+        "sweep": facts.sweep,
         "created": facts.created,
         "user": facts.user,
         "host": facts.host,

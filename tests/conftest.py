@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 if TYPE_CHECKING:
+    from engine.runrecord import RunRecord
     from engine.volume import Volume
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -58,6 +60,49 @@ def toy_volume(toy_density: NDArray[np.float32]) -> Volume:
     from engine.volume import Volume
 
     return Volume(density=toy_density, voxel_size=2.5, origin=np.zeros(3), name="toy")
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's runs are, for the app and the command line too; not made yet."""
+    folder = tmp_path / "runs"
+    monkeypatch.setenv("POSELAB_RUNS_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with one finished run, to be copied."""
+    from engine.pipeline import run_experiment
+    from tests.app_testing import QUICK, TYPED
+
+    folder = tmp_path_factory.mktemp("finished")
+    run_experiment(QUICK, folder, ["python", "-m", "engine", "run"], name=TYPED)
+    return folder
+
+
+@pytest.fixture
+def finished(made: Path, runs_dir: Path) -> RunRecord:
+    """A finished run, the only one in ``runs_dir``."""
+    from engine.runrecord import read_run
+
+    shutil.copytree(made, runs_dir)
+    (path,) = runs_dir.glob("2*")
+    return read_run(path)
+
+
+@pytest.fixture
+def visited_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what a server keeps between runs and AppTest forgets: that the pages are those of ``app.py``."""
+    from streamlit.runtime.pages_manager import PagesManager
+
+    new_server = PagesManager.__init__
+
+    def start(self, *given, **named) -> None:
+        new_server(self, *given, **named)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", start)
 
 
 def gaussians(

@@ -3,86 +3,22 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
-from streamlit.testing.v1 import AppTest
 
 from engine import catalogue, launch
 from engine.config import Config, config_from_dict, load_config
-from engine.errors import InputError
-from engine.pipeline import run_experiment
 from engine.runlog import RunWriter
-from engine.runrecord import RunRecord, read_run
+from engine.runrecord import read_run
 from pages import _record
+from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
 
-ROOT = Path(__file__).parents[1]
-QUICK = config_from_dict({"distance": {"method": "exact"}, "projections": {"count": 60}, "recovery": {"restarts": 10}})
-UNKNOWN_ID = "20260101-000000-1bd2-ffffff"
+pytestmark = pytest.mark.usefixtures("visited_server")
 _NEW_SERVER = PagesManager.__init__
-TYPED = "<b>Noise</b> :red[16] $x$ :tada:"
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory) -> Path:
-    """A directory with one finished run, to be copied."""
-    folder = tmp_path_factory.mktemp("finished")
-    run_experiment(QUICK, folder, ["python", "-m", "engine", "run"], name=TYPED)
-    return folder
-
-
-@pytest.fixture
-def runs_dir(tmp_path, monkeypatch) -> Path:
-    folder = tmp_path / "runs"
-    monkeypatch.setenv("POSELAB_RUNS_DIR", str(folder))
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def visited_server(monkeypatch) -> None:
-    """Keep what a server keeps between runs and AppTest forgets: that the pages are those of ``app.py``."""
-
-    def start(self, *given, **named):
-        _NEW_SERVER(self, *given, **named)
-        PagesManager.uses_pages_directory = False
-
-    monkeypatch.setattr(PagesManager, "__init__", start)
-
-
-@pytest.fixture
-def finished(made, runs_dir) -> RunRecord:
-    shutil.copytree(made, runs_dir)
-    (path,) = runs_dir.glob("2*")
-    return read_run(path)
-
-
-def failed_run(runs_dir: Path, message: str) -> Path:
-    with pytest.raises(InputError), RunWriter.create(runs_dir, Config(), ["engine"]) as run, run.stage("projections"):
-        raise InputError(message)
-    return run.path
-
-
-def page(name: str, run_id: str | None = None) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
-    app.switch_page(f"pages/{name}.py")
-    if run_id is not None:
-        app.query_params["run"] = run_id
-    return shown(app)
-
-
-def shown(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception, app.exception[0].value
-    return app
-
-
-def texts(elements) -> str:
-    return "\n".join(element.value for element in elements)
 
 
 # No runs -----------------------------------------------------------------------------------------------------------
@@ -158,12 +94,6 @@ def test_what_is_chosen_is_what_runs(runs_dir, monkeypatch):
     press(app, "Run")
     assert started == [(wanted, runs_dir, TYPED)]
     assert app.query_params["run"] in (UNKNOWN_ID, [UNKNOWN_ID])
-
-
-def press(app: AppTest, label: str) -> AppTest:
-    (button,) = (button for button in app.button if button.label == label)
-    button.click()
-    return shown(app)
 
 
 def test_own_intervals_are_asked_for_and_checked(runs_dir):

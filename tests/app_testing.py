@@ -1,0 +1,55 @@
+"""Driving the app's pages without a browser (Streamlit's AppTest): open one, press, read what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.config import Config, config_from_dict
+from engine.errors import InputError
+from engine.runlog import RunWriter
+
+ROOT = Path(__file__).parents[1]
+QUICK = config_from_dict({"distance": {"method": "exact"}, "projections": {"count": 60}, "recovery": {"restarts": 10}})
+"""An experiment of a second: no network."""
+UNKNOWN_ID = "20260101-000000-1bd2-ffffff"
+TYPED = "<b>Noise</b> :red[16] $x$ :tada:"
+"""What somebody may type; it must be shown letter by letter."""
+
+
+def page(name: str, run_id: str | None = None, **parameters: str) -> AppTest:
+    """A page of the app after its first run, at an address with these parameters; the test fails where it raised."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+    app.switch_page(f"pages/{name}.py")
+    for key, value in (parameters | ({} if run_id is None else {"run": run_id})).items():
+        app.query_params[key] = value
+    return shown(app)
+
+
+def shown(app: AppTest) -> AppTest:
+    """The page run once more; the test fails where it raised."""
+    app.run()
+    assert not app.exception, app.exception[0].value
+    return app
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    """The page after the one button with that label."""
+    (button,) = (button for button in app.button if button.label == label)
+    button.click()
+    return shown(app)
+
+
+def texts(elements: Iterable) -> str:
+    """What these elements say, a line each."""
+    return "\n".join(element.value for element in elements)
+
+
+def failed_run(runs_dir: Path, message: str) -> Path:
+    """The directory of a run that failed with this message."""
+    with pytest.raises(InputError), RunWriter.create(runs_dir, Config(), ["engine"]) as run, run.stage("projections"):
+        raise InputError(message)
+    return run.path
