@@ -19,7 +19,10 @@ The way through it, one module a step, each a set of plain functions from arrays
     pipeline        run_experiment         the only place that calls them in order
     stagecache      results of stages, kept by what they were made from
     runlog          writes the record that a run leaves in its directory;  runrecord reads it
+    annotations     what people note about a run: name, tags, star, note, archived;  deletes archived runs
     catalogue       DuckDB over all records;  launch: experiments in processes of their own
+    sweep           several experiments of one, the published studies;  estimate: their time and memory beforehand
+    runqueue        the runs that wait for their turn (queuefiles: on disk);  worker: starts them
     generate        the seed's generator of projections;  console: what the command line shows
 
 ``python -m engine`` is the command line; the app in ``app.py`` and ``pages/`` starts the same command and reads the

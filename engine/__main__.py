@@ -1,4 +1,4 @@
-"""The command line: ``python -m engine run | generate | runs``.
+"""The command line: ``python -m engine run | sweep | queue | generate | runs``.
 
 Exit status 0 for what was done, 1 for a run that failed or was cancelled, 2 for wrong input (one line on standard error
 says what was found and what is wanted).
@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
+
+_SWEEP_HELP = (
+    "Queue one run for each combination of values, or one of the studies that repeat the published experiments."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,14 +54,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
     run.add_argument("--name", help="a name for people to recognise the run by")
-    run.add_argument("--run-id", help=argparse.SUPPRESS)  # given by the app, which wants to know it beforehand
+    run.add_argument("--run-id", help=argparse.SUPPRESS)  # given by the queue, which wants to know it beforehand
+    run.add_argument("--sweep", help=argparse.SUPPRESS)
     _add_runs_dir(run)
     run.set_defaults(command=_run)
+
+    _add_sweep(commands)
+    _add_queue(commands)
 
     # Only to be listed in --help; main() hands it to its own parser.
     commands.add_parser("generate", help="write projections of a volume to .h5, .mat or .mrcs", add_help=False)
 
-    runs = commands.add_parser("runs", help="list, show, export recorded runs", description="Look at recorded runs.")
+    runs = commands.add_parser(
+        "runs", help="list, show, export, archive, delete recorded runs", description="Look after recorded runs."
+    )
     actions = runs.add_subparsers(title="actions", required=True)
     listing = actions.add_parser("list", help="all runs, newest first")
     listing.set_defaults(command=_list)
@@ -67,14 +77,65 @@ def _parser() -> argparse.ArgumentParser:
     export = actions.add_parser("export", help="copy a run's directory elsewhere")
     export.add_argument("id", metavar="ID")
     export.add_argument("target", metavar="DIR", type=Path)
+    export.add_argument("--particles", action="store_true", help="make the images that poses.star names there too")
     export.set_defaults(command=_export)
     rebuild = actions.add_parser("rebuild", help="rebuild the catalogue from the runs' directories")
     rebuild.set_defaults(command=_rebuild)
+    listing.add_argument("--archived", action="store_true", help="the archived ones instead")
     for action in (listing, show):
         action.add_argument("--json", action="store_true", help="print JSON")
     for action in (listing, show, export, rebuild):
         _add_runs_dir(action)
+    for word, told, help_text in (
+        ("archive", "archived", "put runs out of sight; `restore` brings them back"),
+        ("restore", "restored", "bring archived runs back"),
+        ("delete", "deleted", "delete archived runs for good"),
+    ):
+        action = actions.add_parser(word, help=help_text)
+        action.add_argument("ids", metavar="ID", nargs="+")
+        action.set_defaults(command=_change, change=word, told=told)
+        _add_runs_dir(action)
     return parser
+
+
+def _add_sweep(commands: Any) -> None:
+    sweep = commands.add_parser(
+        "sweep", help="queue runs that vary some keys, or a published study", description=_SWEEP_HELP
+    )
+    sweep.add_argument("--list", action="store_true", help="list the studies that come with PoseLab")
+    sweep.add_argument("study", nargs="?", metavar="STUDY.toml", help="name, description, [base] and [vary] of a study")
+    sweep.add_argument("--study", dest="named", metavar="NAME", help="a study that comes with PoseLab")
+    sweep.add_argument(
+        "--set", action="append", default=[], metavar="section.key=value", help="override one key of all runs"
+    )
+    sweep.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="section.key=[...]",
+        help="the values of one key; may be repeated",
+    )
+    sweep.add_argument(
+        "--dry-run", action="store_true", help="print the runs and the time they may take, queue nothing"
+    )
+    _add_runs_dir(sweep)
+    sweep.set_defaults(command=_sweep)
+
+
+def _add_queue(commands: Any) -> None:
+    queue = commands.add_parser("queue", help="runs that wait for their turn", description="Look after the queue.")
+    actions = queue.add_subparsers(title="actions", required=True)
+    listing = actions.add_parser("list", help="the runs that wait, in order")
+    work = actions.add_parser(
+        "work", help="start what waits, until nothing does; the app and `sweep` do this themselves"
+    )
+    number = actions.add_parser("set", help="how many runs may run at a time")
+    number.add_argument("number", type=int, metavar="N")
+    withdraw = actions.add_parser("withdraw", help="take runs out of the queue")
+    withdraw.add_argument("ids", metavar="ID", nargs="+")
+    for action, command in ((listing, _waiting), (work, _work), (number, _at_a_time), (withdraw, _withdraw)):
+        _add_runs_dir(action)
+        action.set_defaults(command=command)
 
 
 def _add_runs_dir(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +162,9 @@ def _run(arguments: argparse.Namespace) -> int:
     runs_dir = _runs_dir(arguments)
     command = ["python", "-m", "engine", *sys.argv[1:]]
     with console.Reporter() as reporter, cancel_on_sigterm():
-        record = pipeline.run_experiment(config, runs_dir, command, arguments.run_id, arguments.name, reporter.on_event)
+        record = pipeline.run_experiment(
+            config, runs_dir, command, arguments.run_id, arguments.name, reporter.on_event, arguments.sweep
+        )
     catalogue.sync(runs_dir)
     if arguments.json:
         print(json.dumps(console.summary(record)))
@@ -110,10 +173,69 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0 if record.status == "finished" else 1
 
 
+def _sweep(arguments: argparse.Namespace) -> int:
+    from engine import catalogue, console, estimate, runqueue, sweep
+
+    if arguments.list:
+        print("\n".join(f"{name:<22} {study.description}" for name, study in sweep.studies().items()))
+        return 0
+    if arguments.study and arguments.named:
+        raise InputError(f"{arguments.study} and --study {arguments.named} are both given; give one")
+    if arguments.study:
+        wanted = sweep.load_sweep(arguments.study)
+    else:
+        wanted = sweep.study(arguments.named) if arguments.named else sweep.Sweep("sweep")
+    wanted = sweep.changed(wanted, arguments.set, arguments.vary)
+    if not wanted.vary:
+        raise InputError("nothing varies; give a STUDY.toml, --study NAME, or --vary 'section.key=[value, value]'")
+    runs = sweep.expand(wanted)
+    runs_dir = _runs_dir(arguments)
+    expected = estimate.total([config for _, config in runs], catalogue.list_runs(runs_dir, archived=None, limit=200))
+    if arguments.dry_run:
+        print(console.planned([name for name, _ in runs], expected))
+        return 0
+    group = sweep.new_id(wanted)
+    run_ids = runqueue.submit([config for _, config in runs], runs_dir, [name for name, _ in runs], group)
+    print("\n".join(run_ids))
+    print(f"{len(runs)} runs queued as {group}; {console.expectation(expected)}", file=sys.stderr)
+    return 0
+
+
+def _waiting(arguments: argparse.Namespace) -> int:
+    from engine import console, runqueue
+
+    runs_dir = _runs_dir(arguments)
+    print(console.queue(runqueue.waiting(runs_dir), runqueue.at_a_time(runs_dir)))
+    for problem in runqueue.problems(runs_dir):
+        print(f"warning: {problem}", file=sys.stderr)
+    return 0
+
+
+def _work(arguments: argparse.Namespace) -> int:
+    from engine import worker
+
+    worker.work(_runs_dir(arguments))
+    return 0
+
+
+def _at_a_time(arguments: argparse.Namespace) -> int:
+    from engine import runqueue
+
+    runqueue.set_at_a_time(_runs_dir(arguments), arguments.number)
+    return 0
+
+
+def _withdraw(arguments: argparse.Namespace) -> int:
+    from engine import runqueue
+
+    runqueue.withdraw(_runs_dir(arguments), arguments.ids)
+    return 0
+
+
 def _list(arguments: argparse.Namespace) -> int:
     from engine import catalogue, console
 
-    rows = catalogue.list_runs(_runs_dir(arguments))
+    rows = catalogue.list_runs(_runs_dir(arguments), archived=arguments.archived)
     print(json.dumps(rows, default=str) if arguments.json else console.table(rows))
     return 0
 
@@ -128,9 +250,26 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from engine.runrecord import export_run
+    from engine.runrecord import export_run, read_run, run_path
 
-    print(export_run(_runs_dir(arguments), arguments.id, arguments.target))
+    target = export_run(_runs_dir(arguments), arguments.id, arguments.target)
+    if arguments.particles:
+        from engine import stack
+
+        stack.particle_stack(read_run(run_path(_runs_dir(arguments), arguments.id)), target / stack.FILENAME)
+    print(target)
+    return 0
+
+
+def _change(arguments: argparse.Namespace) -> int:
+    from engine.annotations import annotate, delete_run
+
+    for run_id in arguments.ids:
+        if arguments.change == "delete":
+            delete_run(_runs_dir(arguments), run_id)
+        else:
+            annotate(_runs_dir(arguments), run_id, archived=arguments.change == "archive")
+        print(f"{arguments.told} {run_id}")
     return 0
 
 

@@ -66,19 +66,12 @@ def fetch(source: str, progress: Progress = silent) -> Path:
     InputError
         for an id of the wrong form, an entry that is not there, no connection, or an unwritable cache folder.
     """
-    scheme, _, typed = source.partition(":")
-    archive = ARCHIVES[scheme.lower()]
-    match = archive.entry.fullmatch(typed.strip())
-    if match is None:
-        raise InputError(f"volume.source is {source!r}; wanted an id such as {archive.example}")
-    file = archive.file.format(entry=match[1].upper())
-    base_url = os.environ.get(f"POSELAB_{scheme.upper()}_URL", archive.base_url).rstrip("/")
-    path = cache_folder() / file.rpartition("/")[2].lower()
+    url, path = _place(source)
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             with writing(path) as aside:
-                _download(source, f"{base_url}/{file}", aside, progress)
+                _download(source, url, aside, progress)
     except OSError as error:
         raise InputError(
             f"{source}: cannot keep it in {path.parent} ({error.strerror or error}); "
@@ -87,12 +80,29 @@ def fetch(source: str, progress: Progress = silent) -> Path:
     return path
 
 
+def is_kept(source: str) -> bool:
+    """Whether :func:`fetch` has the entry already; InputError for an id of the wrong form."""
+    return _place(source)[1].exists()
+
+
 def cache_folder() -> Path:
     """Where downloads are kept."""
     given = os.environ.get("POSELAB_CACHE")
     if given:
         return Path(given).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poselab"
+
+
+def _place(source: str) -> tuple[str, Path]:
+    """Where an entry is fetched from, and where it is kept."""
+    scheme, _, typed = source.partition(":")
+    archive = ARCHIVES[scheme.lower()]
+    match = archive.entry.fullmatch(typed.strip())
+    if match is None:
+        raise InputError(f"volume.source is {source!r}; wanted an id such as {archive.example}")
+    file = archive.file.format(entry=match[1].upper())
+    base_url = os.environ.get(f"POSELAB_{scheme.upper()}_URL", archive.base_url).rstrip("/")
+    return f"{base_url}/{file}", cache_folder() / file.rpartition("/")[2].lower()
 
 
 def _download(source: str, url: str, path: Path, progress: Progress) -> None:

@@ -25,15 +25,16 @@ from typing import Any, TypeVar
 
 import duckdb
 
+from engine.annotations import FILENAME as ANNOTATIONS
 from engine.config import Config, config_to_dict
 from engine.errors import InputError
 from engine.files import plain, writing
 from engine.runrecord import RUN_ID, RunRecord, Status, check_run_id, read_run
 
 FILENAME = "catalogue.duckdb"
-_SCHEMA = 1  # raise it with every change of _COLUMNS: catalogues of other versions are made anew
+_SCHEMA = 2  # raise it with every change of _COLUMNS: catalogues of other versions are made anew
 _WAIT_S = 1.0
-_SIGNED = ("run.json", "config.toml", "result.json")
+_SIGNED = ("run.json", "config.toml", "result.json", ANNOTATIONS)
 
 Notice = Callable[[str], None]
 Row = dict[str, Any]
@@ -42,11 +43,17 @@ Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
 
-# What a row holds: SQL type and where it comes from, an attribute of RunRecord or, with a dot, a configuration key.
+# What a row holds: SQL type and where it comes from, an attribute of RunRecord or of its annotations or, with a dot, a
+# configuration key.
 _COLUMNS: dict[str, tuple[str, str]] = {
     "run_id": ("VARCHAR", "run_id"),
     "status": ("VARCHAR", "status"),
     "name": ("VARCHAR", "name"),
+    "sweep": ("VARCHAR", "sweep"),
+    "tags": ("JSON", "tags"),
+    "starred": ("BOOLEAN", "starred"),
+    "note": ("VARCHAR", "note"),
+    "archived": ("BOOLEAN", "archived"),
     "message": ("VARCHAR", "message"),
     "created": ("TIMESTAMP", "created"),
     "ended": ("TIMESTAMP", "ended"),
@@ -76,21 +83,30 @@ def list_runs(
     runs_dir: Path,
     *,
     statuses: Sequence[Status] | None = None,
+    archived: bool | None = False,
     limit: int | None = None,
     on_notice: Notice | None = None,
 ) -> list[Row]:
-    """The runs in ``runs_dir``, newest first, one dict each.
+    """The runs in ``runs_dir``, newest first, one dict each; ``archived`` ones too (None) or no others (True).
 
-    Keys: ``run_id, status, name, message, created, ended`` (datetimes, UTC), ``total_seconds, peak_memory_mb, user,
-    host, seed, source, coverage, sampling, count, noise_variance, snr, max_shift, distance_method, pairs_strategy``,
-    the dicts ``metrics``, ``seconds`` (by stage) and ``config``, and the list ``reused``. What is unknown is None.
-    ``on_notice`` is told in one line when the catalogue had to be made anew or could not be used.
+    Keys: ``run_id, status, name, sweep, note, message, created, ended`` (datetimes, UTC), ``total_seconds,
+    peak_memory_mb, user, host, seed, source, coverage, sampling, count, noise_variance, snr, max_shift,
+    distance_method, pairs_strategy``, the flags ``starred`` and ``archived``, the lists ``tags`` and ``reused``, the
+    dicts ``metrics``, ``seconds`` (by stage) and ``config``, and ``number``: 1, 2, ... in the order in which all runs
+    were made. What is unknown is None. ``on_notice`` is told in one line when the catalogue had to be made anew or
+    could not be used.
     """
-    where = "WHERE status IN (SELECT unnest(?::VARCHAR[]))" if statuses is not None else ""
-    values: list[Any] = [list(statuses)] if statuses is not None else []
+    conditions, values = ["TRUE"], list[Any]()
+    if statuses is not None:
+        conditions.append("status IN (SELECT unnest(?::VARCHAR[]))")
+        values.append(list(statuses))
+    if archived is not None:
+        conditions.append("archived = ?")
+        values.append(archived)
+    tail = f"WHERE {' AND '.join(conditions)} ORDER BY created DESC NULLS LAST, run_id DESC"
     if limit is not None:
+        tail += " LIMIT ?"
         values.append(limit)
-    tail = f"{where} ORDER BY created DESC NULLS LAST, run_id DESC {'LIMIT ?' if limit is not None else ''}"
     return _ask(Path(runs_dir), lambda connection: _select(connection, tail, values), on_notice)
 
 
@@ -242,8 +258,12 @@ def _insert(connection: duckdb.DuckDBPyConnection, rows: list[Row]) -> None:
 
 def _select(connection: duckdb.DuckDBPyConnection, tail: str, values: list[Any]) -> list[Row]:
     names = ", ".join(f'"{name}"' for name in _COLUMNS)
-    found = connection.execute(f"SELECT {names} FROM runs {tail}", values).fetchall()
-    return [{name: _from_sql(value, _STORED[name]) for name, value in zip(_COLUMNS, row, strict=True)} for row in found]
+    counted = "SELECT *, row_number() OVER (ORDER BY created NULLS LAST, run_id) AS number FROM runs"
+    found = connection.execute(f"SELECT {names}, number FROM ({counted}) {tail}", values).fetchall()
+    kinds = {name: kind for name, (kind, _) in _COLUMNS.items()} | {"number": "BIGINT"}
+    return [
+        {name: _from_sql(value, kind) for (name, kind), value in zip(kinds.items(), row, strict=True)} for row in found
+    ]
 
 
 def _changes(runs_dir: Path, known: dict[str, tuple[str, str, bool]]) -> tuple[list[Row], list[str]]:
@@ -285,7 +305,7 @@ def _signature(path: str) -> str:
 
 def _row(record: RunRecord, signature: str) -> Row:
     table = config_to_dict(record.config) if isinstance(record.config, Config) else record.config
-    told = vars(record) | {"config": table}
+    told = vars(record.annotations) | vars(record) | {"config": table}
     row: Row = {}
     for name, (kind, origin) in _COLUMNS.items():
         row[name] = _to_sql(_setting(table, origin) if "." in origin else told[origin], kind)
@@ -310,6 +330,8 @@ def _to_sql(value: Any, kind: str) -> Any:
             return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else None
         case "DOUBLE":
             return float(value) if number else None
+        case "BOOLEAN":
+            return bool(value)
         case "BIGINT":
             return int(value) if number and abs(value) < 2**63 else None
         case _:

@@ -107,10 +107,15 @@ class TrainingConfig(_Section):
 class RecoveryConfig(_Section):
     """How poses are recovered from distances."""
 
-    pairs: PairStrategy | Literal["all"] = Field("all", description="which pairs of test projections are used")
+    pairs: PairStrategy | Literal["all"] = Field(
+        "all", description="which pairs are used; beyond 5,000 projections, of 12.5 million random ones"
+    )
     pairs_per_projection: int = Field(100, ge=2, description="for every strategy but all")
     max_distance: Annotated[float, Field(gt=0, le=math.pi)] | None = Field(
         None, description="rad; only pairs estimated closer than this are used"
+    )
+    calibrate: bool = Field(
+        True, description="find systematic errors of the estimated distances while recovering, and allow for them"
     )
     restarts: int = Field(50, ge=1, le=10_000, description="independent starts; the best is kept")
     max_iterations: int = Field(200, ge=1, description="of the final minimisation")
@@ -121,6 +126,17 @@ class ReconstructionConfig(_Section):
 
     enabled: bool = Field(True, description="off saves a few seconds; FSC is then unknown")
     iterations: int = Field(10, ge=1, le=1000, description="conjugate-gradient iterations")
+
+
+class RefinementConfig(_Section):
+    """Whether poses are refined against a reference after the recovery; its gain is reported apart."""
+
+    enabled: bool = Field(False, description="takes about 25 ms a projection of 116 pixels")
+    reference: Literal["reconstruction", "volume"] = Field(
+        "reconstruction",
+        description="reconstruction: the run's own; volume: the true one, which shows what is possible",
+    )
+    iterations: int = Field(3, ge=1, le=100, description="at each of three levels of detail")
 
 
 class Config(_Section):
@@ -134,6 +150,7 @@ class Config(_Section):
     training: TrainingConfig = TrainingConfig()
     recovery: RecoveryConfig = RecoveryConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
+    refinement: RefinementConfig = RefinementConfig()
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -145,6 +162,12 @@ class Config(_Section):
                 raise ValueError(
                     f"{key} is {value}; wanted fewer than training.projections ({self.training.projections})"
                 )
+        refinement = self.refinement
+        if refinement.enabled and refinement.reference == "reconstruction" and not self.reconstruction.enabled:
+            raise ValueError(
+                "refinement.reference is 'reconstruction' and reconstruction.enabled is false; "
+                "wanted a reconstruction, or refinement.reference = volume"
+            )
         return self
 
 
@@ -167,8 +190,8 @@ def load_config(path: str | Path | None = None, overrides: list[str] | tuple[str
             raise InputError(f"configuration {path}: {error.strerror or error}; wanted a readable TOML file") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"configuration {path} is not TOML: {error}") from error
-    for override in overrides:
-        _apply_override(table, override)
+    for text in overrides:
+        override(table, text)
     return config_from_dict(table)
 
 
@@ -201,13 +224,26 @@ def known_keys() -> list[str]:
     return keys
 
 
-def _apply_override(table: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    key = key.strip()
-    if not separator or not key:
-        raise InputError(f"--set {override!r}: wanted section.key=value")
+def optional_keys() -> list[str]:
+    """The known keys that have no value unless one is given, dotted."""
+    defaults = Config().model_dump()
+    tables = {name: table for name, table in defaults.items() if isinstance(table, dict)}
+    return [f"{name}.{key}" for name, table in tables.items() for key, value in table.items() if value is None]
+
+
+def require_known(key: str) -> None:
+    """InputError with the nearest known key for what is no key of a configuration."""
     if key not in known_keys():
         raise InputError(_unknown_key(key))
+
+
+def override(table: dict[str, Any], setting: str) -> str:
+    """Put ``section.key=value`` into nested tables, as :func:`load_config` does; the key."""
+    key, separator, text = setting.partition("=")
+    key = key.strip()
+    if not separator or not key:
+        raise InputError(f"--set {setting!r}: wanted section.key=value")
+    require_known(key)
     section = table
     *parents, leaf = key.split(".")
     for parent in parents:
@@ -218,6 +254,7 @@ def _apply_override(table: dict[str, Any], override: str) -> None:
         section[leaf] = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         section[leaf] = text.strip()
+    return key
 
 
 def _unknown_key(key: str) -> str:

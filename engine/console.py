@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Self
 
 from tqdm import tqdm
 
+from engine.estimate import Total
 from engine.files import plain
 from engine.runlog import Event
+from engine.runqueue import QueuedRun
 from engine.runrecord import RunRecord
 
 _PLAIN_INTERVAL_S = 10.0
@@ -24,6 +27,8 @@ _HEADINGS = {
     "angle_error_median_unaligned": ("angle error, median, before alignment", "rad"),
     "fsc_0.5_angstrom": ("resolution, FSC 0.5 against the input", "Å"),
     "fsc_0.143_angstrom": ("resolution, FSC 0.143 between halves", "Å"),
+    "refined_angle_error_median": ("angle error after refinement, median", "rad"),
+    "refined_fsc_0.5_angstrom": ("resolution after refinement, FSC 0.5", "Å"),
     "noise_variance": ("noise variance", ""),
     "snr": ("signal-to-noise ratio", ""),
 }
@@ -151,6 +156,32 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(
         "  ".join(cell[:40].ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
     )
+
+
+def planned(names: Sequence[str], expected: Total) -> str:
+    """The runs of a sweep, and what they may take, some lines."""
+    return "\n".join([*names, f"{len(names)} runs; {expectation(expected)}"])
+
+
+def expectation(expected: Total) -> str:
+    """Expected time and memory in a line."""
+    basis = f"from {expected.runs} runs of this machine" if expected.runs else "from other machines"
+    told = f"about {_duration(expected.seconds)} one after the other ({basis}), {expected.memory_bytes / 1e9:.1f} GB"
+    if expected.assumed:
+        told += f"; {', '.join(expected.assumed)} is not at hand, so a frame of 116 pixels was assumed"
+    return told
+
+
+def queue(waiting: Sequence[QueuedRun], at_a_time: int) -> str:
+    """The runs that wait, one line each."""
+    head = f"{len(waiting)} waiting, {at_a_time} at a time"
+    return "\n".join([head, *(f"{run.position:>4}  {run.run_id}  {run.name or ''}".rstrip() for run in waiting)])
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _cell(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import gemmi
@@ -113,6 +114,23 @@ def density_from_model(
     calculator.add_model_density_to_grid(model)
     # gemmi's grid is indexed [x, y, z] with x fastest; the copy outlives it.
     return np.array(calculator.grid, copy=True).T.copy(order="C"), origin
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a model is made of: atoms that count (see :func:`read_model`), chains with any, and their mass in kDa."""
+
+    atoms: int
+    chains: int
+    mass_kda: float
+
+
+def composition(path: str | Path) -> Composition:
+    """Counted by occupancy where the mass is concerned; without waters and hydrogens. InputError as for reading."""
+    model = read_model(Path(path))
+    atoms = [site.atom for site in model.all()]
+    mass = sum(atom.element.weight * atom.occ for atom in atoms)
+    return Composition(len(atoms), sum(1 for chain in model if len(chain)), mass / 1000)
 
 
 def _positions(model: gemmi.Model) -> NDArray[np.float64]:

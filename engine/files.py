@@ -10,6 +10,7 @@ import math
 import os
 import secrets
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,20 @@ def saying_full_disk(folder: Path) -> Iterator[None]:
         if error.errno not in _FULL:
             raise
         raise InputError(f"cannot write to {folder}: {error.strerror}; free some space there and run again") from error
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a ``.npz``, read-only. Raises FileNotFoundError, and InputError for a damaged file."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            found = {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path.name} of this run is damaged or cannot be read ({error})") from error
+    for array in found.values():
+        array.flags.writeable = False
+    return found
 
 
 def plain(value: Any) -> Any:

@@ -49,13 +49,15 @@ def slice_frequencies(poses: Real, plane: Real) -> NDArray[np.float32]:
     return np.stack([(axis @ points).ravel() for axis in np.moveaxis(poses[:, :, :2].astype(np.float32), 1, 0)])
 
 
-def transform(density: Real, frequencies: NDArray[np.float32]) -> NDArray[np.complex64]:
+def transform(density: Real | Complex, frequencies: NDArray[np.float32]) -> NDArray[np.complex64]:
     """``F(k) = sum_x density(x) exp(-2 pi i k . x)`` at scattered frequencies (3, points): complex64 (points,).
 
-    ``density`` is (nz, ny, nx) and ``x`` counts voxels from voxel ``n // 2`` along each axis.
+    ``density`` is (nz, ny, nx), or several (several, nz, ny, nx) for (several, points), real or complex; ``x`` counts
+    voxels from voxel ``n // 2`` along each axis.
     """
     threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: as many as there are cores
-    plan = _plan(2, density.shape, -1, frequencies, threads)
+    several = density.shape[0] if density.ndim == 4 else 1
+    plan = _plan(2, density.shape[-3:], -1, frequencies, threads, several)
     return plan.execute(np.ascontiguousarray(density, dtype=np.complex64))
 
 
@@ -67,8 +69,10 @@ def adjoint_transform(
     return _plan(1, shape, 1, frequencies, threads=1).execute(np.ascontiguousarray(values, dtype=np.complex64))
 
 
-def _plan(kind: int, shape: tuple[int, ...], sign: int, frequencies: NDArray[np.float32], threads: int) -> finufft.Plan:
-    plan = finufft.Plan(kind, shape, eps=TOLERANCE, isign=sign, dtype="complex64", nthreads=threads)
+def _plan(
+    kind: int, shape: tuple[int, ...], sign: int, frequencies: NDArray[np.float32], threads: int, several: int = 1
+) -> finufft.Plan:
+    plan = finufft.Plan(kind, shape, several, eps=TOLERANCE, isign=sign, dtype="complex64", nthreads=threads)
     # FINUFFT's axes follow the array's: (z, y, x). Its coordinates are radians per sample, periodic.
     plan.setpts(*(np.float32(2 * np.pi) * axis for axis in frequencies[::-1]))
     return plan

@@ -9,6 +9,7 @@
 =========================  =====================================================================================
 
 ``..._unaligned`` are the same before alignment: they measure nothing but the arbitrary frame of the recovery.
+``refined_...`` are the same after the optional refinement against a reference.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from engine.alignment import Alignment
 
 Array = NDArray[np.floating]
+
+_FEWEST_IN_A_BIN = 8
 
 
 def distance_metrics(estimated: Array, exact: Array) -> dict[str, float]:
@@ -49,3 +52,19 @@ def distance_histogram(estimated: Array, exact: Array, bins: int = 100) -> tuple
     x, y = (np.clip(values.astype(float), 0.0, np.pi) for values in (exact, estimated))
     counts, _, _ = np.histogram2d(x, y, bins=[edges, edges])
     return counts.astype(np.int64), edges
+
+
+def error_by_distance(estimated: Array, exact: Array, bins: int = 18) -> Array:
+    """Errors of estimated distances (m,) by the exact ones (m,): (bins, 4), all in rad.
+
+    The columns are the 10 %, 50 % and 90 % quantile of estimated minus exact, and the mean of its absolute value; the
+    rows are bins of equal width over [0, pi]. A bin with too few pairs to say anything is NaN.
+    """
+    member = np.clip((exact * (bins / np.pi)).astype(int), 0, bins - 1)
+    order = np.argsort(member, kind="stable")
+    error = (estimated.astype(float) - exact)[order]
+    found = np.full((bins, 4), np.nan)
+    for row, inside in zip(found, np.split(error, np.cumsum(np.bincount(member, minlength=bins))[:-1]), strict=True):
+        if len(inside) >= _FEWEST_IN_A_BIN:
+            row[:] = [*np.quantile(inside, [0.1, 0.5, 0.9]), np.mean(np.abs(inside))]
+    return found

@@ -12,6 +12,7 @@ Strategies (those of the published experiments, and one more):
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ from engine.rotations import geodesic_distance
 
 Indices = NDArray[np.int32]
 
+MOST_PAIRS = 12_500_000
+"""All pairs of 5,000 projections: 300 MB of indices, distances and work space for each descent."""
 _DISTANCE_BINS = 32
 
 
@@ -32,12 +35,36 @@ def all_pairs(count: int) -> tuple[Indices, Indices]:
     return first.astype(np.int32), second.astype(np.int32)
 
 
-def nearest_neighbours(vectors: NDArray[np.floating], neighbours: int) -> Indices:
-    """Indices (n, neighbours) of each row's nearest other rows, Euclidean, nearest first."""
+def candidate_pairs(count: int, rng: np.random.Generator, most: int = MOST_PAIRS) -> tuple[Indices, Indices]:
+    """The pairs i < j of ``count`` projections whose distances are estimated: two arrays, in condensed order.
+
+    All of them where they are at most ``most``; else about so many, drawn at random, so that time and memory do not
+    grow with the square of the number of projections.
+    """
+    total = count * (count - 1) // 2
+    if total <= most:
+        return all_pairs(count)
+    # Each pair by itself, with the same probability: the gaps between those drawn are geometric.
+    probability = most / total
+    gaps = rng.geometric(probability, size=most + 10 * math.isqrt(most))
+    position = np.cumsum(gaps) - 1
+    position = position[position < total]
+    begin = np.concatenate([[0], np.cumsum(np.arange(count - 1, 0, -1, dtype=np.int64))])
+    first = np.searchsorted(begin, position, side="right") - 1
+    return first.astype(np.int32), (position - begin[first] + first + 1).astype(np.int32)
+
+
+def nearest_neighbours(vectors: NDArray[np.floating], neighbours: int, rows: int | None = None) -> Indices:
+    """Indices (n, neighbours) of each row's nearest other rows, Euclidean, nearest first; or of the first ``rows``."""
     if neighbours >= len(vectors):
         raise InputError(f"pairs.neighbours is {neighbours}; wanted fewer than the {len(vectors)} projections")
     search = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(vectors)
-    return search.kneighbors(return_distance=False).astype(np.int32)
+    if rows is None:
+        return search.kneighbors(return_distance=False).astype(np.int32)
+    found = search.kneighbors(vectors[:rows], neighbours + 1, return_distance=False)
+    itself = found == np.arange(len(found))[:, None]
+    itself[~itself.any(axis=1), -1] = True  # where so many others are at distance zero that it is not among them
+    return found[~itself].reshape(-1, neighbours).astype(np.int32)
 
 
 def distance_balancing_weights(distances: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -53,7 +80,7 @@ class BatchSampler:
 
     All pairs of a batch come from one pass of its images through the network; the weights, which sum to 1, say which of
     them the loss looks at. ``quaternions`` are the training poses (n, 4); ``neighbours`` (n, k) is needed by the knn
-    strategies only.
+    strategies only, which start from those projections alone whose neighbours it has.
     """
 
     strategy: str
@@ -78,7 +105,7 @@ class BatchSampler:
         """Half of the batch drawn at random, and for each of them one of its nearest neighbours."""
         assert self.neighbours is not None
         half = self.batch_size // 2
-        anchors = rng.choice(len(self.quaternions), half, replace=False).astype(np.int32)
+        anchors = rng.choice(len(self.neighbours), half, replace=False).astype(np.int32)
         partners = self.neighbours[anchors, rng.integers(self.neighbours.shape[1], size=half)]
         indices = np.concatenate([anchors, partners])
         row = np.arange(half)
@@ -89,6 +116,22 @@ class BatchSampler:
             different = indices[:, None] != indices[None]
             weights = 0.5 * weights + 0.5 * different / different.sum()
         return indices, weights.astype(np.float32)
+
+
+def distances_shown(
+    sampler: BatchSampler, rng: np.random.Generator, batches: int = 100, bins: int = 36
+) -> NDArray[np.float64]:
+    """Which true distances a strategy feeds the network: the share (bins,) of the loss's weight by bins over [0, pi].
+
+    Of so many batches as the training draws them; nothing is trained.
+    """
+    shares = np.zeros(bins)
+    for _ in range(batches):
+        indices, weights = sampler.draw(rng)
+        chosen = sampler.quaternions[indices]
+        distances = geodesic_distance(chosen[:, None], chosen[None])
+        shares += np.histogram(distances, bins, (0.0, np.pi), weights=weights.astype(float))[0]
+    return shares / shares.sum()
 
 
 def select_pairs(
@@ -102,11 +145,9 @@ def select_pairs(
 ) -> NDArray[np.intp]:
     """Positions, sorted, of the pairs that a recovery uses, out of pairs ``(first, second)`` of ``count`` projections.
 
-    ``per_projection`` is the average number of pairs that a projection takes part in. Neighbours are near in the
-    estimated distance.
+    ``strategy`` is one of those above. ``per_projection`` is the average number of pairs that a projection takes part
+    in. Neighbours are near in the estimated distance.
     """
-    if strategy == "all":
-        return np.arange(len(distances))
     wanted = min(len(distances), count * per_projection // 2)
     if strategy == "random":
         return np.sort(rng.choice(len(distances), wanted, replace=False))

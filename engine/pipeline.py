@@ -24,6 +24,7 @@ from engine import (
     astra_gpu,
     distance,
     environment,
+    estimate,
     imaging,
     maps,
     metrics,
@@ -31,6 +32,7 @@ from engine import (
     particles,
     reconstruction,
     recovery,
+    refinement,
     simulation,
     stagecache,
 )
@@ -43,16 +45,12 @@ from engine.runlog import Event, RunWriter
 from engine.runrecord import RunRecord, read_run
 from engine.volume import Volume, load_volume
 
-STAGES = ("volume", "projections", "training", "distance", "recovery", "alignment", "reconstruction")
-
 Arrays = dict[str, NDArray[Any]]
 
 _CALIBRATION_PROJECTIONS = 1000
 _SAMPLED_PAIRS = 5000
 _SHOWN_PROJECTIONS = 16
 _MODEL = "model.keras"
-_LEAST_STEPS, _MOST_STEPS = 1800, 5000
-_START_SECONDS, _STEPS_PER_SECOND = 30, 15  # slower than this, a training without max_seconds of its own is cut short
 _KEY_PACKAGES = ("astra-toolbox", "finufft", "keras", "numpy", "scikit-learn", "scipy", "tensorflow")
 
 
@@ -90,31 +88,20 @@ def run_experiment(
 
 
 def default_steps(data: simulation.TrainingSet) -> int:
-    """Training steps for projections as noisy and as far off centre as these: both are averaged over steps.
-
-    From what was seen on 5J0N: without either, 1,800 steps are enough; at a noise of 2.6 times the signal's variance,
-    in the network's pixels, 5,000 have three quarters of the error of 1,800; at shifts of up to a sixth of the frame,
-    4,000 have half of it.
-    """
+    """Training steps for projections as noisy and as far off centre as these."""
     noise_to_signal = data.noise_variance / imaging.signal_variance(data.images)
-    shift_to_frame = data.max_shift / data.images.shape[-1]
-    hardness = min(1.0, noise_to_signal / 2 + 4 * shift_to_frame)
-    return round(_LEAST_STEPS + (_MOST_STEPS - _LEAST_STEPS) * hardness)
+    return estimate.training_steps(noise_to_signal, data.max_shift / data.images.shape[-1])
 
 
 def require_memory(config: Config, volume: Volume) -> None:
     """InputError when the experiment would need more memory than there is."""
-    size = config.projections.size or volume.diagonal
-    count = config.projections.count
-    images = 4 * 4 * count * size**2  # clean, noisy, standardised and one temporary copy, float32
-    pairs_bytes = 60 * count * (count - 1) // 2  # indices, distances and the work space of a gradient
-    training = 3 * 4 * config.training.projections * min(config.training.image_size, size) ** 2
-    needed = images + pairs_bytes + training + 16 * volume.density.nbytes
+    needed = estimate.memory_bytes(config, volume.diagonal, volume.density.size)
     available = psutil.virtual_memory().available
     if needed > available:
         raise InputError(
             f"this experiment needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free; "
-            f"lower projections.count ({count}) or projections.size ({size})"
+            f"lower projections.count ({config.projections.count}) or projections.size "
+            f"({config.projections.size or volume.diagonal})"
         )
 
 
@@ -127,7 +114,7 @@ class _Experiment:
     def execute(self) -> dict[str, Any]:
         """All stages; the metrics."""
         projections_key, test = self._projections()
-        first, second = pairs.all_pairs(len(test["poses"]))
+        first, second = pairs.candidate_pairs(len(test["poses"]), self._stream("pairs"))
         quaternions = to_quaternion(test["poses"])
         exact = distance.exact_distances(quaternions, first, second)
         distance_key, estimated = self._distances(projections_key, test, exact, first, second)
@@ -143,8 +130,12 @@ class _Experiment:
             aligned = alignment.align_poses(recovered["poses"], test["poses"], self._stream("alignment"))
             figures |= metrics.angle_metrics(aligned) | {"mirrored": aligned.mirrored}
             self._keep_poses(test, recovered, aligned)
+        found: Arrays = {}
         if self.config.reconstruction.enabled:
-            figures |= self._reconstruction(projections_key, recovery_key, test, aligned)
+            found, resolutions = self._reconstruction(projections_key, recovery_key, test, aligned)
+            figures |= resolutions
+        if self.config.refinement.enabled:
+            figures |= self._refinement(projections_key, recovery_key, test, aligned, found)
         return figures
 
     # Stages ---------------------------------------------------------------------------------------------------------
@@ -226,7 +217,7 @@ class _Experiment:
                 config.pairs.strategy, training.batch_size, to_quaternion(data.poses), neighbours
             )
             steps = training.steps or default_steps(data)
-            max_seconds = training.max_seconds or _START_SECONDS + steps / _STEPS_PER_SECOND
+            max_seconds = estimate.longest_training(config, steps)
             radius = min(simulation.support_radius(data.images) + data.max_shift, size / 2)
             trained = siamese.train(
                 data.images, data.poses, data.validation_images, data.validation_poses, sampler, data.noise_variance,
@@ -265,29 +256,29 @@ class _Experiment:
         self, distance_key: str, estimated: distance.Distances, first: pairs.Indices, second: pairs.Indices
     ) -> tuple[str, Arrays]:
         settings = self.config.recovery
-        key = self._key("recovery", 1, distance_key, config_to_dict(self.config)["recovery"])
+        key = self._key("recovery", 2, distance_key, config_to_dict(self.config)["recovery"])
 
         def compute(progress: Progress) -> Arrays:
             rng = self._stream("recovery")
-            candidates = np.arange(len(estimated))
+            count = self.config.projections.count
+            a, b, given = first, second, estimated
             if settings.max_distance is not None:
-                candidates = np.flatnonzero(estimated < settings.max_distance)
-            used = candidates[
-                pairs.select_pairs(
-                    settings.pairs, settings.pairs_per_projection, self.config.projections.count,
-                    first[candidates], second[candidates], estimated[candidates], rng,
-                )
-            ]  # fmt: skip
+                near = estimated < settings.max_distance
+                a, b, given = a[near], b[near], given[near]
+            if settings.pairs != "all":
+                used = pairs.select_pairs(settings.pairs, settings.pairs_per_projection, count, a, b, given, rng)
+                a, b, given = a[used], b[used], given[used]
             result = recovery.recover_poses(
-                self.config.projections.count, first[used], second[used], estimated[used], rng, settings.restarts,
-                settings.max_iterations, progress,
+                count, a, b, given, rng, settings.restarts,
+                settings.max_iterations, settings.calibrate, progress,
             )  # fmt: skip
             return {
                 "poses": result.poses,
                 "loss": np.array(result.loss),
                 "loss_curve": result.loss_curve,
                 "start_residuals": result.start_residuals,
-                "pairs": np.array(len(used)),
+                "calibration": result.calibration,
+                "pairs": np.array(len(given)),
             }
 
         arrays = self._cached("recovery", key, compute)
@@ -296,36 +287,86 @@ class _Experiment:
 
     def _reconstruction(
         self, projections_key: str, recovery_key: str, test: Arrays, aligned: alignment.Alignment
-    ) -> dict[str, float]:
-        settings = self.config.reconstruction
-        volume = self.volume
+    ) -> tuple[Arrays, dict[str, float]]:
         key = self._key(
             "reconstruction", 1, projections_key, recovery_key, config_to_dict(self.config)["reconstruction"]
         )
 
         def compute(progress: Progress) -> Arrays:
-            images = test["images"]
-            if self.config.projections.max_shift > 0:
-                images = imaging.shift_images(images, -test["shifts"])
-            rng = self._stream("half sets")
-            result = reconstruction.reconstruct(images, aligned.poses, volume, rng, settings.iterations, progress)
-            return {"density": result.density, "half1": result.halves[0], "half2": result.halves[1]}
+            return self._reconstructed(test["images"], aligned.poses, test["shifts"], progress)
 
         arrays = self._cached("reconstruction", key, compute)
+        return arrays, self._keep_maps(arrays, "")
+
+    def _refinement(
+        self, projections_key: str, recovery_key: str, test: Arrays, aligned: alignment.Alignment, maps_found: Arrays
+    ) -> dict[str, float]:
+        config, settings, volume = self.config, self.config.refinement, self.volume
+        table = config_to_dict(config)
+        key = self._key("refinement", 1, projections_key, recovery_key, table["reconstruction"], table["refinement"])
+
+        def compute(progress: Progress) -> Arrays:
+            density, highest = volume.density, 0.5
+            if settings.reference == "reconstruction":
+                density = maps_found["density"]
+                fsc = reconstruction.fourier_shell_correlation
+                halves = fsc(maps_found["half1"], maps_found["half2"], volume.voxel_size)
+                highest = min(0.5, volume.voxel_size / reconstruction.resolution_at(*halves, 0.143))
+            refined = refinement.refine_poses(
+                test["images"], aligned.poses, density, volume.center_index, config.projections.max_shift,
+                settings.iterations, highest, lambda fraction, values: progress(0.8 * fraction, values),
+            )  # fmt: skip
+            arrays = {"poses": refined.poses, "shifts": refined.shifts}
+            if config.reconstruction.enabled:
+                arrays |= self._reconstructed(
+                    test["images"], refined.poses, refined.shifts,
+                    lambda fraction, values: progress(0.8 + 0.2 * fraction, values),
+                )  # fmt: skip
+            return arrays
+
+        arrays = self._cached("refinement", key, compute)
+        again = alignment.align_poses(arrays["poses"], test["poses"], self._stream("alignment of the refined"))
+        self.run.save_arrays(
+            "refined.npz", poses=arrays["poses"], aligned=again.poses, errors=again.errors, shifts=arrays["shifts"]
+        )
+        particles.write_star(
+            self.run.path / "refined.star", again.poses, volume.voxel_size, test["images"].shape[-1],
+            "particles.mrcs", shifts_px=arrays["shifts"], errors_rad=again.errors,
+        )  # fmt: skip
+        figures = {
+            "refined_angle_error_median": float(np.median(again.errors)),
+            "refined_angle_error_mean": float(np.mean(again.errors)),
+        }
+        return figures | (self._keep_maps(arrays, "refined_") if config.reconstruction.enabled else {})
+
+    # Parts of stages ------------------------------------------------------------------------------------------------
+
+    def _reconstructed(
+        self, images: NDArray[np.float32], poses: NDArray[np.floating], shifts: NDArray[np.floating], progress: Progress
+    ) -> Arrays:
+        if self.config.projections.max_shift > 0:
+            images = imaging.shift_images(images, -shifts)
+        # The same halves each time, so that densities before and after refinement can be compared.
+        rng = self._stream("half sets")
+        iterations = self.config.reconstruction.iterations
+        result = reconstruction.reconstruct(images, poses, self.volume, rng, iterations, progress)
+        return {"density": result.density, "half1": result.halves[0], "half2": result.halves[1]}
+
+    def _keep_maps(self, arrays: Arrays, prefix: str) -> dict[str, float]:
+        """Write the maps and their correlations; the resolutions."""
+        volume = self.volume
         for name, stem in (("density", "reconstruction"), ("half1", "half1"), ("half2", "half2")):
-            maps.write_map(self.run.path / f"{stem}.mrc", arrays[name], volume.voxel_size, volume.origin)
+            maps.write_map(self.run.path / f"{prefix}{stem}.mrc", arrays[name], volume.voxel_size, volume.origin)
         fsc = reconstruction.fourier_shell_correlation
         frequencies, to_input = fsc(arrays["density"], volume.density, volume.voxel_size)
         _, between_halves = fsc(arrays["half1"], arrays["half2"], volume.voxel_size)
         self.run.save_arrays(
-            "fsc.npz", frequencies_per_angstrom=frequencies, to_input=to_input, between_halves=between_halves
+            f"{prefix}fsc.npz", frequencies_per_angstrom=frequencies, to_input=to_input, between_halves=between_halves
         )
         return {
-            "fsc_0.5_angstrom": reconstruction.resolution_at(frequencies, to_input, 0.5),
-            "fsc_0.143_angstrom": reconstruction.resolution_at(frequencies, between_halves, 0.143),
+            f"{prefix}fsc_0.5_angstrom": reconstruction.resolution_at(frequencies, to_input, 0.5),
+            f"{prefix}fsc_0.143_angstrom": reconstruction.resolution_at(frequencies, between_halves, 0.143),
         }
-
-    # Parts of stages ------------------------------------------------------------------------------------------------
 
     def _learned_distances(
         self, model: Path | None, test: Arrays, first: pairs.Indices, second: pairs.Indices
@@ -360,6 +401,7 @@ class _Experiment:
         self.run.save_arrays(
             "distances.npz", counts=counts, edges=edges, first=first[shown], second=second[shown],
             exact=exact[shown], estimated=estimated[shown],
+            error_by_distance=metrics.error_by_distance(estimated, exact),
         )  # fmt: skip
 
     def _keep_poses(self, test: Arrays, recovered: Arrays, aligned: alignment.Alignment) -> None:

@@ -6,6 +6,7 @@
     log.txt        the same for people
     ...            the artefacts
     result.json    how it ended, written last: a ResultFile
+    annotations.json    what people noted about it since, see :mod:`engine.annotations`
 
 Nothing here writes into that directory, and nothing found in it makes these functions fail.
 """
@@ -30,6 +31,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from engine import environment
+from engine.annotations import Annotations, read_annotations
 from engine.config import Config, config_from_dict
 from engine.errors import InputError
 from engine.files import building
@@ -95,7 +97,8 @@ class RunRecord:
     """One run as its directory tells it.
 
     ``config`` is a plain table where this version of PoseLab would not accept it. ``total_seconds`` and
-    ``peak_memory_mb`` (2^20 bytes) are None until known. ``facts`` is the whole of run.json.
+    ``peak_memory_mb`` (2^20 bytes) are None until known. ``facts`` is the whole of run.json. ``name`` is the one given
+    last, which may be the one in ``annotations``.
     """
 
     run_id: str
@@ -116,6 +119,7 @@ class RunRecord:
     host: str | None = None
     command: tuple[str, ...] = ()
     facts: RunFile | None = None
+    annotations: Annotations = field(default_factory=Annotations)
 
 
 @dataclass(frozen=True)
@@ -157,16 +161,18 @@ def check_run_id(run_id: str) -> str:
 def read_run(path: Path) -> RunRecord:
     """What the directory of a run says. Only a directory that does not exist is an error (InputError)."""
     path = run_path(path.parent, path.name)
+    noted = read_annotations(path)
+    common: dict[str, Any] = {"annotations": noted, "name": noted.name, "created": _time_of(path.name)}
     try:
         facts = _read_model(RunFile, path / "run.json")
     except _UnreadableError as problem:
-        return RunRecord(path.name, problem.status, path, problem.message, created=_time_of(path.name))
+        return RunRecord(path.name, problem.status, path, problem.message, **common)
     if facts is None:
-        return RunRecord(path.name, "damaged", path, "run.json is missing", created=_time_of(path.name))
+        return RunRecord(path.name, "damaged", path, "run.json is missing", **common)
     config, config_problem = _read_config(path / "config.toml")
-    common: dict[str, Any] = {
+    common |= {
         "config": config,
-        "name": facts.name,
+        "name": noted.name or facts.name,
         "sweep": facts.sweep,
         "created": facts.created,
         "user": facts.user,

@@ -6,7 +6,7 @@ nothing in the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,11 @@ from engine.config import ProjectionsConfig
 from engine.progress import Progress, silent
 from engine.projection import project
 from engine.rotations import sample_orientations
+from engine.shape import binned
 from engine.volume import Volume
 
 _PROJECTING = 0.8  # of the time of a simulation; the rest shifts and adds noise
+_PREVIEWED = 160  # pixels, the frame above which a preview looks at a coarser volume
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,28 @@ def simulate(
     images = imaging.add_noise(shifted, variance, rng)
     progress(1.0, {"projections": count})
     return Projections(images, poses, shifts, clean[:shown].copy(), variance, snr)
+
+
+def preview(volume: Volume, settings: ProjectionsConfig, count: int, seed: int) -> Projections:
+    """A few projections as the settings say, at once: of a large volume on coarser pixels, with the noise those have.
+
+    All else is in full pixels: ``shifts``, ``noise_variance``, and ``snr``, which these few projections estimate.
+    """
+    step = -(-max(volume.diagonal, settings.size or 0) // _PREVIEWED)
+    coarse = binned(volume, step)
+    # A ray meets fewer of the larger voxels.
+    coarse = replace(coarse, density=coarse.density * np.float32(step))
+    changes = {
+        "size": settings.size and max(8, settings.size // step),
+        "noise_variance": settings.noise_variance and settings.noise_variance / step**2,
+        "snr": settings.snr and settings.snr * step**2,
+        "max_shift": settings.max_shift / step,
+    }
+    rng = stream(seed, "test projections")
+    found = simulate(coarse, settings.model_copy(update=changes), count, rng, shown=count)
+    return replace(
+        found, shifts=found.shifts * step, noise_variance=found.noise_variance * step**2, snr=found.snr / step**2
+    )
 
 
 @dataclass(frozen=True)

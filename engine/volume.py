@@ -98,6 +98,11 @@ def load_volume(config: VolumeConfig, progress: Progress = silent) -> Volume:
     return Volume(density, voxel_size, origin, name)
 
 
+def local_path(source: str) -> Path:
+    """The file behind a source that is no archive's entry: a built-in protein's, or the path that it is."""
+    return _locate(source.strip(), silent)[0]
+
+
 def _locate(source: str, progress: Progress) -> tuple[Path, str]:
     """The local file of a source and its short label."""
     if source.lower() in BUILT_IN:

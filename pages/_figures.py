@@ -7,21 +7,26 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from engine.rotations import to_euler
+from engine.metrics import error_by_distance
 from pages import _style, _text
 
 Array = NDArray[np.floating]
 
-_FEWEST_IN_A_BIN = 8
-
 
 def distance_figure(
-    counts: NDArray[np.integer], edges: Array, exact: Array, estimated: Array, distance_mae: float, points: bool = False
+    counts: NDArray[np.integer],
+    edges: Array,
+    exact: Array,
+    estimated: Array,
+    distance_mae: float,
+    points: bool = False,
+    errors: Array | None = None,
 ) -> go.Figure:
     """Estimated against true distance of all pairs, as a heat map, and the error against the true distance beneath.
 
     ``counts`` (bins, bins) are pairs by [exact, estimated] over ``edges`` (bins + 1,); ``exact`` and ``estimated`` (m,)
-    are a sample of the pairs, from which the error is drawn, and which ``points`` shows in the map too; all in rad.
+    are a sample of the pairs, which ``points`` shows in the map too; ``errors`` is what
+    :func:`engine.metrics.error_by_distance` says of all pairs, or else it is asked about the sample. All in rad.
     """
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.05)
     centres = np.degrees((edges[:-1] + edges[1:]) / 2)
@@ -63,14 +68,9 @@ def distance_figure(
         )
     mae = f"<b>L<sub>DE</sub> = {_text.degrees(distance_mae)}</b> ({_text.number(distance_mae, 'rad')})"
     _style.note(figure, mae, 0.02, 0.97, "left")
-    at, low, middle, high, mean_absolute = error_by_distance(exact, estimated)
-    figure.add_scatter(
-        x=[*at, *at[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor="rgba(0,114,178,0.22)", line={"width": 0},
-        mode="lines", name="10–90 % of pairs", hoverinfo="skip", row=2, col=1,
-    )  # fmt: skip
-    _style.line(figure, at, middle, "median", _style.BLUE, "solid", row=2, hover="median error %{y:.2f}°")
-    hover = "mean absolute error %{y:.2f}°"
-    _style.line(figure, at, mean_absolute, "mean absolute", _style.VERMILION, "solid", row=2, hover=hover)
+    of_whom = "pairs" if errors is not None else "sampled pairs"
+    profile = np.degrees(error_by_distance(estimated, exact) if errors is None else errors)
+    _add_error_profile(figure, profile, of_whom)
     figure.update_xaxes(range=[0, 180], tickvals=np.arange(0, 181, 30))
     figure.update_xaxes(title="true distance (°)", row=2, col=1)
     figure.update_yaxes(range=[0, 180], tickvals=np.arange(0, 181, 30), title="estimated distance (°)", row=1, col=1)
@@ -78,29 +78,38 @@ def distance_figure(
     return _style.styled(figure, f"Distances of {counts.sum():,} pairs of test projections", _style.TALL)
 
 
-def error_by_distance(exact: Array, estimated: Array, bins: int = 18) -> tuple[Array, Array, Array, Array, Array]:
-    """Error of distances against the true one, in degrees: bin centres, 10 %, median, 90 % and mean absolute error.
+def _add_error_profile(figure: go.Figure, profile: Array, of_whom: str) -> None:
+    """Quantiles and mean absolute error (bins, 4) in degrees, by true distance, beneath the map of distances."""
+    at = (np.arange(len(profile)) + 0.5) * 180 / len(profile)
+    told = ~np.isnan(profile[:, 0])
+    at, (low, middle, high, mean_absolute) = at[told], profile[told].T
+    figure.add_scatter(
+        x=[*at, *at[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor="rgba(0,114,178,0.22)", line={"width": 0},
+        mode="lines", name=f"10–90 % of {of_whom}", hoverinfo="skip", row=2, col=1,
+    )  # fmt: skip
+    _style.line(figure, at, middle, "median", _style.BLUE, "solid", row=2, hover="median error %{y:.2f}°")
+    hover = "mean absolute error %{y:.2f}°"
+    _style.line(figure, at, mean_absolute, "mean absolute", _style.VERMILION, "solid", row=2, hover=hover)
 
-    Bins of equal width over [0, pi]; those with too few pairs to say anything are left out.
+
+def angle_error_figure(
+    errors: Array,
+    errors_before: Array,
+    titles: tuple[str, str] = ("after alignment", "before alignment (arbitrary frame)"),
+    before_alike: bool = False,
+) -> go.Figure:
+    """Histograms of the angle errors (n,) in rad, after alignment and, small, before it; or of another pair of steps.
+
+    ``before_alike`` draws both on one axis; else the errors before reach to 180 degrees.
     """
-    edges = np.linspace(0, np.pi, bins + 1)
-    member = np.clip(np.digitize(exact, edges) - 1, 0, bins - 1)
-    error = np.degrees(estimated.astype(float) - exact)
-    full = [b for b in range(bins) if np.count_nonzero(member == b) >= _FEWEST_IN_A_BIN]
-    rows = [[*np.quantile(error[member == b], [0.1, 0.5, 0.9]), np.mean(np.abs(error[member == b]))] for b in full]
-    low, middle, high, mean_absolute = np.array(rows).reshape(-1, 4).T
-    return np.degrees((edges[:-1] + edges[1:]) / 2)[full], low, middle, high, mean_absolute
-
-
-def angle_error_figure(errors: Array, errors_before: Array) -> go.Figure:
-    """Histograms of the angle errors (n,) in rad, after alignment and, small, before it."""
     figure = make_subplots(
         rows=2, cols=1, row_heights=[0.66, 0.34], vertical_spacing=0.2,
-        subplot_titles=("after alignment", "before alignment (arbitrary frame)"),
+        subplot_titles=titles,
     )  # fmt: skip
     _style.subtitled(figure).update_annotations(x=0, xanchor="left")
-    beyond = _histogram(figure, np.degrees(errors), _upper_end(np.degrees(errors)), _style.BLUE, row=1)
-    _histogram(figure, np.degrees(errors_before), 180.0, _style.GREY, row=2)
+    end = _upper_end(np.degrees(np.concatenate([errors, errors_before]) if before_alike else errors))
+    beyond = _histogram(figure, np.degrees(errors), end, _style.BLUE, row=1)
+    _histogram(figure, np.degrees(errors_before), end if before_alike else 180.0, _style.GREY, row=2)
     if beyond:
         _style.note(figure, f"{beyond} of {len(errors):,} beyond →", 0.99, 0.7, "right")
     figure.update_xaxes(title="angle between recovered and true pose (°)")
@@ -169,36 +178,6 @@ def recovery_figure(loss_curve: Array) -> go.Figure:
     return _style.styled(figure, "Recovery of the poses", _style.MIDDLE)
 
 
-def directions_figure(true: Array, recovered: Array, errors: Array) -> go.Figure:
-    """True and recovered viewing directions of poses (n, 3, 3) on an equal-area map of the sphere, coloured by error.
-
-    The map is Lambert's cylindrical one, rot against cos(tilt): no side is hidden, equal areas are equal solid angles.
-    """
-    figure = make_subplots(
-        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=("true", "recovered, aligned")
-    )
-    _style.subtitled(figure)
-    shown = slice(0, _style.MOST_POINTS)
-    top = float(np.quantile(np.degrees(errors), 0.98)) or 1.0
-    for column, poses in enumerate((true, recovered), start=1):
-        angles = to_euler(poses[shown])
-        figure.add_scatter(
-            x=angles[:, 0], y=np.cos(np.radians(angles[:, 1])), mode="markers", showlegend=False,
-            customdata=np.stack([angles[:, 1], np.degrees(errors[shown])], axis=1),
-            marker={"size": 4, "color": np.degrees(errors[shown]), "coloraxis": "coloraxis"},
-            hovertemplate="rot %{x:.1f}°, tilt %{customdata[0]:.1f}°<br>error %{customdata[1]:.2f}°<extra></extra>",
-            row=1, col=column,
-        )  # fmt: skip
-    tilts = np.array([0, 30, 60, 90, 120, 150, 180])
-    figure.update_xaxes(title="rot (°)", range=[-180, 180], tickvals=np.arange(-180, 181, 90))
-    figure.update_yaxes(range=[-1.03, 1.03], tickvals=np.cos(np.radians(tilts)), ticktext=[str(t) for t in tilts])
-    figure.update_yaxes(title="tilt (°)", row=1, col=1)
-    bar = {"title": {"text": "error (°)", "side": "top"}, "thickness": 10}
-    figure.update_layout(coloraxis={"colorscale": "Cividis", "cmin": 0, "cmax": top, "colorbar": bar})
-    few = "" if len(errors) <= _style.MOST_POINTS else f", the first {_style.MOST_POINTS:,} of {len(errors):,}"
-    return _style.styled(figure, f"Viewing directions{few}", _style.WIDE)
-
-
 def fsc_figure(
     frequencies: Array, to_input: Array, between_halves: Array, at_half: float | None, at_143: float | None
 ) -> go.Figure:
@@ -215,7 +194,7 @@ def fsc_figure(
     for name, curve, colour, threshold, resolution in curves:
         _style.line(figure, frequencies, curve, name, colour, "solid", row=1, hover=f"{name}: %{{y:.3f}}")
         figure.add_hline(threshold, line={"color": colour, "dash": "dot", "width": 1.5})
-        said = f"{threshold:g} {name}: {resolution_text(curve, threshold, resolution)}"
+        said = f"{threshold:g}: {resolution_text(curve, threshold, resolution)}"
         figure.add_annotation(
             text=said, x=0.99, xref="paper", xanchor="right", y=threshold, yanchor="bottom", showarrow=False,
             font={"size": 12},
@@ -246,4 +225,4 @@ def resolution_text(curve: Array, threshold: float, resolution: float | None) ->
     """The resolution in Å where a curve falls below its threshold, or that it never does."""
     if resolution is None or not np.isfinite(resolution):
         return "below from the start"
-    return f"{resolution:.2f} Å" if np.any(curve < threshold) else f"not reached, Nyquist is {resolution:.2f} Å"
+    return f"{resolution:.2f} Å" if np.any(curve < threshold) else f"not reached (Nyquist {resolution:.2f} Å)"

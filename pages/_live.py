@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.config import Config
 from engine.runrecord import read_events
+from engine.stages import stages_of
 
 Curve = list[tuple[int, float, float | None]]
 """Of each step told: its number, the training loss and, where it was measured, the validation L_DE in rad."""
@@ -40,23 +46,36 @@ class RunFeed:
 
     def __init__(self, path: Path, config: Config) -> None:
         self.path = path
-        self.stages = {name: Stage() for name in stage_names(config)}
+        self.stages = {name: Stage() for name in stages_of(config)}
         if path.is_dir():
             self.stages["volume"].state = "done"  # a run makes its directory once it has the volume
         self.curve: Curve = []
         self.lines: list[str] = []
         self._offset = 0
+        self._one_at_a_time = threading.Lock()
 
     def advance(self) -> None:
-        """Read on."""
-        events, self._offset = read_events(self.path, self._offset)
-        for event in events:
-            self._take(event)
+        """Read on. Several threads may: each event is taken in once."""
+        with self._one_at_a_time:
+            events, self._offset = read_events(self.path, self._offset)
+            for event in events:
+                self._take(event)
 
     @property
     def finished_stages(self) -> int:
         """How many stages have left their results."""
         return sum(stage.state in ("done", "reused") for stage in self.stages.values())
+
+    def seconds_left(self, expected: Mapping[str, float], now: float) -> float | None:
+        """Of the whole run: what its stage says of itself, and what is ``expected`` of those that wait.
+
+        None between two stages, and while the stage that runs says too little.
+        """
+        running = [stage for stage in self.stages.values() if stage.state == "running"]
+        told = [stage.seconds_left(now) for stage in running]
+        if not told or told[0] is None:
+            return None
+        return told[0] + sum(expected.get(name, 0.0) for name, stage in self.stages.items() if stage.state == "waiting")
 
     def _take(self, event: dict[str, Any]) -> None:
         kind, time, name = event["kind"], event["time"], event.get("stage")
@@ -88,12 +107,6 @@ class RunFeed:
         self.lines.append(f"{datetime.fromtimestamp(time):%H:%M:%S}  {message}")
 
 
-def stage_names(config: Config) -> list[str]:
-    """The stages that a run of this experiment goes through, in order."""
-    names = ["volume", "projections", "training", "distance", "recovery", "alignment", "reconstruction"]
-    left_out = set()
-    if config.distance.method != "siamese":
-        left_out.add("training")
-    if not config.reconstruction.enabled:
-        left_out.add("reconstruction")
-    return [name for name in names if name not in left_out]
+def curve_arrays(curve: Curve) -> NDArray[np.float64]:
+    """Step, loss and validation L_DE (NaN where there is none): (3, n)."""
+    return np.array(curve, dtype=float).reshape(-1, 3).T

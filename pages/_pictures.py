@@ -16,7 +16,14 @@ _MARGIN = {"l": 0, "r": 24, "t": 56, "b": 8}
 
 
 def projections_figure(images: Array, title: str, columns: int = 4, rows: int = 2) -> go.Figure:
-    """The first projections (n, size, size), each stretched from its 0.5 to its 99.5 percentile, in one montage."""
+    """The first projections (n, size, size) in one montage."""
+    figure = make_subplots(rows=1, cols=1)
+    add_projections(figure, images, 1, columns, rows)
+    return _style.styled(figure, title, 320).update_layout(margin=_MARGIN)
+
+
+def add_projections(figure: go.Figure, images: Array, row: int, columns: int, rows: int = 1) -> None:
+    """The first projections (n, size, size), each stretched from its 0.5 to its 99.5 percentile, as a montage."""
     some = images[: columns * rows]
     size = images.shape[-1]
     gap = max(1, size // 40)
@@ -25,10 +32,10 @@ def projections_figure(images: Array, title: str, columns: int = 4, rows: int = 
         top, left = (size + gap) * (number // columns), (size + gap) * (number % columns)
         low, high = np.quantile(image, [0.005, 0.995])
         montage[top : top + size, left : left + size] = np.clip((image - low) / ((high - low) or 1.0), 0, 1)
-    figure = make_subplots(rows=1, cols=1)
-    figure.add_heatmap(z=montage, colorscale="Greys_r", showscale=False, hoverinfo="skip", zmin=0, zmax=1)
-    _as_picture(figure, 1, 1)
-    return _style.styled(figure, title, 320).update_layout(margin=_MARGIN)
+    figure.add_heatmap(
+        z=montage, colorscale="Greys_r", showscale=False, hoverinfo="skip", zmin=0, zmax=1, row=row, col=1
+    )
+    _as_picture(figure, row, 1)
 
 
 def slices_figure(density: Array, name: str, reference: Array | None, center: Array, voxel_size: float) -> go.Figure:
@@ -37,9 +44,10 @@ def slices_figure(density: Array, name: str, reference: Array | None, center: Ar
     ``center`` (3,) is the voxel index (x, y, z) that they go through, ``voxel_size`` is in Å.
     """
     volumes = {name: density} if reference is None else {"input": reference, name: density}
+    _, ny, nx = density.shape
     figure = make_subplots(
         rows=len(volumes), cols=3, horizontal_spacing=0.02, vertical_spacing=0.03,
-        column_titles=["xy", "xz", "yz"], row_titles=list(volumes),
+        column_titles=["xy", "xz", "yz"], row_titles=list(volumes), column_widths=[nx, nx, ny],
     )  # fmt: skip
     figure.update_annotations(font={"size": 12})
     for row, volume in enumerate(volumes.values(), start=1):

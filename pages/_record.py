@@ -1,61 +1,65 @@
-"""The record of a run on its page: configuration, where it ran, how long the stages took, files to download."""
+"""The record of a run on its page: files to download, configuration, where it ran, how long the stages took."""
 
 from __future__ import annotations
 
-import csv
-import io
+import shlex
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
 from engine.config import Config, config_to_toml
-from engine.rotations import to_euler
-from engine.runrecord import RunFile, RunRecord
-from pages import _text
+from engine.errors import InputError
+from engine.runrecord import RunRecord
+from pages import _report, _state, _summary, _tables, _text
 
-_DOWNLOADS = {
+_FILES = {
     "config.toml": "Configuration (.toml)",
     "poses.star": "Poses (.star)",
     "reconstruction.mrc": "Reconstruction (.mrc)",
     "half1.mrc": "Half map 1 (.mrc)",
     "half2.mrc": "Half map 2 (.mrc)",
+    "refined.star": "Refined poses (.star)",
+    "refined_reconstruction.mrc": "Refined reconstruction (.mrc)",
     "model.keras": "Model (.keras)",
     "log.txt": "Log (.txt)",
 }
+_MOST_BYTES = 500_000_000  # of a stack, which the server and the browser hold in memory
 
 
 def show(record: RunRecord) -> None:
-    """Downloads, and the record folded up beneath them."""
+    """Downloads, and the record beneath them."""
+    _show_downloads(record)
+    left, right = st.columns(2)
+    if isinstance(record.config, Config):
+        left.code(config_to_toml(record.config), language="toml")
+    with right:
+        if isinstance(record.config, Config):
+            st.code(_text.command_line(record.config), language="bash", wrap_lines=True)
+        if record.seconds:
+            times = {"stage": list(record.seconds), "seconds": list(record.seconds.values())}
+            st.dataframe(times, hide_index=True)
+        if record.facts is not None:
+            st.code("\n".join([*_summary.environment(record.facts), f"{record.path}"]), language=None, wrap_lines=True)
+
+
+def _show_downloads(record: RunRecord) -> None:
     with st.container(horizontal=True, gap="small"):
-        for filename, label in _DOWNLOADS.items():
+        _download("Report (.html)", lambda: _report.html_report(record), f"{record.run_id}.html")
+        for filename, label in _FILES.items():
             if (path := record.path / filename).exists():
                 _download(label, path.read_bytes, f"{record.run_id}-{filename}")
         if (poses := record.path / "poses.npz").exists():
-            _download("Errors (.csv)", lambda: errors_csv(poses), f"{record.run_id}-errors.csv")
-    with st.expander("Configuration and record", icon=":material/description:"):
-        left, right = st.columns(2)
-        if isinstance(record.config, Config):
-            left.code(config_to_toml(record.config), language="toml")
-        with right:
-            if isinstance(record.config, Config):
-                st.code(_text.command_line(record.config), language="bash", wrap_lines=True)
-            if record.seconds:
-                times = {"stage": list(record.seconds), "seconds": list(record.seconds.values())}
-                st.dataframe(times, hide_index=True)
-            if record.facts is not None:
-                st.code("\n".join([*_facts(record.facts), f"{record.path}"]), language=None, wrap_lines=True)
-
-
-def _facts(facts: RunFile) -> list[str]:
-    hardware = facts.hardware
-    return [
-        f"PoseLab {facts.engine_version}, commit {(facts.git or {}).get('commit', 'unknown')}",
-        f"Python {facts.python}, {facts.platform}",
-        f"{hardware.get('cpu')}, {hardware.get('cores')} cores, {hardware.get('memory_gb')} GB",
-        f"GPU: {', '.join(hardware.get('gpus') or []) or 'none'}",
-    ]
+            _download("Errors (.csv)", lambda: _tables.errors_csv(poses), f"{record.run_id}-errors.csv")
+        if (distances := record.path / "distances.npz").exists():
+            _download("Sample of pairs (.csv)", lambda: _tables.distances_csv(distances), f"{record.run_id}-pairs.csv")
+        make = isinstance(record.config, Config) and (record.path / "projections.npz").exists() and st.button(
+            "Particles (.mrcs) …", icon=":material/download:", key="particles",
+            help="The images that poses.star names. They are not kept, but made again from the same seed.",
+        )  # fmt: skip
+    if make:
+        _offer_particles(record)
 
 
 def _download(label: str, read: Callable[[], bytes], filename: str) -> None:
@@ -63,16 +67,29 @@ def _download(label: str, read: Callable[[], bytes], filename: str) -> None:
     st.download_button(label, read, filename, key=f"download {filename}", on_click="ignore", icon=":material/download:")
 
 
-def errors_csv(path: Path) -> bytes:
-    """Angle errors, poses (rot, tilt, psi) and shifts of a run's poses.npz as CSV, a row a projection."""
-    with np.load(path, allow_pickle=False) as found:
-        errors, before = found["errors"], found["errors_before"]
-        columns = [np.degrees(errors), errors, np.degrees(before), to_euler(found["true"]), to_euler(found["aligned"])]
-        table = np.column_stack([*columns, found["shifts"]])
-    header = ["projection", "error_deg", "error_rad", "error_before_alignment_deg"]
-    header += [f"{kind}_{angle}_deg" for kind in ("true", "recovered") for angle in ("rot", "tilt", "psi")]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*header, "shift_x_px", "shift_y_px"])
-    writer.writerows([number, *(f"{value:.9g}" for value in row)] for number, row in enumerate(table))
-    return text.getvalue().encode()
+def _offer_particles(record: RunRecord) -> None:
+    """Make the stack and offer it; where that would be too much for a browser, say how else to have it."""
+    from engine import stack  # only here: it loads what simulates
+
+    assert isinstance(record.config, Config)
+    try:
+        with st.spinner("Projecting the volume again …"):
+            volume = _state.input_volume(record.config.volume)
+            size = record.config.projections.size or volume.diagonal
+            large = stack.stack_bytes(record.config.projections.count, size)
+            if large > _MOST_BYTES:
+                st.info(
+                    f"The stack has {large / 1e9:.1f} GB, too much for a browser. This writes it beside poses.star:"
+                )
+                folder = shlex.quote(str(record.path.parent))
+                st.code(f"python -m engine runs export {record.run_id} DIRECTORY --particles --runs-dir {folder}")
+                return
+            with tempfile.TemporaryDirectory() as folder:
+                data = stack.particle_stack(record, Path(folder) / stack.FILENAME).read_bytes()
+    except InputError as error:
+        _state.show_error(error)
+        return
+    st.download_button(
+        f"Save {stack.FILENAME}, {large / 1e6:.0f} MB", data, stack.FILENAME, "application/octet-stream",
+        on_click="ignore", type="primary", icon=":material/download:",
+    )  # fmt: skip

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import zipfile
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from streamlit.runtime.pages_manager import PagesManager
 
-from engine import catalogue, launch
+from engine import catalogue, launch, runqueue
 from engine.config import Config, VolumeConfig
 from engine.errors import InputError
-from engine.runrecord import RunRecord, default_runs_dir, read_run, run_path
+from engine.files import read_arrays
+from engine.runrecord import RunRecord, check_run_id, default_runs_dir, read_run, run_path
 from engine.volume import Volume, load_volume
 from pages import _text
 from pages._live import RunFeed
 
 EXPERIMENT_PAGE, RUN_PAGE, RUNS_PAGE = "pages/experiment.py", "pages/run.py", "pages/runs.py"
-RUN = "run"  # the URL parameter, ?run=ID
-_FEED = "feed"
+COMPARE_PAGE = "pages/compare.py"
+RUN, RUNS = "run", "runs"  # the URL parameters, ?run=ID and ?runs=ID,ID
+MOST_COMPARED = 12
+_PROBLEMS, _NOTICES = "problems", "notices"
+_NOTICE_S = 60.0
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -66,17 +71,24 @@ def requested_run() -> str:
     return run_id
 
 
-def open_run(run_id: str) -> RunRecord | launch.StartStatus:
-    """The run, or how its start went while it has no record yet; a friendly page instead of an id that is none."""
+def open_run(run_id: str) -> RunRecord | runqueue.QueuedRun | launch.StartStatus:
+    """The run; while it has no record yet, its place in the queue or how its start went. A friendly page instead of an
+    id that is none.
+    """
+    folder = runs_dir()
     try:
-        try:
-            return read_run(run_path(runs_dir(), run_id))
-        except InputError as missing:
+        for _ in range(2):  # it may go from one state to the next between these questions
+            if (folder / check_run_id(run_id)).is_dir():
+                break
+            if (queued := runqueue.find(folder, run_id)) is not None:
+                return queued
             try:
-                status = launch.start_status(runs_dir(), run_id)
+                status = launch.start_status(folder, run_id)
             except InputError:
-                raise missing from None
-            return read_run(run_path(runs_dir(), run_id)) if status.state == "started" else status
+                continue
+            if status.state != "started":
+                return status
+        return read_run(run_path(folder, run_id))
     except InputError as error:
         _stop_with(str(error))
 
@@ -99,13 +111,65 @@ def go_to_run(run_id: str) -> NoReturn:
     st.switch_page(RUN_PAGE, query_params={RUN: run_id})
 
 
+def go_to_compare(run_ids: Sequence[str]) -> NoReturn:
+    """Leave for the comparison of these runs."""
+    st.switch_page(COMPARE_PAGE, query_params={RUNS: ",".join(run_ids)})
+
+
+def attempt(action: Callable[..., Any], *given: Any, **named: Any) -> bool:
+    """For callbacks: whether it could be done; where the user is to blame, the reason is left to :func:`show_told`."""
+    try:
+        action(*given, **named)
+    except InputError as error:
+        st.session_state.setdefault(_PROBLEMS, []).append(str(error))
+        return False
+    return True
+
+
+class Listing(NamedTuple):
+    """All runs as :func:`engine.catalogue.list_runs` has them, archived ones too; what was said about the catalogue."""
+
+    rows: list[catalogue.Row]
+    notices: list[str]
+
+
+def runs() -> Listing:
+    """All runs, newest first, not to be changed; whoever looks, the catalogue is asked about once a second at most."""
+    listing = _listing(runs_dir())
+    st.session_state.setdefault(_NOTICES, {}).update(dict.fromkeys(listing.notices, time.monotonic()))
+    return listing
+
+
+def forget_runs() -> None:
+    """After a change of one's own, which is to be seen at once."""
+    _listing.clear()
+
+
+@st.cache_resource(ttl=0.8, max_entries=4, show_spinner=False)
+def _listing(folder: Path) -> Listing:
+    notices: list[str] = []
+    return Listing(catalogue.list_runs(folder, archived=None, on_notice=notices.append), notices)
+
+
+def show_told() -> None:
+    """What went wrong in callbacks, once; what was said about the catalogue, for a minute."""
+    for problem in st.session_state.pop(_PROBLEMS, []):
+        show_error(problem)
+    for notice, told in st.session_state.get(_NOTICES, {}).items():
+        if time.monotonic() - told < _NOTICE_S:
+            st.info(_text.escaped(notice), icon=":material/database:")
+
+
 def feed(record: RunRecord, config: Config) -> RunFeed:
-    """The run's feed of events; a session reads each event once."""
-    held = st.session_state.get(_FEED)
-    if held is None or held.path != record.path:
-        held = st.session_state[_FEED] = RunFeed(record.path, config)
-    held.advance()
-    return held
+    """The run's feed of events; each event is read once, for all who watch."""
+    shared = _feed(record.path, config)
+    shared.advance()
+    return shared
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _feed(path: Path, _config: Config) -> RunFeed:
+    return RunFeed(path, _config)
 
 
 def arrays(path: Path) -> Arrays | None:
@@ -114,25 +178,25 @@ def arrays(path: Path) -> Arrays | None:
     Raises InputError when the file is damaged.
     """
     try:
-        return _read_arrays(str(path), path.stat().st_mtime_ns)
+        return _read_arrays(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path.name} of this run is damaged or cannot be read ({error})") from error
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _read_arrays(path: str, modified_ns: int) -> Arrays:
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-        found = {name: archive[name] for name in archive.files}
-    for array in found.values():
-        array.flags.writeable = False
-    return found
+def _read_arrays(path: Path, modified_ns: int) -> Arrays:
+    return read_arrays(path)
 
 
-def density(path: Path) -> tuple[NDArray[np.float32], float]:
-    """A map (nz, ny, nx) that a run wrote, and its Å per voxel; InputError when it is damaged."""
-    return _read_density(str(path), path.stat().st_mtime_ns)
+def density(path: Path) -> tuple[NDArray[np.float32], float] | None:
+    """A map (nz, ny, nx) that a run wrote, and its Å per voxel; None where there is none (yet).
+
+    Raises InputError when the file is damaged.
+    """
+    try:
+        return _read_density(str(path), path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

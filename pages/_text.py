@@ -45,6 +45,7 @@ _METHODS = {
     "perturbed": "perturbed distances",
     "euclidean": "pixel distances",
 }
+SAMPLINGS = {"so3": "SO(3)", "euler": "Euler"}
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_+:/.-]*")
 _TOML_WORDS = {"true", "false", "inf", "nan"}
 
@@ -121,7 +122,7 @@ def noise(noise_variance: float | None, snr: float | None) -> str:
 def experiment(config: Config) -> str:
     """What an experiment is, in a line of plain text."""
     settings = config.projections
-    sampling = {"so3": "SO(3)", "euler": "Euler"}[settings.sampling]
+    sampling = SAMPLINGS[settings.sampling]
     level = noise(settings.noise_variance, settings.snr)
     parts = [
         source_name(config.volume.source),
@@ -137,22 +138,37 @@ def experiment(config: Config) -> str:
 
 def command_line(config: Config) -> str:
     """The shell command that runs the same experiment: what differs from the default, as ``--set`` options."""
-    options = [
-        f" \\\n  --set {shlex.quote(f'{key}={_toml_value(value)}')}"
-        for key, value in _flat(config_to_dict(config)).items()
-        if value != _flat(config_to_dict(Config())).get(key)
-    ]
-    return "python -m engine run" + "".join(options)
+    return "python -m engine run" + "".join(f" \\\n  --set {shlex.quote(text)}" for text in overrides(config))
 
 
-def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def overrides(config: Config) -> list[str]:
+    """What differs from the default, each as ``section.key=value``."""
+    default = flat(config_to_dict(Config()))
+    return [f"{k}={toml_value(v)}" for k, v in flat(config_to_dict(config)).items() if v != default.get(k)]
+
+
+def flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of a configuration to dotted keys."""
+    found: dict[str, Any] = {}
     for name, value in table.items():
-        flat |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
-    return flat
+        found |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
+    return found
 
 
-def _toml_value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value as TOML on one line; a plain word without its quotes."""
     if isinstance(value, str) and _BARE.fullmatch(value) and value not in _TOML_WORDS:
         return value
-    return " ".join(tomli_w.dumps({"value": value}).removeprefix("value = ").split())
+    return _toml(value)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return tomli_w.dumps({"value": value}).removeprefix("value = ").strip()
+
+
+def ordinal(number: int) -> str:
+    """``1st``, ``2nd``, ``3rd``, ``4th``, ... ``11th``, ..."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
-import plotly.graph_objects as go
 import streamlit as st
 
-from engine import launch
+from engine import launch, runqueue
 from engine.config import Config
 from engine.errors import InputError
-from engine.runrecord import RunRecord, read_run
-from pages import _figures, _record, _results, _state, _text
-from pages._live import Curve, RunFeed, Stage
-
-_LONG_LOG = 9  # lines
+from engine.runrecord import RunRecord
+from pages import _results, _runactions, _state, _summary, _text, _watch
 
 
 def _show_header(record: RunRecord) -> None:
+    noted = record.annotations
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader(_text.escaped(record.name or record.run_id), anchor=False, width="content")
         st.badge(
@@ -26,29 +20,48 @@ def _show_header(record: RunRecord) -> None:
             icon=_text.STATUS_ICONS[record.status],
             color=_text.STATUS_COLOURS.get(record.status, "orange"),
         )
+        if noted.archived:
+            st.badge("archived", icon=":material/archive:", color="gray")
+        for tag in noted.tags:
+            st.badge(_text.escaped(tag), icon=":material/label:", color="violet")
         st.space("stretch")
-        if record.status == "running":
-            if st.button(
-                "Cancel", icon=":material/stop_circle:", help="Ends within seconds; what is finished is kept."
-            ):
-                _cancel(record)
-        elif isinstance(record.config, Config) and st.button(
-            "Run again", icon=":material/replay:", help="The same experiment once more; finished stages are reused."
-        ):
-            _run_again(record.config, record.name)
+        _show_actions(record)
     if isinstance(record.config, Config):
         st.markdown(_text.escaped(_text.experiment(record.config)))
     facts = [record.run_id] if record.name else []
-    facts.append(f"started {_text.moment(record.created)}")
-    if record.user:
-        facts.append(f"by {record.user} on {record.host}")
-    if record.total_seconds is not None:
-        facts.append(f"took {_text.duration(record.total_seconds)}")
-    if record.peak_memory_mb is not None:
-        facts.append(f"peak memory {record.peak_memory_mb:,.0f} MB")
-    if record.reused:
-        facts.append(f"reused from an earlier run: {', '.join(record.reused)}")
-    st.caption(_text.escaped(" · ".join(facts)))
+    st.caption(_text.escaped(" · ".join([*facts, *_summary.facts(record)])))
+    if noted.note:
+        st.text(noted.note)
+
+
+def _show_actions(record: RunRecord) -> None:
+    noted = record.annotations
+    row = {"run_id": record.run_id, "name": record.name, "tags": list(noted.tags), "starred": noted.starred}
+    row["note"] = noted.note
+    st.button(
+        "", key="star", type="tertiary", on_click=_runactions.toggle_star, args=(row,),
+        icon=":material/star:" if noted.starred else ":material/star_outline:",
+        help="Take the star away" if noted.starred else "Star this run",
+    )  # fmt: skip
+    with st.popover("Edit", icon=":material/edit:", help="Name, tags, note, star"):
+        _runactions.edit([row])
+    if record.status == "running":
+        if st.button("Cancel", icon=":material/stop_circle:", help="Ends within seconds; what is finished is kept."):
+            _cancel(record)
+        return
+
+    def archive_or_restore() -> None:
+        _state.attempt(_runactions.note, record.run_id, archived=not noted.archived)
+
+    label, icon = ("Restore", ":material/unarchive:") if noted.archived else ("Archive", ":material/archive:")
+    st.button(label, icon=icon, on_click=archive_or_restore)
+    if isinstance(record.config, Config):
+        st.page_link(
+            _state.EXPERIMENT_PAGE, label="Clone and edit", icon=":material/content_copy:",
+            query_params={"clone": record.run_id},
+        )  # fmt: skip
+        if st.button("Run again", icon=":material/replay:", help="The same once more; finished stages are reused."):
+            _run_again(record.config, record.name)
 
 
 def _cancel(record: RunRecord) -> None:
@@ -61,11 +74,51 @@ def _cancel(record: RunRecord) -> None:
 
 def _run_again(config: Config, name: str | None) -> None:
     try:
-        run_id = launch.start(config, _state.runs_dir(), name)
+        (run_id,) = runqueue.submit([config], _state.runs_dir(), [name])
     except InputError as error:
         _state.show_error(error)
     else:
         _state.go_to_run(run_id)
+
+
+def _show_queued(run: runqueue.QueuedRun) -> None:
+    st.subheader(_text.escaped(run.name or run.run_id), anchor=False)
+    st.markdown(_text.escaped(_text.experiment(run.config)))
+    facts = [*([run.run_id] if run.name else []), f"submitted {_text.moment(run.submitted)} by {run.user}"]
+    st.caption(_text.escaped(" · ".join(facts)))
+    _state.show_told()
+    _watch_queue(run.run_id)
+
+
+@st.fragment(run_every=_watch.REFRESH_S)
+def _watch_queue(run_id: str) -> None:
+    """Until it is the run's turn."""
+    folder = _state.runs_dir()
+    waiting = runqueue.waiting(folder)
+    place = next((run.position for run in waiting if run.run_id == run_id), None)
+    if place is None:
+        st.rerun()
+    runqueue.ensure_worker(folder)  # the machine may have been restarted since it was submitted
+    number = runqueue.at_a_time(folder)
+    together = f"{number} {'run' if number == 1 else 'runs'} at a time"
+    st.info(f"Queued, {_text.ordinal(place)} of {len(waiting)}; {together}.", icon=":material/hourglass_top:")
+
+    def to_front() -> None:
+        _state.attempt(runqueue.move_to_front, folder, run_id)
+
+    with st.container(horizontal=True):
+        st.button("To the front", icon=":material/vertical_align_top:", disabled=place == 1, on_click=to_front)
+        if st.button("Withdraw", icon=":material/close:", help="Takes it out of the queue; nothing of it is kept."):
+            _withdraw(run_id)
+
+
+def _withdraw(run_id: str) -> None:
+    try:
+        runqueue.withdraw(_state.runs_dir(), [run_id])
+    except InputError as error:
+        _state.show_error(error)
+    else:
+        st.switch_page(_state.RUNS_PAGE)
 
 
 @st.fragment(run_every=0.5)
@@ -76,57 +129,6 @@ def _watch_start(run_id: str) -> None:
     st.info("Starting: the volume is being loaded.", icon=":material/hourglass_top:")
     if said := launch.output(_state.runs_dir(), run_id):
         st.code(said[-4000:], language=None, wrap_lines=True)
-
-
-@st.fragment(run_every=1.0)
-def _watch(record: RunRecord, config: Config, finished_stages: int) -> None:
-    """Stages, losses and log of a running experiment; the whole page again when a stage has left its results."""
-    feed = _state.feed(record, config)
-    if feed.finished_stages != finished_stages or read_run(record.path).status != "running":
-        st.rerun()
-    left, right = st.columns(2)
-    with left:
-        for name, stage in feed.stages.items():
-            _show_stage(name, stage)
-    with right:
-        if feed.curve:
-            st.plotly_chart(_training_figure(record.path, len(feed.curve), feed.curve), key="training-live")
-        elif "training" in feed.stages:
-            st.caption("The loss appears here once the network trains.")
-    _show_log(feed)
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _training_figure(path: Path, points: int, _curve: Curve) -> go.Figure:
-    """Drawn once for all who watch the run."""
-    return _figures.training_figure(*_results.curve_arrays(_curve))
-
-
-def _show_stage(name: str, stage: Stage) -> None:
-    said = {
-        "waiting": "",
-        "done": _text.duration(stage.seconds),
-        "reused": "reused from an earlier run",
-        "failed": "stopped",
-    }
-    text = said.get(stage.state, "")
-    if stage.state == "done" and stage.seconds is None:
-        text = "done"
-    if stage.state == "running":
-        left = stage.seconds_left(time.time())
-        text = f"{stage.fraction:.0%}" + ("" if left is None else f", about {_text.duration(round(left))} left")
-        if "step" in stage.values:
-            text += f", step {stage.values['step']:,.0f}"
-    fraction = 1.0 if stage.state in ("done", "reused") else stage.fraction
-    st.progress(fraction, text=f"{name.capitalize()}" + (f": {text}" if text else ""))
-
-
-def _show_log(feed: RunFeed, expanded: bool = True) -> None:
-    with (
-        st.expander("Log", expanded=expanded, icon=":material/notes:"),
-        st.container(height="content" if len(feed.lines) < _LONG_LOG else 240, border=False, autoscroll=True),
-    ):
-        st.code("\n".join(feed.lines) or "Nothing yet.", language=None, wrap_lines=True)
 
 
 def _show_end(record: RunRecord) -> None:
@@ -144,6 +146,9 @@ def _show_end(record: RunRecord) -> None:
 _state.require_navigation()
 run_id = _state.requested_run()
 opened = _state.open_run(run_id)
+if isinstance(opened, runqueue.QueuedRun):
+    _show_queued(opened)
+    st.stop()
 if isinstance(opened, launch.StartStatus):
     st.subheader(_text.escaped(run_id), anchor=False)
     if opened.state == "starting":
@@ -153,16 +158,15 @@ if isinstance(opened, launch.StartStatus):
         st.page_link(_state.EXPERIMENT_PAGE, label="Back to the experiment", icon=":material/arrow_back:")
     st.stop()
 _show_header(opened)
+_state.show_told()
 config = opened.config if isinstance(opened.config, Config) else Config()
 feed = _state.feed(opened, config)
 if opened.status == "running":
-    _watch(opened, config, feed.finished_stages)
+    _watch.watch(opened, config, feed.finished_stages)
 else:
     _show_end(opened)
     if opened.status != "finished":
-        _show_log(feed)
-_results.show(opened, feed)
-if opened.status != "running":
-    _record.show(opened)
+        _watch.show_log(feed)
+_results.show(opened)
 if opened.status == "finished":
-    _show_log(feed, expanded=False)
+    _watch.show_log(feed, expanded=False)

@@ -1,99 +1,215 @@
-"""All runs, newest first; a click opens one."""
+"""All runs: found, put in order, compared, noted, archived; those that wait for their turn above them."""
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
-from engine import catalogue
+from engine import launch, runqueue
+from engine.config import Config
 from engine.errors import InputError
 from engine.runrecord import latest_progress
-from pages import _state, _text
+from pages import _queue, _runactions, _runtable, _selection, _state, _text
+from pages._runtable import COLUMNS, FACETS, NAME, Column, Row, View
 
-_REFRESH_S = 3.0
-_COLUMNS: dict[str, Any] = {
-    "run": st.column_config.TextColumn("run", pinned=True, width="medium"),
-    "state": st.column_config.TextColumn("state", width=150),
-    "E_OR": st.column_config.NumberColumn(
-        "E_OR (°)", format="%.3g", help="median angle error after alignment, degrees"
-    ),
-    "L_DE": st.column_config.NumberColumn("L_DE (°)", format="%.3g", help="mean absolute distance error, degrees"),
-    "L_OR": st.column_config.NumberColumn("L_OR (rad²)", format="%.2e", help="mean squared recovery loss"),
-    "FSC 0.5": st.column_config.NumberColumn("FSC 0.5 (Å)", format="%.2f", help="against the input map"),
-    "took": st.column_config.NumberColumn("took (s)", format="%.0f"),
-    "started": st.column_config.DatetimeColumn("started", format="YYYY-MM-DD HH:mm"),
-}
+_REFRESH_S = 2.0  # and less than one in _state.runs: what others do is seen within 3 s
+_TABLE, _STAR, _OPEN = "runs-table", "runs-star", "runs-open"
+_ADDRESS = "runs-address"
+_LONG, _HEIGHT = 18, 690  # lines; px
 
 
-def _line(row: dict[str, Any], folder: Path) -> dict[str, Any]:
-    found = row["metrics"] or {}
-    state = f"{_text.STATUS_SIGNS.get(row['status'], '⚠')} {row['status']}"
-    if row["status"] == "running" and (progress := latest_progress(folder / row["run_id"])) is not None:
-        state = f"{_text.STATUS_SIGNS['running']} {progress.stage} {progress.fraction:.0%}"
-    return {
-        "run": row["name"] or row["run_id"],
-        "state": state,
-        "protein": _text.source_name(row["source"] or ""),
-        "coverage": _coverage(row["config"]),
-        "sampling": row["sampling"],
-        "count": row["count"],
-        "noise": _text.noise(row["noise_variance"], row["snr"]),
-        "shift (px)": row["max_shift"],
-        "distance": row["distance_method"],
-        "E_OR": _degrees(found.get("angle_error_median")),
-        "L_DE": _degrees(found.get("distance_mae")),
-        "L_OR": found.get("recovery_loss"),
-        "FSC 0.5": found.get("fsc_0.5_angstrom"),
-        "took": row["total_seconds"],
-        "started": row["created"],
-        "by": row["user"],
-    }
+def _controls(rows: list[Row]) -> tuple[View, list[str], bool]:
+    """What is shown, the columns, whether of the archive; all of it is in the address."""
+    linked: dict[str, Any] = {"bind": "query-params", "persist_state": "session"}
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        search = st.text_input(
+            "Search", key="search", placeholder="name, id, note, tag, protein", icon=":material/search:", width=260,
+            label_visibility="collapsed", type="search", **linked,
+        )  # fmt: skip
+        with st.popover("Filter", icon=":material/filter_alt:"):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                starred = st.toggle("Starred only", key="starred", **linked)
+                st.space("stretch")
+                st.button("Clear", icon=":material/filter_alt_off:", on_click=_clear_filters, type="tertiary")
+            with st.container(horizontal=True, width=520):
+                facets = {facet: _facet(rows, facet, linked) for facet in FACETS}
+        with st.popover("Columns", icon=":material/view_column:"):
+            columns = st.multiselect(
+                "Columns", list(COLUMNS), _runtable.SHOWN, key="columns", width=420, **linked
+            )  # fmt: skip
+        sort = st.selectbox(
+            "Sort by", [NAME, *COLUMNS], list(COLUMNS).index("started") + 1, key="sort", width=170,
+            label_visibility="collapsed", icon=":material/sort:", **linked,
+        )  # fmt: skip
+        ascending = st.toggle("Ascending", key="ascending", **linked)
+        folded = st.toggle("Fold seeds", key="fold", help="Runs that differ only in seed become one line.", **linked)
+        archived = st.toggle("Archived", key="archive", help="Show the archived runs instead.", **linked)
+    return View(search or "", facets, starred, sort, ascending, folded), columns, archived
 
 
-def _coverage(config: dict[str, Any]) -> str:
-    """In words; empty where a damaged or foreign configuration has none."""
-    try:
-        return _text.coverage(config["projections"]["coverage"])
-    except (KeyError, TypeError, ValueError):
-        return ""
+def _restore_address() -> None:
+    """The view of before, for somebody who comes back from a run or a comparison by the browser's button.
+
+    On the way there, st.switch_page (Streamlit 1.67) has put that page's parameters in the place of this one's.
+    """
+    if _state.RUN in st.query_params or _state.RUNS in st.query_params:
+        st.query_params.from_dict(st.session_state.get(_ADDRESS, {}))
+        st.rerun()
+    st.session_state[_ADDRESS] = {key: st.query_params.get_all(key) for key in st.query_params}
 
 
-def _degrees(radians: float | None) -> float | None:
-    return None if radians is None else math.degrees(radians)
+def _clear_filters() -> None:
+    st.session_state.update({f"only-{facet}": [] for facet in FACETS}, search="", starred=False)
+
+
+def _facet(rows: list[Row], facet: str, linked: dict[str, Any]) -> list[str]:
+    key = f"only-{facet}"
+    asked = st.query_params.get_all(key)  # a linked filter stays where no run has what it asks for
+    options = [*dict.fromkeys([*_runtable.labels(rows, facet), *asked])]
+    choice = linked | {"disabled": not options, "select_all": False}
+    return st.multiselect(facet.capitalize(), options, key=key, placeholder="any", width=244, **choice)
+
+
+def _config(key: str, column: Column) -> Any:
+    named: dict[str, Any] = {"label": column.label, "help": column.help, "width": column.width}
+    match column.kind:
+        case "number" | "measure":
+            return st.column_config.NumberColumn(format=column.format, **named)
+        case "time":
+            return st.column_config.DatetimeColumn(format=column.format, **named)
+        case "tags":
+            return st.column_config.ListColumn(**named)
+        case _:
+            return st.column_config.TextColumn(**named)
+
+
+def _column_configs() -> dict[str, Any]:
+    configs = {key: _config(key, column) for key, column in COLUMNS.items()}
+    for key, column in COLUMNS.items():
+        if column.kind == "measure":
+            configs[f"{key} sd"] = st.column_config.NumberColumn(
+                "± sd", format=column.format, help=f"{column.label}: standard deviation over the seeds"
+            )
+    configs["n"] = st.column_config.NumberColumn("n", help="runs in the line", width=50)
+    configs[NAME] = st.column_config.ButtonColumn(
+        "name",
+        type="tertiary",
+        key=_OPEN,
+        pinned=True,
+        alignment="left",
+        width=200,
+        help="Click a name to open its run.",
+    )
+    configs["star"] = st.column_config.ButtonColumn("", type="tertiary", key=_STAR, on_click=_star, width=40)
+    return configs
+
+
+def _star() -> None:
+    """The star of a line was clicked."""
+    by_id = {row["run_id"]: row for row in _state.runs().rows}
+    line = _selection.line(_TABLE, st.session_state[_STAR]["row"])
+    for run_id in line:
+        if run_id in by_id:
+            _runactions.toggle_star(by_id[run_id])
+
+
+def _open(line: Sequence[str]) -> None:
+    """The name of a line was clicked."""
+    if len(line) == 1:
+        _state.go_to_run(line[0])
+    elif line:
+        _state.go_to_compare(line[: _state.MOST_COMPARED])
 
 
 @st.fragment(run_every=_REFRESH_S)
-def _show_table() -> None:
-    notices: list[str] = []
+def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -> None:
     folder = _state.runs_dir()
     try:
-        rows = catalogue.list_runs(folder, on_notice=notices.append)
+        rows, waiting = _state.runs().rows, runqueue.waiting(folder)
+        _state.show_told()
+        if (not rows and not waiting) != none_yet:
+            st.rerun()
+        if none_yet:
+            _welcome()
+            return
+        _queue.show(waiting)
     except InputError as error:
         _state.show_error(error)
         return
-    for notice in notices:
-        st.toast(_text.escaped(notice))
-    if not rows:
-        _state.no_runs()
-    running = sum(row["status"] == "running" for row in rows)
-    st.caption(f"{len(rows):,} {'run' if len(rows) == 1 else 'runs'}, {running} running. Click one to open it.")
-    chosen = st.dataframe(
-        [_line(row, folder) for row in rows],
-        column_config=_COLUMNS,
+    groups = view.groups(row for row in rows if row["archived"] == archived)
+    if click := st.session_state.get(_OPEN):
+        _open(_selection.line(_TABLE, click["row"]))
+    ticked = _selection.follow(_TABLE, [[row["run_id"] for row in group] for group in groups])
+    by_id = {row["run_id"]: row for row in rows}
+    told = _how_many(rows, groups, view, archived, len(launch.starting(folder)))
+    _runactions.show([by_id[run_id] for run_id in ticked], archived, _TABLE, told)
+    if not groups:
+        st.info("No run is like that: take a filter away." if str(view) else "The archive is empty.")
+        return
+    running = [row["run_id"] for group in groups for row in group if row["status"] == "running"]
+    st.dataframe(
+        _runtable.lines(groups, columns, {run_id: _progress(run_id) for run_id in running}, view.folded),
+        column_config=_column_configs(),
         hide_index=True,
-        height="content" if len(rows) < 20 else 720,
+        height="content" if len(groups) < _LONG else _HEIGHT,
         on_select="rerun",
-        selection_mode="single-cell",
+        selection_mode="multi-row",
         placeholder="–",
-        key="runs",
+        key=_TABLE,
+        alt="Runs",
     )
-    if cells := chosen["selection"]["cells"]:
-        _state.go_to_run(rows[cells[0][0]]["run_id"])
+
+
+def _progress(run_id: str) -> str:
+    progress = latest_progress(_state.runs_dir() / run_id)
+    return "starting" if progress is None else f"{progress.stage} {progress.fraction:.0%}"
+
+
+def _how_many(rows: list[Row], groups: list[list[Row]], view: View, archived: bool, starting: int) -> str:
+    here = [row for row in rows if row["archived"] == archived]
+    running = sum(row["status"] == "running" for row in here)
+    said = f"{len(here):,} {'archived ' if archived else ''}run{'' if len(here) == 1 else 's'}, {running} running"
+    said += f", {starting} starting" if starting else ""
+    if asked := str(view):
+        said = f"{sum(len(group) for group in groups):,} of {said}, {_text.escaped(asked)}"
+    return said + (f", in {len(groups):,} lines: mean and standard deviation over seeds" if view.folded else "")
+
+
+def _welcome() -> None:
+    """For somebody who has not run anything yet."""
+    st.info("No runs yet. The default experiment is ready: run it, or open **New experiment** and press **Run**.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Run the default experiment", type="primary", icon=":material/play_arrow:"):
+            try:
+                (run_id,) = runqueue.submit([Config()], _state.runs_dir())
+            except InputError as error:
+                _state.show_error(error)
+            else:
+                _state.go_to_run(run_id)
+        st.page_link(_state.EXPERIMENT_PAGE, label="New experiment", icon=":material/add_circle:")
+
+
+def _show_page() -> None:
+    head = st.container(horizontal=True, vertical_alignment="center")
+    head.subheader("Runs", anchor=False)
+    try:
+        rows = _state.runs().rows
+        none_yet = not rows and not runqueue.waiting(_state.runs_dir())
+    except InputError as error:
+        _state.show_error(error)
+        return
+    if none_yet:
+        _show_runs(View(), [], False, none_yet)
+        return
+    with head:
+        with st.popover("Queue", icon=":material/low_priority:"):
+            _queue.set_at_a_time()
+        st.page_link(_state.EXPERIMENT_PAGE, label="New experiment", icon=":material/add_circle:")
+    _show_runs(*_controls(rows), none_yet)
 
 
 _state.require_navigation()
-st.subheader("Runs", anchor=False)
-_show_table()
+_restore_address()
+_show_page()

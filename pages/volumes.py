@@ -1,10 +1,161 @@
-"""Volumes."""
+"""The proteins at hand: how they look, how large they are, what their projections are like."""
 
 from __future__ import annotations
 
+import plotly.graph_objects as go
 import streamlit as st
 
-from pages import _state
+from engine import library, shape, simulation
+from engine.config import ProjectionsConfig, VolumeConfig
+from engine.errors import InputError
+from engine.inputs import without_gz
+from engine.library import Entry
+from engine.volume import BUILT_IN, Volume, local_path
+from pages import _origin, _previews, _protein, _state, _surfaces, _text
+
+_VOLUME = "volume"  # the URL parameter
+_LEVEL = "level"
+_SYMMETRIES = {"1bd2": "C1", "6msm": "C1, nearly C2", "1tii": "C1, nearly C5"}
+_LEVELS = (0.5, 10.0)
+_GALLERY = 8
+_HELP = {
+    "Outer radius": "around the centre of mass, of the sphere that holds 99.9 % of what lies within the usual surface",
+    "Radius of gyration": "root mean square distance of the positive density from the centre of mass",
+    "Frame": "side of a projection that cuts nothing off: the diagonal of the grid",
+    "Symmetry": "known for the built-in proteins; nothing here looks for symmetry in others",
+    "Mass": "of the atoms in the file, without waters and hydrogens",
+}
+
+
+def _choose(entries: list[Entry]) -> Entry:
+    """The protein of the address, of the list where one is picked from it, or of the last upload."""
+    by_name = {entry.name: entry for entry in entries}
+    source = _protein.uploaded()
+    new = next((entry.name for entry in entries if entry.source == source), None)
+    asked = st.query_params.get(_VOLUME)
+    if new is not None:
+        st.session_state[_VOLUME] = new
+    elif _VOLUME not in st.session_state:
+        if asked is not None and asked not in by_name:
+            st.warning(
+                _text.escaped(f"No protein {asked[:80]!r} at hand; {entries[0].name} is shown instead."),
+                icon=":material/search_off:",
+            )
+        st.session_state[_VOLUME] = asked if asked in by_name else entries[0].name
+    elif st.session_state[_VOLUME] not in by_name:
+        st.session_state[_VOLUME] = entries[0].name
+    captions = [BUILT_IN.get(entry.name, entry.kind) for entry in entries]
+    name = st.radio("Protein", list(by_name), captions=captions, key=_VOLUME, label_visibility="collapsed")
+    if asked != name:
+        st.query_params[_VOLUME] = name
+    return by_name[name]
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _facts(config: VolumeConfig) -> dict[str, str]:
+    """What is known of a protein, in words."""
+    volume = _state.input_volume(config)
+    nz, ny, nx = volume.density.shape
+    found = {
+        "Outer radius": f"{shape.outer_radius(volume):.1f} Å",
+        "Radius of gyration": f"{shape.radius_of_gyration(volume):.1f} Å",
+        "Voxel": f"{volume.voxel_size:.3g} Å",
+        "Grid": f"{nx} × {ny} × {nz}",
+        "Frame": f"{volume.diagonal} px, {volume.diagonal * volume.voxel_size:.0f} Å",
+        "Symmetry": _SYMMETRIES.get(config.source, "not checked"),
+    }
+    return found | _composition(config.source)
+
+
+def _composition(source: str) -> dict[str, str]:
+    from engine import coordinates  # only here: maps need no reader of coordinates
+
+    path = local_path(source)
+    if without_gz(path).suffix.lower() not in coordinates.COORDINATE_ENDINGS:
+        return {"Mass": "not known, a map"}
+    made_of = coordinates.composition(path)
+    chains = f"{made_of.chains} {'chain' if made_of.chains == 1 else 'chains'}"
+    return {"Mass": f"{made_of.mass_kda:.0f} kDa", "Atoms": f"{made_of.atoms:,} in {chains}"}
+
+
+@st.cache_resource(max_entries=32, show_spinner="Finding the surface …")
+def _surface(config: VolumeConfig, level: float) -> go.Figure:
+    volume = _state.input_volume(config)
+    return _surfaces.isosurface_figure(
+        {"volume": (volume.density, volume.voxel_size)}, level, f"Surface at {level:g} σ above the mean"
+    )
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _slices(config: VolumeConfig) -> go.Figure:
+    return _previews.slices_figure(_state.input_volume(config))
+
+
+@st.cache_resource(max_entries=16, show_spinner="Projecting …")
+def _gallery(config: VolumeConfig) -> go.Figure:
+    volume = _state.input_volume(config)
+    found = simulation.preview(volume, ProjectionsConfig(count=_GALLERY), _GALLERY, seed=0)
+    return _previews.gallery_figure(found)
+
+
+def _level(volume: Volume, name: str) -> float:
+    """Where the surface is drawn: of the address, of the slider, else the usual place."""
+    usual = round(min(max(shape.surface_level(volume.density), _LEVELS[0]), _LEVELS[1]), 1)
+    key = f"level of {name}"
+    if key not in st.session_state:
+        st.session_state[key] = _number(st.query_params.get(_LEVEL), usual)
+    level: float = st.slider("Surface (σ above the mean)", *_LEVELS, step=0.1, key=key)
+    if level != usual:
+        st.query_params[_LEVEL] = f"{level:g}"
+    elif _LEVEL in st.query_params:
+        del st.query_params[_LEVEL]
+    return level
+
+
+def _number(text: str | None, default: float) -> float:
+    """What an address says, if that is a level."""
+    try:
+        value = float(text or default)
+    except ValueError:
+        return default
+    return round(value, 1) if _LEVELS[0] <= value <= _LEVELS[1] else default
+
+
+def _show(entry: Entry) -> None:
+    title, link = st.columns([3, 2], vertical_alignment="center")
+    title.subheader(_text.escaped(entry.name), anchor=False)
+    with link:
+        _origin.experiment_link(entry.source)
+    config = VolumeConfig(source=entry.source)
+    volume = _state.input_volume(config)
+    if entry.name in BUILT_IN:
+        st.caption(BUILT_IN[entry.name])
+    with st.container(horizontal=True, gap="medium"):
+        for label, value in _facts(config).items():
+            st.markdown(f":gray[:small[{label}]]  \n**{value}**", width="content", help=_HELP.get(label))
+    left, right = st.columns(2)
+    with left:
+        level = _level(volume, entry.name)
+        st.plotly_chart(_surface(config, level), key="surface")
+    with right:
+        st.plotly_chart(_slices(config), key="slices")
+        st.plotly_chart(_gallery(config), key="gallery")
+
 
 _state.require_navigation()
-st.subheader("Volumes", anchor=False)
+try:
+    entries = library.list_volumes(_state.runs_dir())
+except InputError as error:
+    _state.show_error(error)
+    st.stop()
+choices, shown = st.columns([3, 9], gap="medium")
+with choices:
+    st.subheader("Volumes", anchor=False)
+    chosen = _choose(entries)
+    _protein.upload("Add a map or coordinates")
+    st.caption(_text.escaped(f"Files in {library.volumes_dir(_state.runs_dir())} on the server are listed here."))
+with shown:
+    try:
+        _show(chosen)
+    except InputError as error:
+        _state.show_error(error)

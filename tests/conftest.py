@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -78,6 +79,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("finished")
     run_experiment(QUICK, folder, ["python", "-m", "engine", "run"], name=TYPED)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with eight finished runs: two coverages, two variances of the noise, two seeds; to be copied."""
+    from engine.config import config_from_dict
+    from engine.pipeline import run_experiment
+
+    folder = tmp_path_factory.mktemp("family")
+    for coverage, variance, seed in itertools.product(("full", "half"), (0.0, 16.0), (0, 1)):
+        tables = {
+            "projections": {"count": 40, "size": 24, "coverage": coverage, "noise_variance": variance},
+            "distance": {"method": "perturbed"},
+            "recovery": {"restarts": 10},
+            "reconstruction": {"enabled": False},
+        }
+        run_experiment(config_from_dict(tables | {"seed": seed}), folder, ["python", "-m", "engine", "run"])
     return folder
 
 

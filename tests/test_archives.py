@@ -98,6 +98,16 @@ def test_entry_is_downloaded_once_and_kept(server, tmp_path, source, requested, 
     assert news[-1] == (1.0, pytest.approx(len(CONTENT) / 1e6))
 
 
+def test_whether_an_entry_is_kept_is_known_without_asking_for_it(server):
+    assert not archives.is_kept("emdb:3400")
+    assert server.requested == []
+    archives.fetch("emdb:3400")
+    assert archives.is_kept("EMDB:EMD-3400")
+    assert not archives.is_kept("pdb:3400")
+    with pytest.raises(InputError, match="wanted an id such as emdb:3400"):
+        archives.is_kept("emdb:../3400")
+
+
 def test_published_addresses():
     emdb, pdb = archives.ARCHIVES["emdb"], archives.ARCHIVES["pdb"]
     assert (

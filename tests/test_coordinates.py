@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from engine.coordinates import density_from_model, read_coordinates, read_model
+from engine.coordinates import Composition, composition, density_from_model, read_coordinates, read_model
 from engine.errors import InputError
 
 DATA = Path(__file__).parents[1] / "engine" / "data"
@@ -236,3 +236,21 @@ def test_too_large_for_memory_is_refused_before_it_is_allocated(tmp_path, monkey
 def test_voxel_size_has_to_fit_the_resolution(voxel_size):
     with pytest.raises(InputError, match=r"volume\.voxel_size is .* at volume\.resolution 10 Å; wanted between 0\.5"):
         read_coordinates(DATA / "1bd2.cif.gz", 10.0, voxel_size)
+
+
+def test_what_a_model_is_made_of(tmp_path):
+    path = pdb(
+        tmp_path / "x.pdb", pdb_line((0, 0, 0)), pdb_line((3, 0, 0), "S", occupancy=0.5), pdb_line((6, 0, 0), "H"),
+        pdb_line((9, 0, 0), "O", residue="HOH", record="HETATM"),
+    )  # fmt: skip
+    assert composition(path) == Composition(
+        atoms=2, chains=1, mass_kda=pytest.approx((12.011 + 32.06 / 2) / 1000, 1e-4)
+    )
+
+
+def test_a_protein_has_the_atoms_of_its_file():
+    positions, _ = atoms_by_hand("1tii.pdb.gz")
+    found = composition(DATA / "1tii.pdb.gz")
+    assert found.atoms == len(positions)
+    assert found.chains == 7  # five B, two parts of A
+    assert found.mass_kda == pytest.approx(13.3e-3 * len(positions), rel=0.03)

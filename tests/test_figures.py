@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
-from engine.metrics import distance_histogram
+from engine.metrics import distance_histogram, error_by_distance
 from pages import _figures, _pictures
 
 
@@ -56,23 +55,20 @@ def test_single_pairs_are_drawn_when_asked_for(pairs):
     assert np.allclose(points.y, np.degrees(estimated[:1000]))
 
 
-def test_error_by_distance_is_that_of_each_bin(pairs):
-    exact, _ = pairs
-    biased = exact + np.where(exact > np.pi / 2, np.radians(3), np.radians(-1)).astype(np.float32)
-    centres, low, middle, high, mean_absolute = _figures.error_by_distance(exact, biased)
-    wanted = np.where(centres > 90, 3.0, -1.0)
-    for line in (low, middle, high):
-        assert np.allclose(line, wanted, atol=1e-4)
-    assert np.allclose(mean_absolute, np.abs(wanted), atol=1e-4)
-    assert centres[-1] == pytest.approx(175)
-
-
-def test_error_by_distance_leaves_out_what_too_few_pairs_say():
-    exact = np.concatenate([np.full(3, 0.05), np.full(20, 3.0)])
-    centres, *_ = _figures.error_by_distance(exact, exact)
-    assert list(centres) == pytest.approx([175.0])
-    nothing = np.array([])
-    assert all(line.size == 0 for line in _figures.error_by_distance(nothing, nothing))
+def test_the_error_beneath_is_that_of_all_pairs_where_the_run_has_kept_it(pairs):
+    exact, estimated = pairs
+    counts, edges = distance_histogram(estimated, exact)
+    kept = np.radians(np.column_stack([np.full(18, -2.0), np.full(18, 1.0), np.full(18, 4.0), np.full(18, 3.0)]))
+    kept[0] = np.nan
+    figure = _figures.distance_figure(counts, edges, exact, estimated, 0.1, errors=kept)
+    assert np.allclose(trace(figure, "median").x, 15 + 10 * np.arange(17))
+    assert np.allclose(trace(figure, "median").y, 1.0)
+    assert np.allclose(trace(figure, "mean absolute").y, 3.0)
+    assert np.allclose(trace(figure, "10–90 % of pairs").y, [4.0] * 17 + [-2.0] * 17)
+    sampled = _figures.distance_figure(counts, edges, exact, estimated, 0.1)
+    of_sample = np.degrees(error_by_distance(estimated, exact))
+    assert np.allclose(trace(sampled, "median").y, of_sample[~np.isnan(of_sample[:, 1]), 1])
+    assert trace(sampled, "10–90 % of sampled pairs")
 
 
 def test_histograms_of_angle_errors(rng):
@@ -116,33 +112,12 @@ def test_recovery_loss_is_on_a_log_axis_unless_it_ends_in_zero():
     assert _figures.recovery_figure(np.array([1.0, 0.0])).layout.yaxis.type == "linear"
 
 
-def test_directions_are_where_the_poses_look(rng):
-    true = Rotation.random(50, rng=rng).as_matrix()
-    errors = rng.uniform(0, 0.2, 50)
-    figure = _figures.directions_figure(true, np.roll(true, 1, axis=0), errors)
-    left, right = figure.data
-    x, y, z = true[:, :, 2].T
-    assert np.allclose(left.x, np.degrees(np.arctan2(y, x)))
-    assert np.allclose(left.y, z)
-    assert np.allclose(right.y, np.roll(z, 1))
-    assert np.allclose(left.marker.color, np.degrees(errors))
-    ticks = dict(zip(figure.layout.yaxis.ticktext, figure.layout.yaxis.tickvals, strict=True))
-    assert ticks["60"] == pytest.approx(0.5)
-
-
-def test_many_directions_are_thinned_and_that_is_said(rng):
-    poses = Rotation.random(2500, rng=rng).as_matrix()
-    figure = _figures.directions_figure(poses, poses, np.ones(2500))
-    assert len(figure.data[0].x) == 2000
-    assert figure.layout.title.text == "Viewing directions, the first 2,000 of 2,500"
-
-
 def test_fsc_marks_each_threshold_on_its_own_curve():
     frequencies = np.linspace(0.01, 0.1, 10)
     to_input, halves = np.linspace(1, 0.1, 10), np.linspace(1, 0.01, 10)
     figure = _figures.fsc_figure(frequencies, to_input, halves, 18.0, 11.7)
     texts = [note.text for note in figure.layout.annotations]
-    assert texts == ["0.5 against the input map: 18.00 Å", "0.143 between the half maps: 11.70 Å"]
+    assert texts == ["0.5: 18.00 Å", "0.143: 11.70 Å"]
     assert [line.y0 for line in figure.layout.shapes] == [0.5, 0.143]
     marks = [t for t in figure.data if t.mode == "markers"]
     assert [(m.x[0], m.y[0]) for m in marks] == [(pytest.approx(1 / 18), 0.5), (pytest.approx(1 / 11.7), 0.143)]
@@ -155,7 +130,7 @@ def test_fsc_that_never_falls_says_so():
     frequencies, ones = np.array([0.1, 0.2]), np.ones(2)
     figure = _figures.fsc_figure(frequencies, ones, 0 * ones, 5.0, None)
     texts = [note.text for note in figure.layout.annotations]
-    assert texts[0].endswith("not reached, Nyquist is 5.00 Å")
+    assert texts[0].endswith("not reached (Nyquist 5.00 Å)")
     assert texts[1].endswith("below from the start")
     assert not [t for t in figure.data if t.mode == "markers"]
 

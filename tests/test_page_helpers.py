@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import Config, config_from_dict, load_config
-from engine.pipeline import STAGES
+from engine.stages import STAGES, stages_of
 from pages import _form, _live, _text
 from pages._settings import sections
 
@@ -117,10 +117,11 @@ def test_form_fields_are_the_schema():
     assert settings["distance.perturbation_variance"].label == "Perturbation variance (rad²)"
 
 
-def test_every_stage_of_the_pipeline_is_expected_when_it_runs():
-    assert tuple(_live.stage_names(Config())) == STAGES
+def test_a_run_goes_through_the_stages_that_its_configuration_asks_for():
+    assert stages_of(config_from_dict({"refinement": {"enabled": True}})) == STAGES
+    assert stages_of(Config()) == STAGES[:-1]
     short = config_from_dict({"distance": {"method": "exact"}, "reconstruction": {"enabled": False}})
-    assert _live.stage_names(short) == ["volume", "projections", "distance", "recovery", "alignment"]
+    assert stages_of(short) == ("volume", "projections", "distance", "recovery", "alignment")
 
 
 def write(path: Path, *events: dict[str, object]) -> None:
@@ -168,3 +169,19 @@ def test_a_feed_reads_on_where_it_was(tmp_path):
         "training: stopped after 20.0 s",
     ]  # fmt: skip
     assert feed.finished_stages == 2
+
+
+def test_the_time_left_is_of_the_stage_that_runs_and_of_those_that_wait(tmp_path):
+    config = config_from_dict({"reconstruction": {"enabled": False}})
+    expected = {"training": 100.0, "distance": 1.0, "recovery": 7.0, "alignment": 0.5, "reconstruction": 50.0}
+    feed = _live.RunFeed(tmp_path, config)
+    assert feed.seconds_left(expected, 0.0) is None
+    write(tmp_path, {"time": 10.0, "kind": "stage_started", "stage": "training"})
+    feed.advance()
+    assert feed.seconds_left(expected, 11.0) is None  # too early to say
+    write(tmp_path, {"time": 20.0, "kind": "progress", "stage": "training", "fraction": 0.25, "values": {}})
+    feed.advance()
+    assert feed.seconds_left(expected, 22.0) == pytest.approx(28.0 + 8.5)
+    write(tmp_path, {"time": 50.0, "kind": "stage_ended", "stage": "training", "seconds": 40.0})
+    feed.advance()
+    assert feed.seconds_left(expected, 51.0) is None

@@ -82,8 +82,26 @@ def test_set(rng):
     return first, second, distance.exact_distances(quaternions, first, second)
 
 
-def test_all_strategy_takes_all(test_set, rng):
-    np.testing.assert_array_equal(pairs.select_pairs("all", 2, 60, *test_set, rng), np.arange(60 * 59 // 2))
+def test_few_projections_have_all_their_pairs_looked_at(rng):
+    for ours, expected in zip(pairs.candidate_pairs(60, rng), np.triu_indices(60, 1), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_of_many_projections_random_pairs_are_looked_at_each_once(rng):
+    count, most = 3000, 200_000
+    first, second = pairs.candidate_pairs(count, rng, most)
+    assert len(first) == pytest.approx(most, abs=5 * np.sqrt(most))
+    assert np.all(first < second)
+    assert first.min() == 0
+    assert second.max() == count - 1
+    code = first.astype(int) * count + second
+    assert np.all(np.diff(code) > 0), "in order, none twice"
+    partners = np.bincount(np.concatenate([first, second]), minlength=count)
+    # Each projection has a binomial number of partners.
+    share = most / (count * (count - 1) / 2)
+    variance = (count - 1) * share * (1 - share)
+    assert partners.mean() == pytest.approx(2 * most / count, rel=0.02)
+    assert partners.var() == pytest.approx(variance, rel=0.15)
 
 
 @pytest.mark.parametrize("strategy", ["random", "uniform"])

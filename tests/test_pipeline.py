@@ -12,6 +12,7 @@ from engine.config import config_from_dict, load_config
 from engine.errors import InputError
 from engine.rotations import geodesic_distance, to_quaternion
 from engine.runrecord import read_events
+from engine.stages import stages_of
 
 QUICK = [
     "projections.count=60", "projections.size=40", "distance.method=exact", "volume.resolution=12",
@@ -48,7 +49,7 @@ def test_exact_distances_recover_the_poses(exact):
     assert exact.metrics["distance_mae"] == 0
     assert exact.metrics["recovery_loss"] < 1e-9
     assert exact.metrics["angle_error_median_unaligned"] > 0.3
-    assert set(exact.seconds) == set(pipeline.STAGES) - {"training"}
+    assert tuple(exact.seconds) == stages_of(exact.config)
 
 
 def test_everything_that_explains_a_run_is_in_its_directory(learned):
@@ -135,6 +136,28 @@ def test_every_stage_has_its_variants(runs_dir, overrides):
     record = run(runs_dir, *overrides)
     assert record.status == "finished"
     assert np.isfinite(record.metrics["angle_error_median"])
+
+
+@pytest.mark.parametrize("reference", ["volume", "reconstruction"])
+def test_refinement_is_a_stage_of_its_own_and_reported_apart(runs_dir, exact, reference):
+    noisy = ["distance.method=perturbed", "projections.max_shift=2", "projections.snr=1"]
+    plain = run(runs_dir, *noisy)
+    refined = run(runs_dir, *noisy, "refinement.enabled=true", f"refinement.reference={reference}")
+    gained = {name: value for name, value in refined.metrics.items() if name.startswith("refined_")}
+    assert {name: refined.metrics[name] for name in plain.metrics} == plain.metrics, "the two steps' figures stay"
+    assert gained["refined_angle_error_median"] < 0.5 * plain.metrics["angle_error_median"]
+    assert gained["refined_fsc_0.5_angstrom"] <= plain.metrics["fsc_0.5_angstrom"]
+    assert set(refined.seconds) - set(plain.seconds) == {"refinement"}
+    with np.load(refined.path / "refined.npz") as found:
+        assert np.median(found["errors"]) == gained["refined_angle_error_median"]
+    in_star = particles.read_star(refined.path / "refined.star")
+    assert len(in_star.poses) == 60
+    assert (refined.path / "refined_reconstruction.mrc").exists()
+
+
+def test_refining_against_a_reconstruction_needs_one(runs_dir):
+    with pytest.raises(InputError, match=r"reconstruction.enabled is false; wanted a reconstruction"):
+        run(runs_dir, "refinement.enabled=true", "reconstruction.enabled=false")
 
 
 def test_noise_is_told_in_both_ways(runs_dir):

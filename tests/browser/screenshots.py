@@ -1,7 +1,7 @@
 """Pictures of every page: ``python -m tests.browser.screenshots DIRECTORY [--runs-dir RUNS] [--readme]``.
 
-Wide and narrow, light and dark, of the runs in RUNS; without RUNS the default experiment is run first, in a directory
-of its own. ``--readme`` makes only the README's picture.
+Wide and narrow, light and dark, of the runs in RUNS. Without RUNS the default experiment is run first, at three levels
+of noise and in a directory of its own, which takes about ten minutes. ``--readme`` makes only the README's pictures.
 """
 
 from __future__ import annotations
@@ -11,13 +11,20 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import catalogue
 from tests.browser.serving import ROOT, browser, serving, settle
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 _WIDTHS = (1440, 390)
 _SCHEMES = ("light", "dark")
 _HIGHEST = 6000
+_LARGEST_BYTES = 400_000
+_NOISE_VARIANCES = (0, 5, 16)
+_TABS = ("Overview", "Sphere", "Reconstruction", "Losses", "Projections", "Record")
 
 
 def main() -> None:
@@ -26,43 +33,74 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--runs-dir", type=Path)
     parser.add_argument("--readme", action="store_true")
+    parser.add_argument("--only", default="", metavar="WORD", help="only pictures with this in their name")
     arguments = parser.parse_args()
     arguments.directory.mkdir(parents=True, exist_ok=True)
-    if arguments.runs_dir is not None:
-        take(arguments.directory, arguments.runs_dir, arguments.readme)
-        return
     with tempfile.TemporaryDirectory() as scratch:
-        subprocess.run([sys.executable, "-m", "engine", "run", "--runs-dir", scratch], cwd=ROOT, check=True)
-        take(arguments.directory, Path(scratch), arguments.readme)
+        runs_dir = arguments.runs_dir
+        if runs_dir is None:
+            runs_dir = Path(scratch)
+            for variance in _NOISE_VARIANCES:
+                setting = f"projections.noise_variance={variance}"
+                command = [sys.executable, "-m", "engine", "run", "--runs-dir", scratch, "--set", setting]
+                subprocess.run(command, cwd=ROOT, check=True)
+        with serving(runs_dir) as address, browser() as chromium:
+            if arguments.readme:
+                take_readme(chromium, address, arguments.directory, runs_dir)
+            else:
+                take_all(chromium, address, arguments.directory, runs_dir, arguments.only)
 
 
-def take(directory: Path, runs_dir: Path, readme: bool) -> None:
-    """Write the pictures of all pages, or the README's ``run.png`` alone, into ``directory``."""
+def paths(runs_dir: Path) -> dict[str, str]:
+    """The address, without the host, of each picture."""
     rows = catalogue.list_runs(runs_dir)
     newest = {row["status"]: row["run_id"] for row in reversed(rows)}
-    if readme:
-        with serving(runs_dir) as address, browser() as chromium:
-            page = chromium.new_page(viewport={"width": 1280, "height": 980})
-            page.goto(f"{address}/run?run={newest['finished']}")
-            settle(page)
-            page.screenshot(path=directory / "run.png", clip={"x": 0, "y": 0, "width": 1280, "height": 920})
-        return
-    paths = {"experiment": "/", "runs": "/runs"}
-    paths |= {f"run-{status}": f"/run?run={run_id}" for status, run_id in newest.items()}
-    paths["run-malformed"] = "/run?run=<b>nonsense"
-    with serving(runs_dir) as address, browser() as chromium:
-        for width in _WIDTHS:
-            for scheme in _SCHEMES:
-                context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-                for name, path in paths.items():
-                    page = context.new_page()
-                    page.goto(address + path)
-                    settle(page)
-                    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-                    page.set_viewport_size({"width": width, "height": min(height + 70, _HIGHEST)})
-                    settle(page)
-                    page.screenshot(path=directory / f"{name}-{width}-{scheme}.png")
-                    page.close()
+    finished = [row["run_id"] for row in rows if row["status"] == "finished"]
+    found = {"runs": "/", "experiment": "/experiment", "compare": f"/compare?runs={','.join(finished[:4])}"}
+    found |= {name: f"/{name}" for name in ("coverage", "noise", "sampling", "volumes")}
+    found |= {f"run-{status}": f"/run?run={run_id}" for status, run_id in newest.items() if status != "finished"}
+    if finished:
+        found |= {f"run-{tab.lower()}": f"/run?run={newest['finished']}&tab={tab}" for tab in _TABS}
+    return found | {"run-malformed": "/run?run=<b>nonsense"}
+
+
+def take_all(chromium: Browser, address: str, directory: Path, runs_dir: Path, only: str) -> None:
+    """Every page as a whole, in each width and scheme."""
+    for width in _WIDTHS:
+        for scheme in _SCHEMES:
+            context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            for name, path in paths(runs_dir).items():
+                if only not in name:
+                    continue
+                page = context.new_page()
+                page.goto(address + path)
+                settle(page)
+                whole(page, width)
+                page.screenshot(path=directory / f"{name}-{width}-{scheme}.png")
+                page.close()
+            context.close()
+
+
+def whole(page: Page, width: int) -> None:
+    """Make the window as high as the page."""
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": width, "height": min(height + 70, _HIGHEST)})
+    settle(page)
+
+
+def take_readme(chromium: Browser, address: str, directory: Path, runs_dir: Path) -> None:
+    """What the README shows: the results of a run, several runs side by side, an effect against its cause."""
+    addresses = paths(runs_dir)
+    wanted = {"run": addresses["run-overview"], "compare": addresses["compare"], "noise": addresses["noise"]}
+    for name, path in wanted.items():
+        page = chromium.new_page(viewport={"width": 1280, "height": 920})
+        page.goto(address + path)
+        settle(page)
+        picture = directory / f"{name}.png"
+        page.screenshot(path=picture)
+        if (size := picture.stat().st_size) > _LARGEST_BYTES:
+            raise SystemExit(f"{picture} has {size:,} bytes; wanted at most {_LARGEST_BYTES:,}")
+        page.close()
 
 
 if __name__ == "__main__":

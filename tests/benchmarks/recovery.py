@@ -1,0 +1,163 @@
+"""Recovery by itself: ``python -m tests.benchmarks.recovery scaling`` and ``... basins [--seeds N] [--out DIR]``.
+
+``scaling``: wall time and peak memory from 300 to 50,000 projections, each in a process of its own.
+
+``basins``: does recovery ever end in a wrong one? For every seed new poses and new distances, exact ones and those that
+a network (trained once for each coverage) estimates from new projections; the loss reached against the loss that the
+same descent reaches from the true poses. A run that ends more than 5 % above it is counted as lost. Finished seeds are
+kept in ``--out``: a benchmark that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from engine import alignment, distance, environment, pairs, recovery, rotations, simulation
+from engine.config import Config, config_from_dict
+from engine.volume import load_volume
+from tests.benchmarks.measuring import Store, default_folder, default_volume, say
+
+_COUNTS = (300, 1650, 5000)
+_COVERAGES = ("full", "half", "quarter")
+_SCALING = (300, 1650, 5000, 10_000, 20_000, 50_000)
+_PERTURBATION = 0.1  # rad^2
+_LOST = 1.05
+_ZERO = 1e-9  # rad^2, the loss of exact distances in single precision
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One recovery: its loss and that from the true poses (rad^2), the median angle error (rad), its wall time (s)."""
+
+    loss: float
+    best_loss: float
+    angle_error: float
+    seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """Loss over the best known one; 1 where both are zero."""
+        return (self.loss + _ZERO) / (min(self.loss, self.best_loss) + _ZERO)
+
+
+def recover(
+    poses: rotations.Array, first: pairs.Indices, second: pairs.Indices, given: distance.Distances, seed: int
+) -> Outcome:
+    """Recover, and descend from the true poses too."""
+    begun = time.perf_counter()
+    found = recovery.recover_poses(len(poses), first, second, given, np.random.default_rng([seed, 1]), calibrate=False)
+    seconds = time.perf_counter() - begun
+    best = recovery.recovery_loss_from(rotations.to_quaternion(poses), first, second, given)
+    error = np.median(alignment.align_poses(found.poses, poses, np.random.default_rng([seed, 2])).errors)
+    return Outcome(found.loss, best, float(error), seconds)
+
+
+def scale(count: int) -> tuple[float, float, float, int]:
+    """Wall seconds, peak memory in MB, median angle error in rad and number of pairs, of distances with errors."""
+    rng = np.random.default_rng(count)
+    poses = rotations.sample_orientations(count, rng)
+    first, second = pairs.candidate_pairs(count, rng)
+    exact = distance.exact_distances(rotations.to_quaternion(poses), first, second)
+    given = distance.perturb_distances(exact, _PERTURBATION, rng)
+    del exact
+    begun = time.perf_counter()
+    found = recovery.recover_poses(count, first, second, given, rng)
+    seconds = time.perf_counter() - begun
+    peak = environment.peak_memory_mb()
+    return seconds, peak, float(np.median(alignment.align_poses(found.poses, poses, rng).errors)), len(first)
+
+
+def scaling() -> None:
+    """Print the table."""
+    print("projections | pairs | wall s | peak memory MB | E_OR rad")
+    for count in _SCALING:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+            seconds, peak, error, number = apart.submit(scale, count).result()
+        print(f"{count:>11,} | {number:>10,} | {seconds:6.1f} | {peak:6.0f} | {error:.4f}", flush=True)
+
+
+def problems(coverage: str, count: int, seeds: int, source: str, folder: Path) -> Iterator[tuple[str, int, tuple]]:
+    """Kind, seed and (poses, first, second, distances) of every problem of a coverage and a size."""
+    first, second = pairs.all_pairs(count)
+    config = config_from_dict(
+        {"volume": {"source": source}, "projections": {"coverage": coverage, "count": count, "sampling": "so3"}}
+    )
+    volume, model = load_volume(config.volume), _network(config, folder)
+    from engine import imaging, siamese
+
+    size = min(config.training.image_size, volume.diagonal)
+    for seed in range(seeds):
+        test = simulation.simulate(volume, config.projections, count, np.random.default_rng([seed, 0]))
+        exact = distance.exact_distances(rotations.to_quaternion(test.poses), first, second)
+        yield "exact", seed, (test.poses, first, second, exact)
+        features = siamese.embed(model, imaging.standardise(imaging.fourier_crop(test.images, size)))
+        yield "learned", seed, (test.poses, first, second, distance.distances_from_features(
+            features, first, second, config.distance.head))  # fmt: skip
+
+
+def _network(config: Config, folder: Path) -> object:
+    """The network that a default run of this coverage trains; once, then kept."""
+    from engine import siamese
+    from engine.pipeline import run_experiment
+    from engine.runrecord import read_run
+
+    runs_dir = folder / f"network-{config.projections.coverage}"
+    small = config.model_copy(update={"projections": config.projections.model_copy(update={"count": 100})})
+    kept = [path for path in runs_dir.glob("2*") if read_run(path).status == "finished"]
+    path = kept[0] if kept else run_experiment(small, runs_dir, sys.argv).path
+    return siamese.load_model(path / "model.keras")
+
+
+def basins(seeds: int, source: str, folder: Path) -> None:
+    """Run what is missing and print the table."""
+    store = Store(folder)
+    lines = ["projections | coverage | distances | runs | lost | worst loss ratio | E_OR rad, median | wall s, median"]
+    for count in _COUNTS:
+        for coverage in _COVERAGES:
+            outcomes: dict[str, list[Outcome]] = {"exact": [], "learned": []}
+            for kind, seed, problem in problems(coverage, count, seeds, source, folder):
+                name, settings = f"{count}-{coverage}-{kind}-seed{seed}", [source]
+                kept = store.get(name, settings)
+                if kept is None:
+                    kept = asdict(recover(*problem, seed))
+                    store.put(name, settings, kept)
+                outcomes[kind].append(Outcome(**kept))
+            for kind, found in outcomes.items():
+                ratios = [outcome.ratio for outcome in found]
+                lines.append(
+                    f"{count:,} | {coverage} | {kind} | {len(found)} | {sum(r > _LOST for r in ratios)} | "
+                    f"{max(ratios):.4f} | {np.median([o.angle_error for o in found]):.2g} | "
+                    f"{np.median([o.seconds for o in found]):.1f}"
+                )
+                say(lines[-1])
+    print("\n".join(lines))
+    (folder / "basins.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "basins.json").write_text(json.dumps({"seeds": seeds, "source": source}), encoding="utf-8")
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.recovery", description=__doc__)
+    parser.add_argument("what", choices=["scaling", "basins"])
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--out", type=Path, default=default_folder("basins"), metavar="DIR")
+    parser.add_argument("--volume", default=None, metavar="SOURCE")
+    arguments = parser.parse_args()
+    if arguments.what == "scaling":
+        scaling()
+    else:
+        basins(arguments.seeds, arguments.volume or default_volume(), arguments.out)
+
+
+if __name__ == "__main__":
+    main()
