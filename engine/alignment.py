@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.rotations import from_quaternion, geodesic_distance, to_quaternion
+from engine.symmetry import NO_SYMMETRY, left_matrices
 
 Array = NDArray[np.floating]
 
@@ -39,35 +40,47 @@ class Alignment:
         return bool(np.linalg.det(self.transform) < 0)
 
 
-def align_poses(recovered: Array, true: Array, rng: np.random.Generator, starts: int = 200) -> Alignment:
+def align_poses(
+    recovered: Array, true: Array, rng: np.random.Generator, starts: int = 200, elements: Array = NO_SYMMETRY
+) -> Alignment:
     """Best alignment over O(4) of recovered poses (n, 3, 3) to true ones (n, 3, 3).
+
+    For a symmetric object, ``elements`` (|G|, 4) is its group (see :mod:`engine.symmetry`): the poses ``g R`` are one,
+    and each recovered pose is compared with the closest of them; the errors before and after are modulo the group.
 
     Maximises ``sum_i |<q_i O, p_i>|`` (the absolute value because q and -q are one pose) by turns: signs for a fixed O,
     then O by orthogonal Procrustes for fixed signs (Schönemann, 1966). Each turn can only improve, and many random
     starts of both determinants are run at once.
     """
-    q, p = to_quaternion(recovered), to_quaternion(true)
+    q = to_quaternion(recovered)
+    p = np.einsum("gab,nb->gna", left_matrices(elements), to_quaternion(true))
     subset = rng.permutation(len(q))[:_SUBSET]
     transforms = np.linalg.qr(rng.standard_normal((starts, 4, 4)))[0]
     transforms[::2, :, 0] *= np.sign(np.linalg.det(transforms[::2]))[:, None]
     transforms[1::2, :, 0] *= -np.sign(np.linalg.det(transforms[1::2]))[:, None]
-    best = _polish(transforms, q[subset], p[subset])
+    best = _polish(transforms, q[subset], p[:, subset])
     transform = _polish(best[None], q, p)
     aligned = q @ transform
-    return Alignment(from_quaternion(aligned), geodesic_distance(aligned, p), geodesic_distance(q, p), transform)
+    errors, before = (geodesic_distance(poses, p).min(axis=0) for poses in (aligned, q))
+    return Alignment(from_quaternion(aligned), errors, before, transform)
 
 
 def _polish(transforms: Array, q: Array, p: Array) -> Array:
-    """The best (4, 4) of transforms (s, 4, 4) after sign-alternating Procrustes, each within its own determinant."""
+    """The best (4, 4) of transforms (s, 4, 4) after sign-alternating Procrustes, each within its own determinant.
+
+    ``p`` (|G|, n, 4) holds, for each pose of ``q`` (n, 4), the quaternions that it may be compared with.
+    """
     determinants = np.sign(np.linalg.det(transforms))
     previous = -np.inf
     for _ in range(_MAX_ITERATIONS):
-        inner = np.einsum("sni,ni->sn", q @ transforms, p)
+        every = np.einsum("sni,gni->sng", q @ transforms, p, optimize=True)
+        closest = np.abs(every).argmax(axis=2)
+        inner = np.take_along_axis(every, closest[:, :, None], axis=2)[:, :, 0]
         score = np.abs(inner).sum(axis=1)
         if np.max(score - previous) <= 1e-12 * len(q):
             break
         previous = score
-        u, _, vt = np.linalg.svd(q.T @ (np.sign(inner)[:, :, None] * p))
+        u, _, vt = np.linalg.svd(q.T @ (np.sign(inner)[:, :, None] * p[closest, np.arange(len(q))]))
         u[:, :, 3] *= (determinants * np.linalg.det(u) * np.linalg.det(vt))[:, None]
         transforms = u @ vt
     return transforms[score.argmax()]

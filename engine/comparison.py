@@ -61,12 +61,16 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: found.get(key) for key in sorted(found)}
 
 
-def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Dotted keys in which configurations (nested tables) differ, each with its value in every one of them."""
+def parameters(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """All dotted keys of configurations (nested tables), in their order, each with its value in every one of them."""
     tables = [flat(config) for config in configs]
     keys = sorted({key for table in tables for key in table}, key=_order)
-    values = {key: [table.get(key) for table in tables] for key in keys}
-    return {key: found for key, found in values.items() if any(value != found[0] for value in found)}
+    return {key: [table.get(key) for table in tables] for key in keys}
+
+
+def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Dotted keys in which configurations (nested tables) differ, each with its value in every one of them."""
+    return {key: found for key, found in parameters(configs).items() if any(value != found[0] for value in found)}
 
 
 def fold_seeds(rows: Sequence[Row]) -> list[list[Row]]:
@@ -204,8 +208,13 @@ def _said(value: Any) -> str:
 
 def _order(key: str) -> tuple[int, str]:
     """As in the configuration; what this version does not know comes last."""
-    known = list(_flat(Config().model_dump(mode="json")))
-    return (known.index(key) if key in known else len(known), key)
+    known = _places()
+    return (known.get(key, len(known)), key)
+
+
+@cache
+def _places() -> dict[str, int]:
+    return {key: place for place, key in enumerate(_flat(Config().model_dump(mode="json")))}
 
 
 def _sortable(level: Level) -> tuple[int, float, str]:

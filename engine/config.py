@@ -17,9 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from engine.errors import InputError
 from engine.rotations import EulerRegion, euler_region
+from engine.sources import expand, normal
+from engine.symmetry import check_group
 
 DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
 PairStrategy = Literal["random", "knn", "knn+random", "uniform"]
+Initialisation = Literal["spectral", "mds", "isomap", "random"]
+MOST_HELD = 5000
+"""Projections whose full matrix of distances is held; of more, only a part of the pairs is looked at."""
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -31,11 +37,21 @@ class _Section(BaseModel):
 class VolumeConfig(_Section):
     """Where the density comes from."""
 
-    source: str = Field("1bd2", min_length=1, description="built-in name, path, emdb:ID or pdb:ID")
+    source: str = Field("1bd2", min_length=1, description="built-in name, path, emdb:ID, pdb:ID or random:SEED")
     resolution: Positive | None = Field(None, description="Å; for coordinates only, 8 when not given")
     voxel_size: Positive | None = Field(
         None, description="Å per voxel; resolution / 3 for coordinates, overrides the header of a map"
     )
+    symmetry: str = Field("C1", description="C1, Cn, Dn, T, O or I, axes as RELION has them")
+    symmetrize: Literal["no", "average", "oligomer"] = Field(
+        "no",
+        description="average: the mean of the density's turned copies; oligomer: copies of it side by side",
+    )
+
+    @field_validator("symmetry")
+    @classmethod
+    def _symmetry_is_a_group(cls, value: str) -> str:
+        return check_group(value)
 
 
 class ProjectionsConfig(_Section):
@@ -77,7 +93,12 @@ class DistanceConfig(_Section):
         "slope", description="pixel distance to angle; method euclidean"
     )
     head: Literal["cosine", "euclidean"] = Field("cosine", description="how features make a distance; method siamese")
-    feature_dim: int = Field(9, ge=4, le=4096, description="features per projection; 9 hold a rotation matrix")
+    feature_dim: int | None = Field(
+        None,
+        ge=4,
+        le=4096,
+        description="features per projection; 9 when not given, the size of a matrix; more with symmetry",
+    )
 
 
 class PairsConfig(_Section):
@@ -88,12 +109,24 @@ class PairsConfig(_Section):
 
 
 class TrainingConfig(_Section):
-    """How the Siamese network is trained. Ends after ``steps``, earlier only if ``max_seconds`` run out."""
+    """How the Siamese network is trained. Ends after ``steps``, earlier if ``patience`` or ``max_seconds`` say so.
 
+    An epoch of the published notebooks, in which every training projection is shown once, is ``projections /
+    batch_size`` steps: 125 as set here, so that 1,800 steps are 14 epochs and 1,000 epochs are 125,000 steps.
+    """
+
+    volumes: tuple[str, ...] = Field(
+        (),
+        description="train on these instead of volume.source, which the network then never sees: sources separated by "
+        "commas; random:SEED:COUNT stands for COUNT random proteins",
+    )
     projections: int = Field(8000, ge=64, le=1_000_000, description="training projections, apart from the test set")
     validation_projections: int = Field(500, ge=16, le=100_000, description="validation projections, apart from both")
     steps: int | None = Field(
-        None, ge=1, description="optimiser steps; 1,800 when not given, up to 5,000 with noise or shifts"
+        None,
+        ge=1,
+        description="optimiser steps, projections / batch_size to an epoch; 1,800 when not given, up to 5,000 with "
+        "noise or shifts",
     )
     batch_size: int = Field(64, ge=4, le=4096, description="projections in a step; all their pairs count")
     learning_rate: Positive = Field(2e-3, description="peak; cosine decay to zero")
@@ -102,6 +135,17 @@ class TrainingConfig(_Section):
         None,
         description="30 s and 1/15 s a step when not given; a run that meets it says so, and is not repeatable",
     )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="validations, of 50 in a training, without improvement after which it ends with the best weights; "
+        "none: it never ends early. The learning rate falls over all steps, so an early end is one at a higher rate",
+    )
+
+    @field_validator("volumes", mode="before")
+    @classmethod
+    def _volumes_may_be_one_text(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class RecoveryConfig(_Section):
@@ -113,6 +157,10 @@ class RecoveryConfig(_Section):
     pairs_per_projection: int = Field(100, ge=2, description="for every strategy but all")
     max_distance: Annotated[float, Field(gt=0, le=math.pi)] | None = Field(
         None, description="rad; only pairs estimated closer than this are used"
+    )
+    initialisation: Initialisation = Field(
+        "spectral",
+        description="where the search starts: spectral, mds or isomap embedding of the distances, or random poses",
     )
     calibrate: bool = Field(
         True, description="find systematic errors of the estimated distances while recovering, and allow for them"
@@ -162,6 +210,18 @@ class Config(_Section):
                 raise ValueError(
                     f"{key} is {value}; wanted fewer than training.projections ({self.training.projections})"
                 )
+        self._training_volumes_are_others()
+        start, count = self.recovery.initialisation, self.projections.count
+        if start in ("mds", "isomap") and count > MOST_HELD:
+            raise ValueError(
+                f"recovery.initialisation is {start!r} and projections.count is {count}; wanted at most {MOST_HELD} "
+                "projections, or recovery.initialisation = spectral"
+            )
+        if start != "spectral" and self.volume.symmetry != "C1":
+            raise ValueError(
+                f"recovery.initialisation is {start!r} and volume.symmetry is {self.volume.symmetry}; wanted spectral "
+                "with a symmetric volume, whose recovery has its own start"
+            )
         refinement = self.refinement
         if refinement.enabled and refinement.reference == "reconstruction" and not self.reconstruction.enabled:
             raise ValueError(
@@ -169,6 +229,32 @@ class Config(_Section):
                 "wanted a reconstruction, or refinement.reference = volume"
             )
         return self
+
+    def _training_volumes_are_others(self) -> None:
+        try:
+            sources = expand(self.training.volumes)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        if normal(self.volume.source) in sources:
+            raise ValueError(
+                f"volume.source is {self.volume.source!r}, which is among training.volumes; wanted a protein that the "
+                "network is not trained on"
+            )
+        if sources and self.volume.symmetry != "C1" and self.volume.symmetrize == "no":
+            raise ValueError(
+                f"volume.symmetry is {self.volume.symmetry} and training.volumes are not known to have it; wanted "
+                "volume.symmetrize = average or oligomer, which gives it to them too"
+            )
+        projections = self.training.projections // max(1, len(sources))
+        for key, value in (
+            ("training.batch_size", self.training.batch_size),
+            ("pairs.neighbours", self.pairs.neighbours),
+        ):
+            if sources and value >= projections:
+                raise ValueError(
+                    f"{key} is {value}, and training.projections ({self.training.projections:,}) are {projections} of "
+                    f"each of {len(sources):,} training.volumes; wanted more of them, or fewer volumes"
+                )
 
 
 def load_config(path: str | Path | None = None, overrides: list[str] | tuple[str, ...] = ()) -> Config:

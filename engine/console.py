@@ -21,6 +21,7 @@ _SHOWN_VALUES = ("step", "iteration", "loss", "validation_mae")
 _HEADINGS = {
     "distance_mae": ("distance error L_DE, mean absolute", "rad"),
     "distance_rmse": ("distance error, root mean square", "rad"),
+    "neighbour_recall_at_10": ("of the 10 nearest, found by distance", ""),
     "recovery_loss": ("recovery loss L_OR", "rad²"),
     "angle_error_median": ("angle error E_OR, median, aligned", "rad"),
     "angle_error_mean": ("angle error, mean, aligned", "rad"),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.errors import InputError
 from engine.inputs import reading, require_memory_for_voxels
+from engine.proteins import random_protein
 
 COORDINATE_ENDINGS = (".pdb", ".ent", ".cif", ".mmcif")
 DEFAULT_RESOLUTION = 8.0
@@ -39,6 +40,32 @@ def read_coordinates(
         naming the file, for what holds no atoms; naming the key, for a voxel size that does not fit the resolution; for
         a volume too large for memory.
     """
+    resolution, voxel_size = resolution_and_voxel_size(resolution, voxel_size)
+    model = read_model(Path(path))
+    density, origin = density_from_model(model, resolution, voxel_size, str(path))
+    return density, voxel_size, origin
+
+
+def random_coordinates(
+    seed: int, resolution: float | None = None, voxel_size: float | None = None
+) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
+    """:func:`read_coordinates` of a protein that does not exist, see :mod:`engine.proteins`."""
+    resolution, voxel_size = resolution_and_voxel_size(resolution, voxel_size)
+    protein = random_protein(seed)
+    everything = gemmi.Residue()
+    for position, element in zip(protein.atoms.tolist(), protein.elements, strict=True):
+        atom = gemmi.Atom()
+        atom.element, atom.pos = gemmi.Element(element), gemmi.Position(*position)
+        everything.add_atom(atom)
+    chain, model = gemmi.Chain("A"), gemmi.Model(1)
+    chain.add_residue(everything)
+    model.add_chain(chain)
+    density, origin = density_from_model(model, resolution, voxel_size, f"random:{seed}")
+    return density, voxel_size, origin
+
+
+def resolution_and_voxel_size(resolution: float | None, voxel_size: float | None) -> tuple[float, float]:
+    """Both in Å, from what is given; InputError where they do not fit."""
     resolution = DEFAULT_RESOLUTION if resolution is None else resolution
     voxel_size = resolution / 3 if voxel_size is None else voxel_size
     if not resolution / 20 <= voxel_size <= resolution / 2:
@@ -46,9 +73,7 @@ def read_coordinates(
             f"volume.voxel_size is {voxel_size:g} Å at volume.resolution {resolution:g} Å; wanted between "
             f"{resolution / 20:g} (finer adds nothing) and {resolution / 2:g} (coarser cannot hold the detail)"
         )
-    model = read_model(Path(path))
-    density, origin = density_from_model(model, resolution, voxel_size, str(path))
-    return density, voxel_size, origin
+    return resolution, voxel_size
 
 
 def read_model(path: Path) -> gemmi.Model:

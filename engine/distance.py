@@ -14,7 +14,7 @@ from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
 from engine.pairs import Indices
-from engine.rotations import geodesic_distance
+from engine.symmetry import NO_SYMMETRY, symmetric_distance
 
 Distances = NDArray[np.float32]
 Head = Literal["cosine", "euclidean"]
@@ -23,10 +23,12 @@ _BLOCK = 500_000  # pairs handled at a time, to bound the memory of gathered row
 _POLYNOMIAL_DEGREE = 5
 
 
-def exact_distances(quaternions: NDArray[np.floating], first: Indices, second: Indices) -> Distances:
-    """Geodesic distances between known poses (n, 4)."""
+def exact_distances(
+    quaternions: NDArray[np.floating], first: Indices, second: Indices, elements: NDArray[np.floating] = NO_SYMMETRY
+) -> Distances:
+    """Geodesic distances between known poses (n, 4): the smallest over a symmetric object's group (|G|, 4)."""
     blocks = _blocks(len(first))
-    parts = [geodesic_distance(quaternions[first[b]], quaternions[second[b]]) for b in blocks]
+    parts = [symmetric_distance(quaternions[first[b]], quaternions[second[b]], elements) for b in blocks]
     return np.concatenate(parts).astype(np.float32)
 
 
@@ -50,24 +52,24 @@ def pixel_distances(images: NDArray[np.float32], first: Indices, second: Indices
 
 @dataclass(frozen=True)
 class Calibration:
-    """A curve that maps pixel distances to angles; fitted on training projections."""
+    """A curve that maps other distances to angles; fitted on projections apart from the test set."""
 
     curve: Polynomial
 
-    def __call__(self, pixels: Distances) -> Distances:
+    def __call__(self, distances: Distances) -> Distances:
         """Angles in radians, clipped to [0, pi]."""
-        return np.clip(self.curve(pixels), 0, np.pi).astype(np.float32)
+        return np.clip(self.curve(distances), 0, np.pi).astype(np.float32)
 
 
-def fit_calibration(pixels: Distances, angles: Distances, kind: str) -> Calibration:
-    """Least-squares fit of angles (rad) to pixel distances.
+def fit_calibration(distances: Distances, angles: Distances, kind: str) -> Calibration:
+    """Least-squares fit of angles (rad) to distances of another kind.
 
     ``slope``: a line through the origin, closed form ``sum(pa) / sum(pp)``. ``polynomial``: degree 5.
     """
     if kind == "slope":
-        p = pixels.astype(float)
+        p = distances.astype(float)
         return Calibration(Polynomial([0.0, float(p @ angles / (p @ p))]))
-    return Calibration(Polynomial.fit(pixels, angles, _POLYNOMIAL_DEGREE))
+    return Calibration(Polynomial.fit(distances, angles, _POLYNOMIAL_DEGREE))
 
 
 def distances_from_features(features: NDArray[np.float32], first: Indices, second: Indices, head: Head) -> Distances:

@@ -14,14 +14,13 @@ from scipy import sparse
 from scipy.sparse.csgraph import shortest_path
 from scipy.sparse.linalg import eigsh
 
+from engine.config import MOST_HELD
 from engine.pairs import Indices
 from engine.rotations import nearest_rotation
 
 Array = NDArray[np.floating]
 
 RANK = 9
-MOST_HELD = 5000
-"""Projections whose full matrix is held."""
 _SUBSET = 200  # projections on which the 9 x 9 matrix is sought
 _ALTERNATIONS = 60
 _SPARSE_PAIRS = 50  # pairs a projection (so 100 partners each) that the sparse embedding looks at
@@ -33,12 +32,23 @@ def embeddings(
 ) -> list[Array]:
     """Candidates (n, 9) for the vectorised poses up to an orthogonal matrix, from distances (m,) of pairs.
 
-    Up to :data:`MOST_HELD` projections, where pairs are missing they are filled in by shortest paths, which suits
-    neighbours, and by the mean trace, which suits pairs drawn at random: two candidates.
+    Up to :data:`engine.config.MOST_HELD` projections, where pairs are missing they are filled in by shortest paths,
+    which suits neighbours, and by the mean trace, which suits pairs drawn at random: two candidates.
     """
     if count > MOST_HELD:
         return [_sparse_embedding(count, first, second, distances, rng)]
     return [_leading_embedding(gram) for gram in _completed_grams(count, first, second, distances)]
+
+
+def completed_distances(count: int, first: Indices, second: Indices, distances: NDArray[np.floating]) -> Array:
+    """All distances (n, n) in rad; those that are not given by shortest paths through those that are (m,)."""
+    if 2 * len(first) == count * (count - 1):
+        full = np.zeros((count, count))
+        full[first, second] = full[second, first] = distances
+        return full
+    weights = np.maximum(distances, 1e-9)  # an explicit zero would be read as a missing pair
+    graph = sparse.csr_array((weights, (first, second)), shape=(count, count))
+    return np.minimum(shortest_path(graph, directed=False), np.pi)
 
 
 def poses_from_embedding(embedding: Array, rng: np.random.Generator, restarts: int) -> tuple[Array, Array]:
@@ -80,10 +90,7 @@ def _completed_grams(
     traces = (1 + 2 * np.cos(distances)).astype(np.float32)
     if 2 * len(first) == count * (count - 1):
         return [_symmetric(count, first, second, traces, 0.0)]
-    weights = np.maximum(distances, 1e-9)  # an explicit zero would be read as a missing pair
-    graph = sparse.csr_array((weights, (first, second)), shape=(count, count))
-    paths = np.minimum(shortest_path(graph, directed=False), np.pi)
-    by_paths = (1 + 2 * np.cos(paths)).astype(np.float32)
+    by_paths = (1 + 2 * np.cos(completed_distances(count, first, second, distances))).astype(np.float32)
     by_mean = _symmetric(count, first, second, traces, float(traces.mean()))
     return [_impute(gram, first, second, traces) for gram in (by_paths, by_mean)]
 

@@ -133,7 +133,7 @@ def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
     What the published experiments had otherwise (their network, its training, the number of projections) is not
     compared. Noise agrees, and has its place among the runs' levels, by its ratio to the signal, for the units of its
     variance are those of the map; a noisy result whose ratio is not known, or cannot be found for the runs, is left
-    out.
+    out. Of several results of a protein at one level the first is taken: the others vary something else.
     """
     if factor.keys == PAIRS.keys:
         return []
@@ -153,7 +153,8 @@ def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
                 found.append(PublishedLevel(place, result))
         elif _noise_agrees(rows, result):
             found.append(PublishedLevel(_OTHERS[factor.keys[0]](result), result))
-    return found
+    firsts = {(level.result.protein, level.value): level for level in reversed(found)}
+    return [level for level in found if firsts[level.result.protein, level.value] is level]
 
 
 def signal_variance(rows: Sequence[Row]) -> float | None:

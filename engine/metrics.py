@@ -6,6 +6,8 @@
 ``recovery_loss``          L_OR: mean squared difference between given and induced distances, rad^2
 ``angle_error_median``     E_OR: median over test projections of the angle between recovered and true pose, rad,
                            after alignment over O(4); ``angle_error_mean`` the mean
+``neighbour_recall_at_10`` mean share of a projection's ten nearest by true pose that are among its ten nearest by
+                           estimated distance (:mod:`engine.neighbourhood`); of up to 5,000 test projections
 =========================  =====================================================================================
 
 ``..._unaligned`` are the same before alignment: they measure nothing but the arbitrary frame of the recovery.

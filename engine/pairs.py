@@ -118,6 +118,26 @@ class BatchSampler:
         return indices, weights.astype(np.float32)
 
 
+@dataclass(frozen=True)
+class SeveralSampler:
+    """Draws each batch from one of several sets of projections, which lie one after the other in the training set.
+
+    Each set is of one protein: poses of two different proteins have no distance that could be learned.
+    """
+
+    samplers: tuple[BatchSampler, ...]
+
+    def draw(self, rng: np.random.Generator) -> tuple[Indices, NDArray[np.float32]]:
+        """As :meth:`BatchSampler.draw`, of a set drawn at random."""
+        chosen = int(rng.integers(len(self.samplers)))
+        indices, weights = self.samplers[chosen].draw(rng)
+        before = sum(len(sampler.quaternions) for sampler in self.samplers[:chosen])
+        return indices + np.int32(before), weights
+
+
+Sampler = BatchSampler | SeveralSampler
+
+
 def distances_shown(
     sampler: BatchSampler, rng: np.random.Generator, batches: int = 100, bins: int = 36
 ) -> NDArray[np.float64]:

@@ -10,31 +10,36 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
 from engine import (
     alignment,
+    artefacts,
     astra_gpu,
+    checkpoints,
     distance,
     environment,
     estimate,
     imaging,
-    maps,
     metrics,
+    neighbourhood,
     pairs,
-    particles,
     reconstruction,
     recovery,
     refinement,
     simulation,
     stagecache,
+    symmetric_recovery,
+    symmetry,
+    training_volumes,
 )
 from engine.config import Config, config_to_dict
 from engine.errors import InputError
@@ -48,7 +53,6 @@ from engine.volume import Volume, load_volume
 Arrays = dict[str, NDArray[Any]]
 
 _CALIBRATION_PROJECTIONS = 1000
-_SAMPLED_PAIRS = 5000
 _SHOWN_PROJECTIONS = 16
 _MODEL = "model.keras"
 _KEY_PACKAGES = ("astra-toolbox", "finufft", "keras", "numpy", "scikit-learn", "scipy", "tensorflow")
@@ -76,21 +80,21 @@ def run_experiment(
     started = time.monotonic()
     volume = load_volume(config.volume)
     require_memory(config, volume)
+    said: list[str] = []
+    others = None
+    if config.distance.method == "siamese":
+        others = training_volumes.load_training_volumes(config, volume, said.append)
     loading = time.monotonic() - started
     with RunWriter.create(runs_dir, config, command, run_id, name, on_event, started, sweep) as run:
         run.seconds["volume"] = round(loading, 3)
         nz, ny, nx = volume.density.shape
         run.log(f"volume {volume.name}: {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å")
+        for line in [*said, *symmetry.remarks(volume.density, volume.center_index, config.volume.symmetry)]:
+            run.log(line)
         with saying_full_disk(run.path):
-            figures = _Experiment(config, volume, run).execute()
+            figures = _Experiment(config, volume, run, others).execute()
         run.finish(figures)
     return read_run(run.path)
-
-
-def default_steps(data: simulation.TrainingSet) -> int:
-    """Training steps for projections as noisy and as far off centre as these."""
-    noise_to_signal = data.noise_variance / imaging.signal_variance(data.images)
-    return estimate.training_steps(noise_to_signal, data.max_shift / data.images.shape[-1])
 
 
 def require_memory(config: Config, volume: Volume) -> None:
@@ -105,31 +109,43 @@ def require_memory(config: Config, volume: Volume) -> None:
         )
 
 
+def _all_are_held(count: int, distances: distance.Distances) -> bool:
+    """Whether these are the distances (m,) of all pairs of so many projections, in condensed order."""
+    return 2 * len(distances) == count * (count - 1)
+
+
 @dataclass
 class _Experiment:
     config: Config
     volume: Volume
     run: RunWriter
+    others: training_volumes.TrainingVolumes | None = None
+
+    def __post_init__(self) -> None:
+        self.elements = symmetry.group(self.config.volume.symmetry)
 
     def execute(self) -> dict[str, Any]:
         """All stages; the metrics."""
         projections_key, test = self._projections()
         first, second = pairs.candidate_pairs(len(test["poses"]), self._stream("pairs"))
         quaternions = to_quaternion(test["poses"])
-        exact = distance.exact_distances(quaternions, first, second)
+        exact = distance.exact_distances(quaternions, first, second, self.elements)
         distance_key, estimated = self._distances(projections_key, test, exact, first, second)
         figures: dict[str, Any] = {
             "noise_variance": float(test["noise_variance"]),
             "snr": float(test["snr"]),
             **metrics.distance_metrics(estimated, exact),
         }
-        self._keep_distances(estimated, exact, first, second)
+        all_held = _all_are_held(len(quaternions), estimated)
+        if all_held:
+            figures["neighbour_recall_at_10"] = neighbourhood.neighbour_recall(exact, estimated, len(quaternions))
+        artefacts.keep_distances(self.run, estimated, exact, first, second, self._stream("sampled pairs"), all_held)
         recovery_key, recovered = self._recovery(distance_key, estimated, first, second)
         figures["recovery_loss"] = float(recovered["loss"])
         with self.run.stage("alignment"):
-            aligned = alignment.align_poses(recovered["poses"], test["poses"], self._stream("alignment"))
+            aligned = self._aligned(recovered["poses"], test["poses"], "alignment")
             figures |= metrics.angle_metrics(aligned) | {"mirrored": aligned.mirrored}
-            self._keep_poses(test, recovered, aligned)
+            artefacts.keep_poses(self.run, self.volume, test, recovered["poses"], aligned)
         found: Arrays = {}
         if self.config.reconstruction.enabled:
             found, resolutions = self._reconstruction(projections_key, recovery_key, test, aligned)
@@ -168,11 +184,11 @@ class _Experiment:
         settings = self.config.distance
         table = config_to_dict(self.config)["distance"]
         if settings.method == "siamese":
-            training_key, model = self._training(float(test["noise_variance"]))
+            training_key, model, calibration = self._training(float(test["noise_variance"]), float(test["snr"]))
             key = self._key("distance", 1, projections_key, training_key, settings.head)
         else:
-            model = None
-            key = self._key("distance", 1, projections_key, table)
+            model, calibration = None, None
+            key = self._key("distance", 1, projections_key, table, self.config.volume.symmetry)
 
         def compute(progress: Progress) -> Arrays:
             if settings.method == "exact":
@@ -183,59 +199,45 @@ class _Experiment:
             elif settings.method == "euclidean":
                 estimated = self._euclidean_distances(test, first, second, progress)
             else:
-                estimated = self._learned_distances(model, test, first, second)
+                estimated = self._learned_distances(model, calibration, test, first, second)
             return {"estimated": estimated}
 
         arrays = self._cached("distance", key, compute)
         return key, arrays["estimated"]
 
-    def _training(self, noise_variance: float) -> tuple[str, Path]:
-        config, size = self.config, self._network_size()
+    def _training(self, noise_variance: float, snr: float) -> tuple[str, Path, NDArray[np.floating]]:
+        config, size, others = self.config, self._network_size(), self.others
+        signal_variance = noise_variance * snr if noise_variance > 0 else 0.0
         table = config_to_dict(config)
         table["projections"].pop("count")
+        table["training"].pop("volumes")
+        shown: Any = self.volume.fingerprint
+        if others is not None:
+            # Nothing of the test volume but its frame and its noise: several of them share a training.
+            frame = config.projections.size or self.volume.diagonal
+            shown = [others.identities, frame, self.volume.voxel_size, signal_variance]
         settings = [table[section] for section in ("projections", "pairs", "training")]
         key = self._key(
-            "training", 1, self.volume.fingerprint, noise_variance, *settings, config.distance.head,
-            config.distance.feature_dim,
+            "training", 3, shown, noise_variance, *settings, config.distance.head, config.distance.feature_dim,
+            config.volume.symmetry,
         )  # fmt: skip
+        checkpoint = checkpoints.Checkpoint(self.run.path.parent, key)
 
         def compute(progress: Progress) -> Arrays:
-            from engine import siamese  # here, so that runs without a network do without TensorFlow
+            from engine import siamese, training  # here, so that runs without a network do without TensorFlow
 
-            training = config.training
-            progress(0.0, {})
-            data = simulation.simulate_training(
-                self.volume, config.projections, noise_variance, training.projections,
-                training.validation_projections, size, self._stream("training projections"),
-                lambda fraction, values: progress(0.05 * fraction, values),
-            )  # fmt: skip
-            neighbours = None
-            if config.pairs.strategy in ("knn", "knn+random"):
-                flat = data.images.reshape(len(data.images), -1)
-                neighbours = pairs.nearest_neighbours(flat, config.pairs.neighbours)
-            sampler = pairs.BatchSampler(
-                config.pairs.strategy, training.batch_size, to_quaternion(data.poses), neighbours
-            )
-            steps = training.steps or default_steps(data)
-            max_seconds = estimate.longest_training(config, steps)
-            radius = min(simulation.support_radius(data.images) + data.max_shift, size / 2)
-            trained = siamese.train(
-                data.images, data.poses, data.validation_images, data.validation_poses, sampler, data.noise_variance,
-                data.max_shift, radius, config.distance, training, steps, max_seconds, self._stream("training"),
-                lambda fraction, values: self._training_progress(progress, fraction, values),
+            trained = training.train_network(
+                config, self.volume, others, noise_variance, signal_variance, size, self._stream, checkpoint, progress,
+                lambda fraction, values: self._learned(values), self.run.log,
             )  # fmt: skip
             with self.run.writing(_MODEL) as path:
                 siamese.save_model(trained.model, path)
-            return {
-                "steps": np.array(trained.steps),
-                "seconds": np.array(trained.seconds),
-                "paced_by_clock": np.array(trained.paced_by_clock),
-                "validation_mae": np.array(trained.validation_mae),
-                "curve": np.array(self._curve),
-            }
+            figures = {name: np.array(value) for name, value in vars(trained).items() if name != "model"}
+            return {**figures, "curve": np.array(self._curve)}
 
         self._curve: list[tuple[float, float, float]] = []
         arrays = self._cached("training", key, compute, _MODEL)
+        checkpoint.remove()
         self.run.save_arrays("training.npz", **arrays)
         rate = float(arrays["steps"]) * config.training.batch_size / float(arrays["seconds"])
         self.run.log(
@@ -243,20 +245,22 @@ class _Experiment:
             f"{rate * (config.training.batch_size - 1) / 2:.0f} pairs/s, "
             f"validation L_DE {arrays['validation_mae']:.4f} rad"
         )
+        if arrays["stopped_early"]:
+            self.run.log(f"training stopped early; the weights are those of step {int(arrays['best_step']):,}")
         if arrays["paced_by_clock"]:
             self.run.log("training met training.max_seconds and was shortened: another run may end with other numbers")
-        return key, self.run.path / _MODEL
+        return key, self.run.path / _MODEL, arrays["calibration"]
 
-    def _training_progress(self, progress: Progress, fraction: float, values: Any) -> None:
+    def _learned(self, values: Mapping[str, float]) -> None:
         self.run.record("training", **values)
         self._curve.append((values["step"], values["loss"], values.get("validation_mae", np.nan)))
-        progress(0.05 + 0.95 * fraction, values)
 
     def _recovery(
         self, distance_key: str, estimated: distance.Distances, first: pairs.Indices, second: pairs.Indices
     ) -> tuple[str, Arrays]:
         settings = self.config.recovery
-        key = self._key("recovery", 2, distance_key, config_to_dict(self.config)["recovery"])
+        symmetric = self.config.volume.symmetry
+        key = self._key("recovery", 2, distance_key, config_to_dict(self.config)["recovery"], symmetric)
 
         def compute(progress: Progress) -> Arrays:
             rng = self._stream("recovery")
@@ -268,10 +272,15 @@ class _Experiment:
             if settings.pairs != "all":
                 used = pairs.select_pairs(settings.pairs, settings.pairs_per_projection, count, a, b, given, rng)
                 a, b, given = a[used], b[used], given[used]
-            result = recovery.recover_poses(
-                count, a, b, given, rng, settings.restarts,
-                settings.max_iterations, settings.calibrate, progress,
-            )  # fmt: skip
+            if len(self.elements) > 1:
+                result = symmetric_recovery.recover_symmetric_poses(
+                    count, a, b, given, self.elements, rng, settings.max_iterations, progress
+                )
+            else:
+                result = recovery.recover_poses(
+                    count, a, b, given, rng, settings.restarts,
+                    settings.max_iterations, settings.calibrate, progress, settings.initialisation,
+                )  # fmt: skip
             return {
                 "poses": result.poses,
                 "loss": np.array(result.loss),
@@ -296,7 +305,7 @@ class _Experiment:
             return self._reconstructed(test["images"], aligned.poses, test["shifts"], progress)
 
         arrays = self._cached("reconstruction", key, compute)
-        return arrays, self._keep_maps(arrays, "")
+        return arrays, artefacts.keep_maps(self.run, self.volume, arrays)
 
     def _refinement(
         self, projections_key: str, recovery_key: str, test: Arrays, aligned: alignment.Alignment, maps_found: Arrays
@@ -325,19 +334,15 @@ class _Experiment:
             return arrays
 
         arrays = self._cached("refinement", key, compute)
-        again = alignment.align_poses(arrays["poses"], test["poses"], self._stream("alignment of the refined"))
-        self.run.save_arrays(
-            "refined.npz", poses=arrays["poses"], aligned=again.poses, errors=again.errors, shifts=arrays["shifts"]
-        )
-        particles.write_star(
-            self.run.path / "refined.star", again.poses, volume.voxel_size, test["images"].shape[-1],
-            "particles.mrcs", shifts_px=arrays["shifts"], errors_rad=again.errors,
-        )  # fmt: skip
+        again = self._aligned(arrays["poses"], test["poses"], "alignment of the refined")
+        artefacts.keep_refined(self.run, volume, test, arrays["poses"], arrays["shifts"], again)
         figures = {
             "refined_angle_error_median": float(np.median(again.errors)),
             "refined_angle_error_mean": float(np.mean(again.errors)),
         }
-        return figures | (self._keep_maps(arrays, "refined_") if config.reconstruction.enabled else {})
+        return figures | (
+            artefacts.keep_maps(self.run, volume, arrays, "refined_") if config.reconstruction.enabled else {}
+        )
 
     # Parts of stages ------------------------------------------------------------------------------------------------
 
@@ -350,33 +355,28 @@ class _Experiment:
         rng = self._stream("half sets")
         iterations = self.config.reconstruction.iterations
         result = reconstruction.reconstruct(images, poses, self.volume, rng, iterations, progress)
-        return {"density": result.density, "half1": result.halves[0], "half2": result.halves[1]}
-
-    def _keep_maps(self, arrays: Arrays, prefix: str) -> dict[str, float]:
-        """Write the maps and their correlations; the resolutions."""
-        volume = self.volume
-        for name, stem in (("density", "reconstruction"), ("half1", "half1"), ("half2", "half2")):
-            maps.write_map(self.run.path / f"{prefix}{stem}.mrc", arrays[name], volume.voxel_size, volume.origin)
-        fsc = reconstruction.fourier_shell_correlation
-        frequencies, to_input = fsc(arrays["density"], volume.density, volume.voxel_size)
-        _, between_halves = fsc(arrays["half1"], arrays["half2"], volume.voxel_size)
-        self.run.save_arrays(
-            f"{prefix}fsc.npz", frequencies_per_angstrom=frequencies, to_input=to_input, between_halves=between_halves
-        )
-        return {
-            f"{prefix}fsc_0.5_angstrom": reconstruction.resolution_at(frequencies, to_input, 0.5),
-            f"{prefix}fsc_0.143_angstrom": reconstruction.resolution_at(frequencies, between_halves, 0.143),
-        }
+        densities = {"density": result.density, "half1": result.halves[0], "half2": result.halves[1]}
+        if len(self.elements) > 1:
+            middle = self.volume.center_index
+            return {name: symmetry.symmetrised(made, middle, self.elements) for name, made in densities.items()}
+        return densities
 
     def _learned_distances(
-        self, model: Path | None, test: Arrays, first: pairs.Indices, second: pairs.Indices
+        self,
+        model: Path | None,
+        calibration: NDArray[np.floating] | None,
+        test: Arrays,
+        first: pairs.Indices,
+        second: pairs.Indices,
     ) -> distance.Distances:
         from engine import siamese
 
         assert model is not None
+        assert calibration is not None
         small = imaging.standardise(imaging.fourier_crop(test["images"], self._network_size()))
         features = siamese.embed(siamese.load_model(model), small)
-        return distance.distances_from_features(features, first, second, self.config.distance.head)
+        learned = distance.distances_from_features(features, first, second, self.config.distance.head)
+        return distance.Calibration(Polynomial(calibration))(learned) if len(self.elements) > 1 else learned
 
     def _euclidean_distances(
         self, test: Arrays, first: pairs.Indices, second: pairs.Indices, progress: Progress
@@ -387,32 +387,15 @@ class _Experiment:
         a, b = pairs.all_pairs(_CALIBRATION_PROJECTIONS)
         calibration = distance.fit_calibration(
             distance.pixel_distances(imaging.standardise(training.images), a, b),
-            distance.exact_distances(to_quaternion(training.poses), a, b),
+            distance.exact_distances(to_quaternion(training.poses), a, b, self.elements),
             self.config.distance.calibration,
         )
         return calibration(distance.pixel_distances(imaging.standardise(test["images"]), first, second))
 
-    def _keep_distances(
-        self, estimated: distance.Distances, exact: distance.Distances, first: pairs.Indices, second: pairs.Indices
-    ) -> None:
-        counts, edges = metrics.distance_histogram(estimated, exact)
-        rng = self._stream("sampled pairs")
-        shown = np.sort(rng.choice(len(exact), min(_SAMPLED_PAIRS, len(exact)), replace=False))
-        self.run.save_arrays(
-            "distances.npz", counts=counts, edges=edges, first=first[shown], second=second[shown],
-            exact=exact[shown], estimated=estimated[shown],
-            error_by_distance=metrics.error_by_distance(estimated, exact),
-        )  # fmt: skip
-
-    def _keep_poses(self, test: Arrays, recovered: Arrays, aligned: alignment.Alignment) -> None:
-        self.run.save_arrays(
-            "poses.npz", true=test["poses"], recovered=recovered["poses"], aligned=aligned.poses, errors=aligned.errors,
-            errors_before=aligned.errors_before, transform=aligned.transform, shifts=test["shifts"],
-        )  # fmt: skip
-        particles.write_star(
-            self.run.path / "poses.star", aligned.poses, self.volume.voxel_size, test["images"].shape[-1],
-            "particles.mrcs", shifts_px=test["shifts"], errors_rad=aligned.errors,
-        )  # fmt: skip
+    def _aligned(
+        self, recovered: NDArray[np.floating], true: NDArray[np.floating], purpose: str
+    ) -> alignment.Alignment:
+        return alignment.align_poses(recovered, true, self._stream(purpose), elements=self.elements)
 
     def _network_size(self) -> int:
         return min(self.config.training.image_size, self.config.projections.size or self.volume.diagonal)

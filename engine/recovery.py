@@ -1,6 +1,7 @@
 """Poses from distances: minimise the difference between the given and the induced distances.
 
-Three steps. The **start** is spectral (:mod:`engine.embedding`): no local minimum, no luck. The **descent** minimises
+Three steps. The **start** is spectral (:mod:`engine.embedding`): no local minimum, no luck; or, to compare, another
+embedding (:mod:`engine.manifold`) or the best of many random ones. The **descent** minimises
 the mean squared difference of the distances themselves over unit quaternions, on all pairs given, with L-BFGS and exact
 gradients. The **calibration** asks what the first two found: estimated distances have systematic errors (a network
 hedges towards the mean; noise cannot push a distance beyond 0 or pi), so the estimate to expect at each induced
@@ -13,6 +14,7 @@ Distances do not change under ``R -> A R B`` nor ``R -> R.T``, so the result is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.polynomial import Polynomial
@@ -20,8 +22,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import minimize
 
+from engine.config import Initialisation
 from engine.embedding import embeddings, poses_from_embedding
 from engine.errors import InputError
+from engine.manifold import pose_embedding
 from engine.pairs import Indices
 from engine.progress import Progress, silent
 from engine.rotations import from_quaternion, geodesic_distance, to_quaternion
@@ -33,6 +37,8 @@ _DEGREE = 5  # of the calibration
 _WORTH_IT = 0.01  # of the loss; a calibration that takes less away changes no pose
 _CALIBRATION_PAIRS = 500_000
 _BLOCK = 1 << 20  # pairs looked at together: bounds the work space
+_TRIAL_ITERATIONS = 25  # of each random start
+_TRIAL_PAIRS = 50  # pairs a projection (so 100 partners each) that a random start is tried on
 _EXACT = 1e-9  # rad^2; what is left of the loss where distances are exact in single precision
 
 
@@ -40,8 +46,9 @@ _EXACT = 1e-9  # rad^2; what is left of the loss where distances are exact in si
 class Recovery:
     """Recovered poses (n, 3, 3), their loss (mean squared difference of distances, rad^2) and how it got there.
 
-    ``loss_curve`` is the loss at each iteration of the descent from the spectral start, before any calibration;
-    ``start_residuals`` are the residuals of all spectral starts, of which the smallest was taken. ``calibration`` are
+    ``loss_curve`` is the loss at each iteration of the descent from the start, before any calibration;
+    ``start_residuals`` are the residuals of all starts from an embedding, or the losses of all random ones (rad^2), of
+    which the smallest was taken. ``calibration`` are
     the coefficients of the expected estimate (rad) as a polynomial of the induced distance (rad), constant first;
     (0, 1) where there was none.
     """
@@ -63,11 +70,13 @@ def recover_poses(
     max_iterations: int = 200,
     calibrate: bool = True,
     progress: Progress = silent,
+    initialisation: Initialisation = "spectral",
 ) -> Recovery:
     """Poses of ``count`` projections from estimated distances (rad) of pairs ``(first, second)``.
 
     ``max_iterations`` bounds each descent: the first, and the one after each of the two calibrations. Estimates with no
-    systematic error to speak of are not calibrated.
+    systematic error to speak of are not calibrated. ``restarts`` are those of the search that follows an embedding, or
+    the number of random starts, each of them short and on a part of the pairs.
 
     Raises
     ------
@@ -75,12 +84,10 @@ def recover_poses(
         when the pairs leave some projections unconnected to the others: their relative poses are undetermined.
     """
     _require_connected(count, first, second)
-    starts = []
-    for embedding in embeddings(count, first, second, distances, rng):
-        poses, residuals = poses_from_embedding(embedding, rng, restarts)
-        quaternions = to_quaternion(poses)
-        starts.append((recovery_loss(quaternions, first, second, distances)[0], quaternions, residuals))
-    _, quaternions, residuals = min(starts, key=lambda start: start[0])
+    if initialisation == "random":
+        quaternions, residuals = _best_random_start(count, first, second, distances, rng, restarts, progress)
+    else:
+        quaternions, residuals = _embedded_start(count, first, second, distances, rng, restarts, initialisation)
     progress(0.3, {"start_residual": float(residuals.min())})
     quaternions, curve = _descend(quaternions, first, second, distances, _IDENTITY, max_iterations, 0.3, 0.4, progress)
     expected = _IDENTITY
@@ -146,6 +153,55 @@ def _require_connected(count: int, first: Indices, second: Indices) -> None:
             f"the {len(first)} pairs that recovery uses leave {alone} of {count} projections unconnected to the "
             "others, so their poses are undetermined; raise recovery.max_distance or recovery.pairs_per_projection"
         )
+
+
+def _embedded_start(
+    count: int,
+    first: Indices,
+    second: Indices,
+    distances: Array,
+    rng: np.random.Generator,
+    restarts: int,
+    method: Literal["spectral", "mds", "isomap"],
+) -> tuple[Array, Array]:
+    """Unit quaternions (n, 4) from an embedding of the distances; residuals of the search for them (restarts,)."""
+    if method == "spectral":
+        candidates = embeddings(count, first, second, distances, rng)
+    else:
+        candidates = [pose_embedding(count, first, second, distances, method)]
+    starts = []
+    for embedding in candidates:
+        poses, residuals = poses_from_embedding(embedding, rng, restarts)
+        quaternions = to_quaternion(poses)
+        starts.append((recovery_loss(quaternions, first, second, distances)[0], quaternions, residuals))
+    _, quaternions, residuals = min(starts, key=lambda start: start[0])
+    return quaternions, residuals
+
+
+def _best_random_start(
+    count: int,
+    first: Indices,
+    second: Indices,
+    distances: Array,
+    rng: np.random.Generator,
+    restarts: int,
+    progress: Progress,
+) -> tuple[Array, Array]:
+    """Unit quaternions (n, 4) after the best of short descents from random ones; the loss of each (restarts,)."""
+    some = rng.choice(len(first), min(len(first), count * _TRIAL_PAIRS), replace=False)
+    best: Array = np.empty((count, 4))
+    losses = np.full(restarts, np.inf)
+    for number in range(restarts):
+        start = rng.standard_normal((count, 4))
+        start /= np.linalg.norm(start, axis=1, keepdims=True)
+        found, curve = _descend(
+            start, first[some], second[some], distances[some], _IDENTITY, _TRIAL_ITERATIONS, 0.0, 0.0, silent
+        )
+        losses[number] = curve[-1]
+        if losses[number] == losses.min():
+            best = found
+        progress(0.3 * (number + 1) / restarts, {"loss": float(losses.min())})
+    return best, losses
 
 
 def _expected_estimate(

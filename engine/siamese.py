@@ -21,6 +21,7 @@ The model is made of Keras' own layers only, so a saved one loads anywhere in sa
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,17 +36,22 @@ with silenced_stderr():
     import tensorflow as tf
     from keras import layers
 
+from engine.checkpoints import Snapshot
 from engine.config import DistanceConfig, TrainingConfig
-from engine.distance import distances_from_features
-from engine.pairs import BatchSampler, all_pairs
+from engine.distance import distances_from_features, exact_distances, fit_calibration
+from engine.pairs import Sampler, all_pairs
 from engine.progress import Progress, silent
-from engine.rotations import geodesic_distance, to_quaternion
+from engine.rotations import from_quaternion, to_quaternion
+from engine.symmetry import NO_SYMMETRY
 
 Images = NDArray[np.float32]
 
 _ANGLES = 64  # samples around the circle
 _CHANNELS = 128
+_POWERS = 3  # angular harmonics whose power is looked at
+_MOST_ORDERS = 8
 _VALIDATIONS = 10  # times the validation set is looked at in a training
+_VALIDATIONS_STOPPING = 50  # in one that may stop early
 _WARM_UP = 0.03  # fraction of the training over which the learning rate rises
 
 
@@ -54,6 +60,10 @@ class Trained:
     """A trained network and how its training went.
 
     ``paced_by_clock`` says that ``training.max_seconds`` shortened it: another run may then end elsewhere.
+    ``stopped_early`` says that ``training.patience`` did; the weights are those of ``best_step`` wherever patience is
+    set, else of the last. ``seconds`` count what was done before an interruption too. ``calibration`` are the
+    coefficients, constant first, of a polynomial that takes the network's distances to true ones, fitted on the
+    validation projections for symmetric objects; (0, 1) without symmetry.
     """
 
     model: Any
@@ -61,15 +71,33 @@ class Trained:
     seconds: float
     paced_by_clock: bool
     validation_mae: float
+    stopped_early: bool
+    best_step: int
+    calibration: NDArray[np.floating]
 
 
-def build_network(image_size: int, radius: float, feature_dim: int, head: str, rng: np.random.Generator) -> Any:
+def turning_orders(elements: NDArray[np.floating]) -> int:
+    """How many angular harmonics of the image the features of a projection need, for a group (|G|, 4).
+
+    What a pose without symmetry is known by, its matrix, turns with the image once (order 1). Functions of a pose that
+    do not change under a group are of higher degree, the higher the more folds its axes have, and turn as often.
+    """
+    if len(elements) == 1:
+        return 1
+    smallest_turn = 2 * np.arccos(np.minimum(np.abs(elements[1:, 3]), 1.0)).min()
+    return min(_MOST_ORDERS, 2 + round(2 * np.pi / smallest_turn))
+
+
+def build_network(
+    image_size: int, radius: float, feature_dim: int, head: str, rng: np.random.Generator, orders: int = 1
+) -> Any:
     """A Keras model from images (n, image_size, image_size) to features (n, feature_dim).
 
     ``radius`` in pixels bounds the disc that is looked at. ``feature_dim`` features are split into invariant ones and
-    pairs that turn with the image, as nine are into the third column of R and the first two.
+    pairs that turn with the image, as nine are into the third column of R and the first two; with more ``orders`` than
+    one, there are as many pairs that turn twice, three times, ...
     """
-    turning = feature_dim // 3
+    turning = feature_dim // (2 * orders + 1)
     radii = max(4, round(radius))
 
     def seeded() -> Any:
@@ -97,16 +125,23 @@ def build_network(image_size: int, radius: float, feature_dim: int, head: str, r
     x = layers.AveragePooling1D(2)(x)
     x = circular_convolution(circular_convolution(x, 5), 3)
 
-    harmonics = [fixed(layers.Permute((2, 1))(x), circular_harmonic(order, x.shape[1])) for order in (1, 2, 3)]
-    power = [layers.GlobalAveragePooling1D(data_format="channels_first")(layers.Multiply()([h, h])) for h in harmonics]
+    harmonics = [fixed(layers.Permute((2, 1))(x), circular_harmonic(order, x.shape[1]))
+                 for order in range(1, max(_POWERS, orders) + 1)]  # fmt: skip
+    power = [
+        layers.GlobalAveragePooling1D(data_format="channels_first")(layers.Multiply()([h, h]))
+        for h in harmonics[:_POWERS]
+    ]
     zeroth = layers.Concatenate()([layers.GlobalAveragePooling1D()(x), *power])
     zeroth = layers.Dense(_CHANNELS, activation="gelu", kernel_initializer=seeded())(zeroth)
-    zeroth = layers.Dense(feature_dim - 2 * turning, kernel_initializer=seeded())(zeroth)
+    zeroth = layers.Dense(feature_dim - 2 * turning * orders, kernel_initializer=seeded())(zeroth)
 
-    first = layers.Permute((2, 1))(harmonics[0])  # (2, channels)
-    first = layers.Dense(turning, use_bias=False, kernel_initializer=seeded())(first)  # the same map for both parts
+    turned = []
+    for harmonic in harmonics[:orders]:
+        parts = layers.Permute((2, 1))(harmonic)  # (2, channels)
+        parts = layers.Dense(turning, use_bias=False, kernel_initializer=seeded())(parts)  # the same map for both parts
+        turned.append(layers.Flatten()(parts))
 
-    features = layers.Concatenate()([zeroth, layers.Flatten()(first)])
+    features = layers.Concatenate()([zeroth, *turned])
     if head == "cosine":
         features = layers.UnitNormalization()(features)
     return keras.Model(image, features, name="siamese_branch")
@@ -143,7 +178,7 @@ def train(
     poses: NDArray[np.floating],
     validation_images: Images,
     validation_poses: NDArray[np.floating],
-    sampler: BatchSampler,
+    sampler: Sampler,
     noise_variance: float,
     max_shift: float,
     radius: float,
@@ -153,6 +188,10 @@ def train(
     max_seconds: float,
     rng: np.random.Generator,
     progress: Progress = silent,
+    elements: NDArray[np.floating] = NO_SYMMETRY,
+    validation_proteins: NDArray[np.integer] | None = None,
+    resumed: Snapshot | None = None,
+    offer: Callable[[Callable[[], Snapshot]], None] = lambda take: None,
 ) -> Trained:
     """Train the network on clean images, which are shifted and made noisy afresh each time they are drawn.
 
@@ -166,6 +205,14 @@ def train(
         of the images as given, in their own units and pixels.
     steps, max_seconds
         how long: ``training`` may leave both open.
+    elements
+        the object's symmetry group (|G|, 4): distances are the smallest over it.
+    validation_proteins
+        (n,): of which protein each validation projection is; only pairs of the same one are looked at. All of one when
+        not given.
+    resumed, offer
+        a snapshot to go on from, of a training with the same arguments; what is called after each step with a function
+        that takes one.
 
     The same generator state gives the same weights on the same machine, unless ``max_seconds`` cuts the training short.
     """
@@ -174,20 +221,45 @@ def train(
     # anew, a second training in the same process would differ in the last digits.
     keras.backend.clear_session()
     size = images.shape[-1]
-    model = build_network(size, radius, distance.feature_dim, distance.head, rng)
+    orders = turning_orders(elements)
+    feature_dim = distance.feature_dim or (9 if orders == 1 else 8 * (2 * orders + 1))
+    model = build_network(size, radius, feature_dim, distance.head, rng, orders)
     optimiser = keras.optimizers.Adam(training.learning_rate, clipnorm=1.0)
-    step = _training_step(model, optimiser, images, poses, noise_variance, max_shift, distance.head)
+    step = _training_step(model, optimiser, images, poses, noise_variance, max_shift, distance.head, elements)
+    optimiser.build(model.trainable_variables)
     first, second = all_pairs(len(validation_poses))
+    if validation_proteins is not None:
+        same = validation_proteins[first] == validation_proteins[second]
+        first, second = first[same], second[same]
     quaternions = to_quaternion(validation_poses)
-    exact = geodesic_distance(quaternions[first], quaternions[second])
+    exact = exact_distances(quaternions, first, second, elements)
     noise_seed = int(rng.integers(2**31))
 
-    validate_every = max(1, steps // _VALIDATIONS)
+    validate_every = max(1, steps // (_VALIDATIONS_STOPPING if training.patience else _VALIDATIONS))
+    weights_and_state = [*model.trainable_variables, *optimiser.variables]
+    number, waited, best_step = 0, 0, 0
+    validation_mae, best_mae = float("nan"), float("inf")
+    best: list[NDArray[Any]] = []
+    told: list[tuple[float, dict[str, float]]] = []
+    paced_by_clock = stopped_early = False
     started = time.monotonic()
-    validation_mae = float("nan")
-    number = 0
-    paced_by_clock = False
-    while number < steps:
+    if resumed is not None:
+        number, waited, best_step = resumed.step, resumed.waited, resumed.best_step
+        validation_mae, best_mae, best = resumed.validation_mae, resumed.best_mae, list(resumed.best)
+        told, paced_by_clock = [(fraction, dict(values)) for fraction, values in resumed.told], resumed.paced_by_clock
+        started -= resumed.seconds
+        _assign(weights_and_state, resumed.variables)
+        rng.bit_generator.state = resumed.generator
+        for fraction, values in told:
+            progress(fraction, values)
+
+    def snapshot() -> Snapshot:
+        return Snapshot(
+            number, time.monotonic() - started, paced_by_clock, validation_mae, rng.bit_generator.state, tuple(told),
+            _values(weights_and_state), tuple(best), best_mae, best_step, waited,
+        )  # fmt: skip
+
+    while number < steps and not stopped_early:
         fraction = number / steps
         clock = (time.monotonic() - started) / max_seconds
         # The schedule counts steps, so that a run can be repeated. Only when half of the time is gone and the steps
@@ -201,15 +273,44 @@ def train(
         indices, weights = sampler.draw(rng)
         loss = step(tf.constant(indices), tf.constant(weights), tf.constant([noise_seed, number]))
         number += 1
-        values = {"step": number, "loss": loss}
+        values = {"step": number}
         if number % validate_every == 0 or number == steps:
             estimated = distances_from_features(embed(model, validation_images), first, second, distance.head)
             validation_mae = float(np.abs(estimated - exact).mean())
             values["validation_mae"] = validation_mae
+            waited += 1
+            if training.patience and validation_mae < best_mae:
+                best, best_mae = list(_values(model.trainable_variables)), validation_mae
+                best_step, waited = number, 0
+            stopped_early = training.patience is not None and waited >= training.patience and number < steps
         if number % 10 == 0 or "validation_mae" in values:  # reading the loss waits for the device
-            values["loss"] = float(loss)
-            progress(max(fraction, number / steps), values)
-    return Trained(model, number, time.monotonic() - started, paced_by_clock, validation_mae)
+            told.append((max(fraction, number / steps), values | {"loss": float(loss)}))
+            progress(*told[-1])
+        if number < steps and not stopped_early:
+            offer(snapshot)
+    if best:
+        _assign(model.trainable_variables, best)
+        validation_mae = best_mae
+    calibration = np.array([0.0, 1.0])
+    if len(elements) > 1:
+        # The largest trace over a group is no inner product: what a network makes of it errs with the distance.
+        estimated = distances_from_features(embed(model, validation_images), first, second, distance.head)
+        calibrated = fit_calibration(estimated, exact, "polynomial")
+        calibration = calibrated.curve.convert().coef
+        validation_mae = float(np.abs(calibrated(estimated) - exact).mean())
+    seconds = time.monotonic() - started
+    return Trained(
+        model, number, seconds, paced_by_clock, validation_mae, stopped_early, best_step or number, calibration
+    )
+
+
+def _values(variables: list[Any]) -> tuple[NDArray[Any], ...]:
+    return tuple(np.array(variable) for variable in variables)
+
+
+def _assign(variables: list[Any], values: Sequence[NDArray[Any]]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def embed(model: Any, images: Images, batch_size: int = 256) -> NDArray[np.float32]:
@@ -239,11 +340,15 @@ def _training_step(
     noise_variance: float,
     max_shift: float,
     head: str,
+    elements: NDArray[np.floating],
 ) -> Any:
     """One compiled step: gather, corrupt, embed, compare all pairs, update. Data stay on the device."""
     size = images.shape[-1]
     stored = tf.constant(images)
     rotations = tf.constant(poses.reshape(len(poses), 9), dtype=tf.float32)
+    # The smallest distance over the group is the largest trace: tr(R_i^T g R_j).
+    moved = tf.constant(from_quaternion(elements)[:, None] @ poses[None], dtype=tf.float32)
+    moved = tf.reshape(moved, (len(elements), len(poses), 9))
     deviation = float(np.sqrt(noise_variance))
     # In the order of tf.signal.rfft2d, cycles per pixel.
     k_v = tf.constant(np.fft.fftfreq(size), dtype=tf.float32)
@@ -267,7 +372,8 @@ def _training_step(
     def step(indices: Any, weights: Any, seed: Any) -> Any:
         batch = corrupt(tf.gather(stored, indices), seed)
         pose = tf.gather(rotations, indices)
-        trace = tf.matmul(pose, pose, transpose_b=True)
+        traces = tf.matmul(pose[None], tf.gather(moved, indices, axis=1), transpose_b=True)
+        trace = tf.reduce_max(traces, axis=0)
         with tf.GradientTape() as tape:
             features = model(batch, training=True)
             inner = tf.matmul(features, features, transpose_b=True)

@@ -92,6 +92,8 @@ class TrainingSet:
     """Clean projections (n, m, m) at the network's size with their poses, and a validation set as the network meets it.
 
     ``noise_variance`` and ``max_shift`` are those of the test set, carried over to the network's larger pixels.
+    ``proteins`` (n,) and ``validation_proteins`` say by number of which protein each projection is, in rising order;
+    None where all are of one.
     """
 
     images: NDArray[np.float32]
@@ -100,6 +102,8 @@ class TrainingSet:
     validation_poses: NDArray[np.floating]
     noise_variance: float
     max_shift: float
+    proteins: NDArray[np.intp] | None = None
+    validation_proteins: NDArray[np.intp] | None = None
 
 
 def simulate_training(

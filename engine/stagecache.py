@@ -120,6 +120,11 @@ def store(
         log.warning("the result of %s is not kept for later runs: %s", stage, error)
 
 
+def keeps_anything() -> bool:
+    """Whether anything is kept at all: POSELAB_CACHE_GB is not 0."""
+    return _limit_bytes() > 0
+
+
 def _entry(runs_dir: Path, stage: str, key: str) -> Path:
     return Path(runs_dir) / FOLDER / stage / key
 

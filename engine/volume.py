@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import symmetry
 from engine.config import VolumeConfig
 from engine.errors import InputError
 from engine.inputs import reading, without_gz
 from engine.progress import Progress, silent
+from engine.sources import is_random, random_seed
 
 BUILT_IN = {
     "1bd2": "T-cell receptor bound to peptide and HLA-A2; asymmetric, poses are learned quickly",
@@ -82,8 +84,9 @@ class Volume:
 def load_volume(config: VolumeConfig, progress: Progress = silent) -> Volume:
     """The volume that a configuration asks for.
 
-    ``source`` is a built-in name, an archive's id (``emdb:3400``, ``pdb:5j0n``) or a path, in that order; a file's
-    ending tells maps from coordinates, and either may be gzipped. ``progress`` advances while something is downloaded.
+    ``source`` is a built-in name, an archive's id (``emdb:3400``, ``pdb:5j0n``), a random protein (``random:7``) or a
+    path, in that order; a file's ending tells maps from coordinates, and either may be gzipped. ``progress`` advances
+    while something is downloaded.
 
     Raises
     ------
@@ -91,11 +94,35 @@ def load_volume(config: VolumeConfig, progress: Progress = silent) -> Volume:
         naming the file or key, for everything that gives no usable density.
     """
     source = config.source.strip()
-    path, name = _locate(source, progress)
-    density, voxel_size, origin = _read(path, source, config)
+    if is_random(source):
+        from engine import coordinates
+
+        seed = random_seed(source)
+        density, voxel_size, origin = coordinates.random_coordinates(seed, config.resolution, config.voxel_size)
+        name = f"random_{seed}"
+    else:
+        path, name = _locate(source, progress)
+        density, voxel_size, origin = _read(path, source, config)
     _check(density, source)
     progress(1.0, {"voxels": density.size})
-    return Volume(density, voxel_size, origin, name)
+    volume = Volume(density, voxel_size, origin, name)
+    if config.symmetrize == "no" or config.symmetry == "C1":
+        return volume
+    elements = symmetry.group(config.symmetry)
+    made = symmetry.symmetrised if config.symmetrize == "average" else symmetry.oligomer
+    # An oligomer has a box of its own, so the source's frame is lost.
+    kept = volume.origin if config.symmetrize == "average" else np.zeros(3)
+    return Volume(made(density, volume.center_index, elements), voxel_size, kept, f"{name}, {config.symmetry}")
+
+
+def is_made_of_atoms(source: str) -> bool:
+    """Whether a source's density is computed from atoms, so that its resolution and voxel size can be chosen."""
+    from engine import coordinates
+
+    source = source.strip()
+    if source.lower() in BUILT_IN or is_random(source) or source.lower().startswith("pdb:"):
+        return True
+    return without_gz(Path(source)).suffix.lower() in coordinates.COORDINATE_ENDINGS
 
 
 def local_path(source: str) -> Path:
@@ -137,7 +164,7 @@ def _unknown_name(source: str) -> str:
     nearest = difflib.get_close_matches(source.lower(), BUILT_IN, n=1, cutoff=0.0)[0]
     return (
         f"volume.source is {source!r}, neither a built-in protein nor a file; the nearest built-in one is {nearest!r}; "
-        "wanted a name, a path, emdb:ID or pdb:ID"
+        "wanted a name, a path, emdb:ID, pdb:ID or random:SEED"
     )
 
 

@@ -17,7 +17,7 @@ from engine.rotations import PUBLISHED_COVERAGES, euler_region
 from engine.sweep import NONE, Sweep, changed
 from engine.volume import BUILT_IN
 from pages import _text
-from pages._settings import Setting, sections
+from pages._settings import Setting, listed, sections
 
 FILE, OTHER = "file", "other"
 OWN = "own"
@@ -32,6 +32,7 @@ Vary = dict[str, list[Any]]
 _FIRST_NOISE = {"projections.noise_variance": 16.0, "projections.snr": 0.1}
 _RANGE = re.compile(r"([^:]+):([^:]+)(?::([^:]+))?")
 _MOST_VALUES = 1000
+_VOLUMES = "training.volumes"  # a list in the configuration, one text in the form
 _LISTED = ("volume.source", "projections.coverage", *NOISES)
 
 
@@ -42,6 +43,7 @@ def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iter
     """
     flat = _text.flat(config.model_dump())
     values = {key: value for key, value in flat.items() if key not in _LISTED}
+    values[_VOLUMES] = listed(config.training.volumes)
     source = config.volume.source
     chosen = source.lower() if source.lower() in BUILT_IN else FILE if source in files else OTHER
     values |= {"protein": chosen, "file": source if chosen == FILE else None}
@@ -70,6 +72,8 @@ def shown_values(setting: Setting, values: Sequence[Any]) -> Any:
         return ", ".join(NONE if value is None else f"{value:.12g}" for value in values)
     if setting.key == "projections.coverage":
         return [value if isinstance(value, str) else _text.toml_value(value) for value in values]
+    if setting.key == _VOLUMES:
+        return [listed(value) for value in values]
     return [NONE if value is None else value for value in values]
 
 

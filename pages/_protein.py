@@ -19,11 +19,11 @@ _UPLOAD_PROBLEM = "what is wrong with the upload"
 def choose(files: Sequence[Entry], disabled: bool = False) -> str:
     """Widgets for ``volume.source`` and its value; empty while nothing is chosen."""
     names = [*BUILT_IN, FILE, OTHER]
-    labels = {FILE: "a file", OTHER: "EMDB, PDB or a path"}
+    labels = {FILE: "a file", OTHER: "EMDB, PDB, random or a path"}
     captions = [
         *BUILT_IN.values(),
         "uploaded, or in the server's folder",
-        "an archive's id is downloaded once and kept",
+        "an archive's id is downloaded once and kept; random:7 is a protein made up",
     ]
     chosen = st.radio(
         "Protein", names, format_func=lambda name: labels.get(name, name), captions=captions,
@@ -35,7 +35,7 @@ def choose(files: Sequence[Entry], disabled: bool = False) -> str:
     if chosen == OTHER:
         source = st.text_input(
             "Source", key=_form.hold("source", ""), placeholder="emdb:3400, pdb:5j0n, maps/5j0n.mrc", disabled=disabled,
-            help="emdb:ID, pdb:ID, or a path on the server to .mrc, .map, .ccp4, .pdb or .cif, gzipped or not.",
+            help="emdb:ID, pdb:ID, random:SEED, or a path on the server to .mrc, .map, .ccp4, .pdb or .cif.",
         )  # fmt: skip
         _form.keep("source")
         return source.strip()

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.errors import InputError
 from engine.runrecord import RunRecord
-from pages import _record, _run_figures, _state, _summary, _text
+from pages import _manifold, _record, _run_figures, _state, _summary, _text
 
 _CHART = {
     "displaylogo": False,
@@ -17,11 +17,17 @@ _CHART = {
     "toImageButtonOptions": {"scale": 2},
 }
 _RECORD = "Record"
+_NOT_KEPT = (
+    "There are no distances among the first projections, which runs of older versions and those of more than 5,000 "
+    "projections do not keep, or no poses"
+)
 _NOTHING_YET = {
     "Overview": "The stages distance and alignment have not left their results",
     "Sphere": "The stage alignment has not left its poses",
     "Reconstruction": "No density has been reconstructed",
     "Refinement": "The stage refinement has not left its results",
+    "Manifold": _NOT_KEPT,
+    "Neighbours": _NOT_KEPT,
     "Losses": "Nothing has been trained or recovered to its end",
     "Projections": "There are no projections",
 }
@@ -31,7 +37,7 @@ _READING = _run_figures.Reading(_state.arrays, _state.density, _state.input_volu
 def show(record: RunRecord) -> None:
     """Everything that the run's directory holds by now; only the open tab is drawn, and the address has it."""
     try:
-        _show_merits(record)
+        _show_merits(record, refined=False)
     except InputError as error:
         _tell(error)
     names = [*_run_figures.sections(record), _RECORD]
@@ -46,9 +52,11 @@ def _tell(error: InputError) -> None:
     st.warning(_text.escaped(str(error)), icon=":material/broken_image:")
 
 
-def _show_merits(record: RunRecord) -> None:
+def _show_merits(record: RunRecord, refined: bool) -> None:
+    """Those of the two steps, or those of the refinement, which are told apart."""
+    merits = _summary.merits(record, _run_figures.fsc_curves(record, _READING))
     with st.container(horizontal=True, gap="small"):
-        for merit in _summary.merits(record, _run_figures.fsc_curves(record, _READING)):
+        for merit in (merit for merit in merits if merit.refined == refined):
             st.metric(
                 merit.label, merit.value, merit.small, delta_color="off", delta_arrow="off", help=merit.explained,
                 border=True,
@@ -58,6 +66,10 @@ def _show_merits(record: RunRecord) -> None:
 def _show_section(record: RunRecord, name: str) -> None:
     """The section's figures in their columns; a column that would be empty leaves its place to the others."""
     shown = 0
+    if name == "Refinement":
+        _show_merits(record, refined=True)
+    if name == "Manifold":
+        _show_embedding(record)
     for columns in _run_figures.SECTIONS[name]:
         drawn = [[(key, found) for key in keys if (found := _found(record, key)) is not None] for keys in columns]
         filled = [column for column in drawn if column]
@@ -70,6 +82,13 @@ def _show_section(record: RunRecord, name: str) -> None:
         st.caption(f"{_NOTHING_YET[name]}{' yet' if record.status == 'running' else ''}.")
     if name == "Reconstruction" and shown:
         _say_what_is_missing(record)
+
+
+def _show_embedding(record: RunRecord) -> None:
+    try:
+        _manifold.show(record, _CHART)
+    except InputError as error:
+        _tell(error)
 
 
 def _found(record: RunRecord, key: str) -> go.Figure | InputError | None:

@@ -22,7 +22,7 @@ from engine.files import read_arrays
 from engine.rotations import viewing_directions
 from engine.runrecord import RunRecord
 from engine.volume import Volume, load_volume
-from pages import _figures, _pictures, _spheres, _style, _surfaces
+from pages import _figures, _manifold_figures, _pictures, _spheres, _style, _surfaces
 from pages._live import RunFeed, curve_arrays
 
 Arrays = dict[str, NDArray[Any]]
@@ -218,11 +218,28 @@ def _refined(record: RunRecord, reading: Reading) -> go.Figure | None:
     )
 
 
+def _among_first(record: RunRecord, reading: Reading, figure: Callable[..., go.Figure | None]) -> go.Figure | None:
+    """One of the figures of what a run keeps of its first projections, which runs of older versions have not."""
+    kept, poses = (reading.arrays(record.path / name) for name in ("distances.npz", "poses.npz"))
+    if kept is None or "among_first" not in kept:
+        return None
+    symmetry = record.config.volume.symmetry if isinstance(record.config, Config) else "C1"
+    return figure(kept["among_first"], None if poses is None else poses["true"], symmetry)
+
+
+def _recall(record: RunRecord, reading: Reading) -> go.Figure | None:
+    of_all = record.metrics.get("neighbour_recall_at_10")
+    return _among_first(record, reading, partial(_manifold_figures.recall_figure, of_all=of_all))
+
+
 FIGURES: dict[str, Figure] = {
     "distances": distances, "distances-points": partial(distances, points=True), "angle-errors": _angle_errors,
     "directions": _directions, "error-map": _error_map, "direction-map": _direction_map, "slices": _slices,
     "surface": _surface, "fsc": _fsc, "training": _training, "recovery": _recovery, "clean": _clean, "given": _given,
     "refined": _refined, "refined-fsc": partial(_fsc, prefix="refined_"),
+    "spectrum": partial(_among_first, figure=_manifold_figures.spectrum_figure), "recall": _recall,
+    "nearest-by-pose": partial(_among_first, figure=partial(_manifold_figures.adjacency_figure, by_pose=True)),
+    "nearest-by-estimate": partial(_among_first, figure=partial(_manifold_figures.adjacency_figure, by_pose=False)),
 }  # fmt: skip
 Rows = tuple[tuple[tuple[str, ...], ...], ...]
 SECTIONS: dict[str, Rows] = {
@@ -230,6 +247,8 @@ SECTIONS: dict[str, Rows] = {
     "Sphere": ((("directions", "error-map"), ("direction-map",)),),
     "Reconstruction": ((("slices",), ("surface",)), (("fsc",),)),
     "Refinement": ((("refined",), ("refined-fsc",)),),
+    "Manifold": ((("spectrum",),),),
+    "Neighbours": ((("nearest-by-pose",), ("nearest-by-estimate",)), (("recall",),)),
     "Losses": ((("training",), ("recovery",)),),
     "Projections": ((("clean",), ("given",)),),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,10 +58,17 @@ def sections() -> dict[str, Section]:
     return found
 
 
+def listed(values: Sequence[str] | str) -> str:
+    """A list of texts as its field holds it, which a configuration reads back; a text is such a list already."""
+    return values if isinstance(values, str) else ", ".join(values)
+
+
 def _setting(key: str, entry: dict[str, Any]) -> Setting:
     kinds = [kind for kind in entry.get("anyOf", [entry]) if kind.get("type") != "null"]
     choices = tuple(word for kind in kinds for word in kind.get("enum", [kind["const"]] if "const" in kind else []))
     kind: Kind = "choice" if choices else _KINDS.get(kinds[0].get("type"), "text")
+    if kinds[0].get("type") == "array" and kind == "text":
+        return Setting(key, kind, listed(entry.get("default", [])), entry.get("description", ""))
     numeric = float if kind == "number" else int
     default, low, high = (
         numeric(value) if kind in ("integer", "number") and value is not None else value

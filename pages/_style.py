@@ -14,6 +14,9 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F",
 )  # fmt: skip
 
+_RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+_RUN_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
 TALL, MIDDLE, WIDE = 580, 340, 420
 MARGIN = {"l": 56, "r": 16, "t": 48, "b": 44}
 # At the lower end, where it may wrap on a narrow screen without covering the title.
@@ -27,6 +30,16 @@ LEGEND = {
     "title": None,
 }
 MOST_POINTS = 2000  # SVG stays quick; with more, Plotly wants WebGL, of which a page holds only a few
+
+
+def run_colour(number: int) -> str:
+    """The colour of a run wherever runs are told apart, from its ``number`` in the catalogue (1, 2, ...)."""
+    return _RUN_COLOURS[(number - 1) % len(_RUN_COLOURS)]
+
+
+def run_dash(number: int) -> str:
+    """The kind of line of a run; with the colour it tells any 36 runs that follow one another apart."""
+    return _RUN_DASHES[(number - 1) // len(_RUN_COLOURS) % len(_RUN_DASHES)]
 
 
 def line(

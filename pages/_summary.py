@@ -20,12 +20,16 @@ _RESOLUTIONS = {
 
 
 class Merit(NamedTuple):
-    """What it is, its value with its unit, the same otherwise or what it refers to, and an explanation."""
+    """What it is, its value with its unit, the same otherwise or what it refers to, and an explanation.
+
+    ``refined``: of the optional refinement, beyond the two steps of the method.
+    """
 
     label: str
     value: str
     small: str
     explained: str
+    refined: bool = False
 
 
 def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]:
@@ -46,8 +50,11 @@ def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]
     ]  # fmt: skip
     if (refined := found.get("refined_angle_error_median")) is not None:
         told = "Median angle error after refining the poses against a reference, beyond the published method."
-        listed.append(Merit("E_OR, refined", _text.degrees(refined), _text.number(refined, "rad"), told))
-    return listed + [_resolution(found.get(key), curve, *_RESOLUTIONS[key]) for key, curve in curves.items()]
+        listed.append(Merit("E_OR, refined", _text.degrees(refined), _text.number(refined, "rad"), told, True))
+    resolutions = [_resolution(found.get(key), curve, *_RESOLUTIONS[key]) for key, curve in curves.items()]
+    return listed + [
+        merit._replace(refined=key.startswith("refined")) for key, merit in zip(curves, resolutions, strict=True)
+    ]
 
 
 def _resolution(resolution: float | None, curve: NDArray[Any], label: str, which: str, threshold: float) -> Merit:

@@ -28,6 +28,7 @@ _FIRST: dict[str, Any] = {
     "distance.feature_dim": "4, 8, 16, 32, 64, 128, 256, 512",
     "distance.perturbation_variance": "0, 0.2, 0.4, 0.6, 0.8",
     "seed": "0:2",
+    "training.volumes": ["random:1:1", "random:1:10", "random:1:100"],
 }
 
 
@@ -91,7 +92,7 @@ def _several(key: str, proteins: Sequence[Entry]) -> Any:
         shown = st.multiselect(
             _label(key), [*options, *(value for value in held if value not in options)], key=widget,
             format_func=lambda value: _text.source_name(str(value)) if key == "volume.source" else str(value),
-            help=setting.description,
+            help=setting.description, accept_new_options=key == "training.volumes",
         )  # fmt: skip
     _form.keep(widget)
     return shown

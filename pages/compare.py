@@ -1,10 +1,81 @@
-"""Compare."""
+"""Compare: runs side by side, in numbers and in figures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import streamlit as st
 
-from pages import _state
+from engine.errors import InputError
+from pages import _compare_table, _compared_runs, _comparisons, _state
+from pages._compare_table import Compared
+
+_REFRESH_S = 3.0
+_SEEN, _TAB = "compared-seen", "tab"
+_SECTIONS: dict[str, Callable[[_comparisons.View], None]] = {
+    "Overview": _comparisons.show_overview,
+    "Distances": _comparisons.show_distances,
+    "Angle errors": _comparisons.show_angle_errors,
+    "Losses": _comparisons.show_losses,
+    "Projections": _comparisons.show_projections,
+    "Directions": _comparisons.show_directions,
+}
+
+
+def _show_page() -> None:
+    try:
+        if not _state.runs().rows:
+            _state.no_runs()
+        asked = _compared_runs.asked()
+        _compared_runs.pick(asked)
+    except InputError as error:
+        _state.show_error(error)
+        return
+    _state.show_told()
+    runs = _compare_table.compared(asked.rows)
+    if not runs:
+        st.info("Nothing to compare yet: pick runs above, or tick them on **Runs** and press **Compare**.")
+        st.page_link(_state.RUNS_PAGE, label="All runs", icon=":material/table_rows:")
+    else:
+        _show_comparison(runs)
+    st.session_state[_SEEN] = _seen()
+    _follow()
+
+
+def _show_comparison(runs: list[Compared]) -> None:
+    _compared_runs.show_key(runs)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        baseline = _compared_runs.pick_baseline(runs)
+        only = st.toggle("Only differences", True, key="differences", bind="query-params")
+        folded = st.toggle(
+            "Mean over seeds", True, key="fold", bind="query-params", help="Runs that differ only in seed become one."
+        )
+    view = _comparisons.View(runs, baseline, only, folded)
+    for name, tab in zip(_SECTIONS, st.tabs(list(_SECTIONS), key=_TAB, bind="query-params"), strict=True):
+        if tab.open:
+            with tab:
+                _SECTIONS[name](view)
+
+
+@st.fragment(run_every=_REFRESH_S)
+def _follow() -> None:
+    """Show what runs leave, and what others change, soon after."""
+    if _seen() != st.session_state[_SEEN]:
+        st.rerun()
+
+
+def _seen() -> Any:
+    """What changes when there is something else to show."""
+    try:
+        asked = _compared_runs.asked()
+    except InputError as error:
+        return str(error)
+    losses = st.session_state.get(_TAB) == "Losses"
+    rows = [(row["run_id"], row["status"], row["name"], _comparisons.left(row, losses)) for row in asked.rows]
+    return asked.problems, rows
+
 
 _state.require_navigation()
 st.subheader("Compare", anchor=False)
+_show_page()

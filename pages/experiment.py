@@ -123,7 +123,7 @@ def _submit(plan: Plan) -> None:
     run_ids = runqueue.submit(plan.configs, _state.runs_dir(), names=[name for name, _ in plan.runs], sweep=sweep)
     if sweep is None:
         _state.go_to_run(run_ids[0])
-    st.switch_page(_state.RUNS_PAGE, query_params={"sweep": sweep})
+    st.switch_page(_state.RUNS_PAGE, query_params={"only-sweep": sweep})
 
 
 def _show_runs(plan: Plan) -> None:

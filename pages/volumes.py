@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine import library, shape, simulation
+from engine import library, shape, simulation, symmetry
 from engine.config import ProjectionsConfig, VolumeConfig
 from engine.errors import InputError
 from engine.inputs import without_gz
@@ -22,7 +22,7 @@ _HELP = {
     "Outer radius": "around the centre of mass, of the sphere that holds 99.9 % of what lies within the usual surface",
     "Radius of gyration": "root mean square distance of the positive density from the centre of mass",
     "Frame": "side of a projection that cuts nothing off: the diagonal of the grid",
-    "Symmetry": "known for the built-in proteins; nothing here looks for symmetry in others",
+    "Symmetry": "known for the built-in proteins; in others the axes of the box are looked at, by correlation",
     "Mass": "of the atoms in the file, without waters and hydrogens",
 }
 
@@ -62,9 +62,20 @@ def _facts(config: VolumeConfig) -> dict[str, str]:
         "Voxel": f"{volume.voxel_size:.3g} Å",
         "Grid": f"{nx} × {ny} × {nz}",
         "Frame": f"{volume.diagonal} px, {volume.diagonal * volume.voxel_size:.0f} Å",
-        "Symmetry": _SYMMETRIES.get(config.source, "not checked"),
+        "Symmetry": _SYMMETRIES.get(config.source) or _axes_in_words(config),
     }
     return found | _composition(config.source)
+
+
+@st.cache_data(max_entries=32, show_spinner="Looking for symmetry …")
+def _axes(config: VolumeConfig) -> list[tuple[int, str, float]]:
+    volume = _state.input_volume(config)
+    return symmetry.apparent_symmetry(volume.density, volume.center_index)
+
+
+def _axes_in_words(config: VolumeConfig) -> str:
+    found = [f"{fold}-fold about {axis}" for fold, axis, _ in _axes(config)]
+    return ", ".join(found) or "none seen"
 
 
 def _composition(source: str) -> dict[str, str]:
@@ -130,6 +141,11 @@ def _show(entry: Entry) -> None:
     volume = _state.input_volume(config)
     if entry.name in BUILT_IN:
         st.caption(BUILT_IN[entry.name])
+    if entry.name not in BUILT_IN and _axes(config):
+        st.warning(
+            "This density looks the same from several directions, so poses are ambiguous: give its group as "
+            "`volume.symmetry` in the experiment.", icon=":material/change_history:",
+        )  # fmt: skip
     with st.container(horizontal=True, gap="medium"):
         for label, value in _facts(config).items():
             st.markdown(f":gray[:small[{label}]]  \n**{value}**", width="content", help=_HELP.get(label))

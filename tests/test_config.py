@@ -81,6 +81,7 @@ def test_it_is_frozen():
         ("projections.coverage=[[0, 0], [0, 30], [0, 360]]", "rot interval .* is empty"),
         ("projections.coverage=most", "projections.coverage is 'most'; wanted 'full', 'half' or 'quarter'"),
         ("projections.coverage=[[0, 1]]", "projections.coverage is .* three intervals"),
+        ("recovery.initialisation=tsne", "recovery.initialisation is 'tsne'; wanted 'spectral', 'mds', "),
         ("projections.cuont=5", "unknown key 'projections.cuont'; the nearest known one is 'projections.count'"),
         ("projection.count=5", "the nearest known one is 'projections.count'"),
         ("volume.voxel_size=0", "volume.voxel_size is 0; wanted greater than 0"),
@@ -106,6 +107,20 @@ def test_noise_is_given_once():
 def test_every_wrong_key_is_named():
     with pytest.raises(InputError, match=r"unknown key 'volume.sorce'.*; projections.count is 1"):
         config_from_dict({"projections": {"count": 1}, "volume": {"sorce": "x"}})
+
+
+@pytest.mark.parametrize("start", ["mds", "isomap"])
+def test_an_embedding_of_a_matrix_that_is_not_held_is_refused(start):
+    settings = [f"recovery.initialisation={start}", "projections.count=5001"]
+    with pytest.raises(InputError, match=f"initialisation is '{start}' and projections.count is 5001; wanted at most"):
+        load_config(None, settings)
+    assert load_config(None, [settings[0], "projections.count=5000"]).recovery.initialisation == start
+    assert load_config(None, ["recovery.initialisation=random", settings[1]]).projections.count == 5001
+
+
+def test_a_symmetric_recovery_has_its_own_start():
+    with pytest.raises(InputError, match=r"initialisation is 'random' and volume.symmetry is D2; wanted spectral"):
+        load_config(None, ["recovery.initialisation=random", "volume.symmetry=d2"])
 
 
 @pytest.mark.parametrize("text", ["[projections\n", "\x00", "count = = 3"])

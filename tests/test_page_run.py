@@ -14,7 +14,10 @@ from pages import _record, _tables
 from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
 
 pytestmark = pytest.mark.usefixtures("visited_server")
-DRAWN = {"Overview": 2, "Sphere": 3, "Reconstruction": 3, "Losses": 1, "Projections": 2, "Record": 0}
+DRAWN = {
+    "Overview": 2, "Sphere": 3, "Reconstruction": 3, "Manifold": 2, "Neighbours": 3, "Losses": 1, "Projections": 2,
+    "Record": 0,
+}  # fmt: skip
 
 
 def charts(app) -> list[str]:
@@ -44,6 +47,40 @@ def test_the_tab_is_in_the_address_and_only_it_is_drawn(finished, tab, count):
     assert len(charts(app)) == count
     assert not app.error
     assert not app.warning
+
+
+def test_an_embedding_is_chosen_and_kept_in_the_address(finished):
+    app = page("run", finished.run_id, tab="Manifold")
+    assert "MDS of the estimated distances, 60 projections" in charts(app)[0]
+    app.segmented_control(key="embedding").set_value("Isomap")
+    app.segmented_control(key="dimensions").set_value("3D")
+    app.segmented_control(key="colour").set_value("error")
+    shown(app)
+    assert "Isomap of the estimated distances" in charts(app)[0]
+    assert "scatter3d" in charts(app)[0]
+    by_address = page("run", finished.run_id, tab="Manifold", embedding="spectral", of="true", colour="tilt")
+    assert "Spectral embedding of the true distances" in charts(by_address)[0]
+    assert "tilt (" in charts(by_address)[0]
+    assert "MDS of" in charts(page("run", finished.run_id, tab="Manifold", embedding="<b>tsne</b>"))[0]
+
+
+@pytest.mark.parametrize("tab", ["Manifold", "Neighbours"])
+def test_a_run_that_has_not_kept_the_first_distances_says_so(finished, tab):
+    kept = dict(np.load(finished.path / "distances.npz"))
+    kept.pop("among_first")
+    np.savez(finished.path / "distances.npz", **kept)
+    app = page("run", finished.run_id, tab=tab)
+    assert not charts(app)
+    assert "runs of older versions and those of more than 5,000 projections do not keep" in texts(app.caption)
+    assert not app.warning
+
+
+def test_an_embedding_that_cannot_be_is_told_of(finished):
+    kept = dict(np.load(finished.path / "distances.npz"))
+    np.savez(finished.path / "distances.npz", **kept | {"among_first": np.float32([1, 1, 1])})
+    app = page("run", finished.run_id, tab="Manifold")
+    assert "an embedding in 2 dimensions of 3 projections; wanted at least 4" in texts(app.warning).replace("\\", "")
+    assert len(charts(app)) == 1
 
 
 def test_an_unknown_tab_leads_to_the_first(finished):

@@ -126,3 +126,31 @@ def test_knn_and_random_selection_holds_both_kinds(test_set, rng):
     assert len(both) == len(np.unique(both))
     far = test_set[2][np.setdiff1d(both, near)]
     assert far.mean() > 2 * test_set[2][near].mean()
+
+
+def test_neighbours_of_the_first_rows_are_those_of_all(rng):
+    points = rng.standard_normal((80, 3))
+    np.testing.assert_array_equal(pairs.nearest_neighbours(points, 4, 30), pairs.nearest_neighbours(points, 4)[:30])
+    alike = np.zeros((6, 3))
+    found = pairs.nearest_neighbours(alike, 2, 6)
+    assert found.shape == (6, 2)
+    assert not (found == np.arange(6)[:, None]).any()
+
+
+def test_a_sampler_starts_from_those_whose_neighbours_it_has(training, rng):
+    quaternions, neighbours = training
+    sampler = pairs.BatchSampler("knn", 32, quaternions, neighbours[:40])
+    for _ in range(20):
+        indices, _ = sampler.draw(rng)
+        assert indices[:16].max() < 40
+
+
+def test_distances_shown_are_those_of_the_strategy(training, rng):
+    shares = {s: pairs.distances_shown(pairs.BatchSampler(s, 32, *training), rng, 100, 12) for s in ("random", "knn")}
+    edges = np.linspace(0, np.pi, 13)
+    haar = np.diff(edges - np.sin(edges)) / np.pi  # the integral of (1 - cos d) / pi
+    np.testing.assert_allclose(shares["random"], haar, atol=0.015)
+    assert shares["knn"].sum() == pytest.approx(1)
+    true = np.degrees(rotations.geodesic_distance(training[0][:, None], training[0][training[1]]))
+    expected = np.histogram(true, np.degrees(edges))[0] / true.size
+    np.testing.assert_allclose(shares["knn"], expected, atol=0.04)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import tomllib
+from functools import partial
 
 import mrcfile
 import numpy as np
 import pytest
+from scipy.spatial.distance import squareform
 
-from engine import particles, pipeline, simulation
+from engine import artefacts, distance, neighbourhood, pairs, particles, pipeline, simulation, training
 from engine.config import config_from_dict, load_config
 from engine.errors import InputError
 from engine.rotations import geodesic_distance, to_quaternion
@@ -83,6 +85,44 @@ def test_the_record_agrees_with_the_metrics(exact):
         assert map_.voxel_size.x == pytest.approx(5.0)
 
 
+def test_distances_among_the_first_projections_are_kept(learned):
+    with np.load(learned.path / "distances.npz") as kept, np.load(learned.path / "poses.npz") as poses:
+        first, second = pairs.all_pairs(60)
+        assert kept["among_first"].dtype == np.float32
+        full = squareform(kept["among_first"])
+        np.testing.assert_array_equal(full[kept["first"], kept["second"]], kept["estimated"])
+        exact = distance.exact_distances(to_quaternion(poses["true"]), first, second)
+        recall = neighbourhood.neighbour_recall(exact, kept["among_first"], 60)
+    assert learned.metrics["neighbour_recall_at_10"] == pytest.approx(recall)
+    assert 10 / 59 < recall < 1
+
+
+def test_of_many_projections_only_the_first_ones_distances_are_kept(runs_dir, exact, monkeypatch):
+    monkeypatch.setattr(artefacts, "EMBEDDED_PROJECTIONS", 20)
+    again = run(runs_dir)
+    with np.load(again.path / "distances.npz") as some, np.load(exact.path / "distances.npz") as all_:
+        np.testing.assert_array_equal(squareform(some["among_first"]), squareform(all_["among_first"])[:20, :20])
+    assert again.metrics["neighbour_recall_at_10"] == exact.metrics["neighbour_recall_at_10"] == 1
+
+
+def test_where_not_all_pairs_are_held_neighbours_are_not_told(tmp_path, monkeypatch):
+    few = partial(pairs.candidate_pairs, most=1000)
+    monkeypatch.setattr(pipeline.pairs, "candidate_pairs", few)
+    record = run(tmp_path, "reconstruction.enabled=false")
+    assert "neighbour_recall_at_10" not in record.metrics
+    with np.load(record.path / "distances.npz") as kept:
+        assert "among_first" not in kept
+
+
+@pytest.mark.parametrize("initialisation", ["mds", "isomap", "random"])
+def test_the_recovery_can_start_elsewhere(runs_dir, exact, initialisation):
+    other = run(runs_dir, f"recovery.initialisation={initialisation}", "reconstruction.enabled=false")
+    assert other.reused == ("projections", "distance")
+    assert other.metrics["angle_error_median"] < 1e-3
+    with np.load(other.path / "recovery.npz") as one, np.load(exact.path / "recovery.npz") as spectral:
+        assert one["loss_curve"][0] != spectral["loss_curve"][0]
+
+
 def test_reuse_gives_the_same_numbers_as_no_reuse(runs_dir, learned, tmp_path):
     later = run(runs_dir, "recovery.restarts=40", base=SIAMESE)
     assert later.reused == ("projections", "training", "distance")
@@ -155,6 +195,32 @@ def test_refinement_is_a_stage_of_its_own_and_reported_apart(runs_dir, exact, re
     assert (refined.path / "refined_reconstruction.mrc").exists()
 
 
+@pytest.mark.parametrize("group", ["C2", "D2"])
+def test_a_symmetric_object_is_recovered_modulo_its_group(runs_dir, group):
+    record = run(
+        runs_dir, f"volume.symmetry={group}", "volume.symmetrize=oligomer", "volume.resolution=20",
+        "volume.voxel_size=7", "projections.size=48",
+    )  # fmt: skip
+    assert record.metrics["angle_error_median"] < 0.005
+    assert record.metrics["recovery_loss"] < 1e-9
+    assert record.metrics["fsc_0.5_angstrom"] < 20
+    log = (record.path / "log.txt").read_text()
+    assert f"symmetry {group}: correlation of the density with its turned self is" in log
+
+
+def test_a_network_learns_the_distance_modulo_the_group(runs_dir):
+    record = run(
+        runs_dir, "volume.symmetry=D2", "volume.symmetrize=oligomer", "volume.voxel_size=5", "volume.resolution=15",
+        "training.steps=60", base=SIAMESE,
+    )  # fmt: skip
+    with np.load(record.path / "distances.npz") as found:
+        assert found["exact"].max() < 2.1, "no two poses are further apart modulo D2"
+        guessing = np.mean(np.abs(found["exact"] - np.median(found["exact"])))
+        assert record.metrics["distance_mae"] < 0.95 * guessing
+    with np.load(record.path / "training.npz") as found:
+        assert len(found["calibration"]) == 6
+
+
 def test_refining_against_a_reconstruction_needs_one(runs_dir):
     with pytest.raises(InputError, match=r"reconstruction.enabled is false; wanted a reconstruction"):
         run(runs_dir, "refinement.enabled=true", "reconstruction.enabled=false")
@@ -195,4 +261,4 @@ def test_a_failure_on_the_way_is_recorded_with_its_reason(runs_dir):
 def test_noise_makes_the_default_training_longer(toy_volume, noise_variance, least, most):
     settings = config_from_dict({"projections": {"size": 32}}).projections
     data = simulation.simulate_training(toy_volume, settings, noise_variance, 20, 4, 24, np.random.default_rng(0))
-    assert least <= pipeline.default_steps(data) <= most
+    assert least <= training.default_steps(data) <= most

@@ -131,6 +131,33 @@ def test_without_systematic_errors_nothing_is_calibrated(rng):
     np.testing.assert_array_equal(one.poses, other.poses)
 
 
+@pytest.mark.parametrize("coverage", ["full", "quarter"])
+@pytest.mark.parametrize("variance", [0.0, 0.2])
+def test_the_spectral_start_never_loses_to_another_embedding_or_to_random_ones(coverage, variance, rng):
+    _, *given = problem(60, rng, coverage, variance)
+    spectral = recover_poses(60, *given, rng)
+    for other in ("mds", "isomap", "random"):
+        found = recover_poses(60, *given, rng, restarts=3 if other == "random" else 50, initialisation=other)
+        assert spectral.loss <= 1.001 * found.loss + 1e-6, other
+        if other == "mds":
+            assert found.loss == pytest.approx(spectral.loss, rel=0.01, abs=1e-6)
+
+
+def test_a_random_start_often_ends_elsewhere(rng):
+    _, *given = problem(60, rng)
+    losses = [recover_poses(60, *given, np.random.default_rng(n), 1, initialisation="random").loss for n in range(6)]
+    assert np.count_nonzero(np.array(losses) > 0.01) >= 3
+    assert recover_poses(60, *given, rng).loss < 1e-6
+
+
+def test_of_many_random_starts_the_best_is_taken(rng):
+    _, *given = problem(60, rng)
+    found = recover_poses(60, *given, rng, 12, initialisation="random")
+    assert found.start_residuals.shape == (12,)
+    assert found.start_residuals.min() < 0.8 * found.start_residuals.max()
+    assert found.loss_curve[0] == pytest.approx(found.start_residuals.min()), "the descent goes on from there"
+
+
 def test_unconnected_projections_are_said(rng):
     _, first, second, distances = problem(20, rng)
     kept = (first < 10) == (second < 10)

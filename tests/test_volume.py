@@ -178,7 +178,7 @@ def test_unknown_name_suggests_the_nearest(name):
         ("some/folder/", r"some/folder: No such file or directory"),
         ("n" * 300, r"neither a built-in protein nor a file"),
         ("null\0", r"neither a built-in protein nor a file"),
-        ("emd:3400", r"'emd:3400', neither a built-in .* wanted a name, a path, emdb:ID or pdb:ID"),
+        ("emd:3400", r"'emd:3400', neither a built-in .* wanted a name, a path, emdb:ID, pdb:ID or random:SEED"),
         ("..", r"\.\. is a directory; wanted a file"),
         ("/", r"/ is a directory; wanted a file"),
         ("emdb:../3400", r"volume\.source is 'emdb:\.\./3400'; wanted an id such as emdb:3400"),

@@ -1,0 +1,42 @@
+"""Which distances each pair strategy would feed the network of an experiment, found without training it."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import pairs, simulation
+from engine.config import Config, PairStrategy
+from engine.rotations import to_quaternion
+from engine.volume import Volume
+
+MOST_PROJECTIONS = 8000
+"""More of them are not simulated for this; neighbours are the nearer, the more there are."""
+_STARTS = 512  # projections whose neighbours are looked for: enough for a distribution
+_STREAM = "distances that strategies show"
+
+
+def strategy_distances(config: Config, volume: Volume, bins: int = 36) -> dict[str, NDArray[np.float64]]:
+    """By strategy the share (bins,) of the loss's weight by true distance over [0, pi].
+
+    Neighbours are those in the experiment's training projections, simulated anew: as many, but no more than
+    :data:`MOST_PROJECTIONS`.
+    """
+    training = config.training
+    count = min(training.projections, MOST_PROJECTIONS)
+    size = min(training.image_size, config.projections.size or volume.diagonal)
+    rng = simulation.stream(config.seed, "training projections")
+    data = simulation.simulate_training(volume, config.projections, 0.0, count, 1, size, rng)
+    vectors = data.images.reshape(count, -1)
+    batch = min(training.batch_size, count)
+    neighbours = pairs.nearest_neighbours(vectors, config.pairs.neighbours, max(_STARTS, batch))
+    quaternions = to_quaternion(data.poses)
+    return {
+        strategy: pairs.distances_shown(
+            pairs.BatchSampler(strategy, batch, quaternions, neighbours),
+            simulation.stream(config.seed, _STREAM), bins=bins,
+        )
+        for strategy in get_args(PairStrategy)
+    }  # fmt: skip

@@ -1,0 +1,227 @@
+"""Poses from distances of a symmetric object: :mod:`engine.recovery` with the smallest distance over the group.
+
+``min_g d(g R_i, R_j)`` has no Gram matrix of rank 9, so there is no spectral start. In its place: a **beam search**.
+A few landmarks, far from each other, are placed one after the other on a grid of random orientations; of all partial
+placements those that agree best with the distances among them are kept. The best are polished, all other projections
+are placed on the grid against them, and the whole is **descended** by L-BFGS, turn by turn with choosing for each pair
+the element of the group that brings it closest. Projections that would fit better elsewhere are moved there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.optimize import minimize
+from scipy.spatial.distance import squareform
+from scipy.spatial.transform import Rotation
+
+from engine.errors import InputError
+from engine.pairs import Indices, all_pairs
+from engine.progress import Progress, silent
+from engine.recovery import Recovery
+from engine.rotations import from_quaternion
+from engine.symmetry import left_matrices
+
+Array = NDArray[np.floating]
+Single = NDArray[np.float32]
+
+_GRID = 3000
+_LANDMARKS = 24
+_BEAM = 600
+_POLISHED = 30  # placements of the landmarks that are descended
+_EXTENDED = 10  # of them, to the subset
+_SUBSET = 150
+_ROUNDS = 12
+_SETTLED = 1e-4  # relative; a round that gains less is the last
+
+
+def recover_symmetric_poses(
+    count: int,
+    first: Indices,
+    second: Indices,
+    distances: NDArray[np.floating],
+    elements: Array,
+    rng: np.random.Generator,
+    max_iterations: int = 200,
+    progress: Progress = silent,
+) -> Recovery:
+    """Poses of ``count`` projections from estimated distances (rad) of all pairs, for a group (|G|, 4) of rotations.
+
+    The result is known up to the group's elements (each pose by itself), a rotation of the image frame and a rotation
+    that maps the group onto itself. ``start_residuals`` are the losses of the polished placements.
+
+    Raises
+    ------
+    InputError
+        when not all pairs are given.
+    """
+    if 2 * len(first) != count * (count - 1):
+        raise InputError(
+            "recovery of a symmetric object needs all pairs; set recovery.pairs to all, recovery.max_distance to none "
+            "and projections.count to 5,000 or fewer"
+        )
+    given = squareform(distances.astype(float))
+    left = left_matrices(elements)
+    grid = Rotation.random(_GRID, rng=rng).as_quat()
+    subset = rng.permutation(count)[:_SUBSET]
+    among = given[np.ix_(subset, subset)]
+    landmarks = _far_apart(among, min(_LANDMARKS, len(subset)))
+    placements = _beam_search(_grid_distances(grid, grid, left), among[np.ix_(landmarks, landmarks)])
+    progress(0.1, {})
+
+    polished = [
+        _descend(grid[placement], among[np.ix_(landmarks, landmarks)], left, max_iterations) for placement in placements
+    ]
+    polished.sort(key=lambda entry: entry[1])
+    progress(0.2, {"loss": polished[0][1]})
+    extended = []
+    for quaternions, _ in polished[:_EXTENDED]:
+        start = _placed(grid, quaternions, among[:, landmarks], left)
+        extended.append(_settle(start, among, left, grid, max_iterations))
+    extended.sort(key=lambda entry: entry[1])
+    progress(0.4, {"loss": extended[0][1]})
+    start = _placed(grid, extended[0][0], given[:, subset], left)
+    quaternions, loss, curve = _settle(start, given, left, grid, max_iterations, progress)
+    progress(1.0, {"loss": loss})
+    residuals = np.array([loss for _, loss in polished])
+    return Recovery(from_quaternion(quaternions), loss, np.array(curve), residuals, np.array([0.0, 1.0]))
+
+
+def symmetric_loss(
+    quaternions: Array, first: Indices, partner: NDArray[np.intp], distances: Array, left: Array
+) -> tuple[float, Array]:
+    """Mean squared difference (rad^2) between given distances (m,) and those of quaternions (n, 4), with gradient.
+
+    ``partner`` (m,) says with which pose, and moved by which element g of the group, pose ``first`` (m,) is compared,
+    ``d(R_i, g R_j)``: it is ``g * n + j``, g an index into ``left`` (|G|, 4, 4).
+    """
+    count = len(quaternions)
+    moved = np.einsum("gab,nb->gna", left, quaternions).reshape(-1, 4)
+    s = np.einsum("mi,mi->m", np.take(quaternions, first, axis=0), np.take(moved, partner, axis=0))
+    cosine = np.minimum(np.abs(s), 1.0)
+    difference = 2 * np.arccos(cosine) - distances
+    slope = -4.0 / len(s) * difference * np.sign(s) / np.maximum(np.sqrt(1 - cosine**2), 1e-7)
+    coefficients = sparse.csr_array((slope, (first, partner)), shape=(count, len(moved)))
+    backward = (coefficients.T @ quaternions).reshape(len(left), count, 4)
+    gradient = coefficients @ moved + np.einsum("gab,gna->nb", left, backward)
+    gradient -= quaternions * np.einsum("ni,ni->n", gradient, quaternions)[:, None]
+    return float(np.mean(difference**2)), gradient
+
+
+def closest_elements(quaternions: Array, left: Array) -> tuple[Array, NDArray[np.intp]]:
+    """``min_g d(R_i, g R_j)`` (n, n) in rad and the index of the element that attains it (n, n)."""
+    best = np.full((len(quaternions), len(quaternions)), -1.0)
+    choice = np.zeros(best.shape, dtype=np.intp)
+    for number, matrix in enumerate(left):
+        s = np.abs(quaternions @ (quaternions @ matrix.T).T)
+        closer = s > best
+        best[closer] = s[closer]
+        choice[closer] = number
+    return 2 * np.arccos(np.minimum(best, 1.0)), choice
+
+
+def _settle(
+    quaternions: Array, given: Array, left: Array, grid: Array, max_iterations: int, progress: Progress = silent
+) -> tuple[Array, float, list[float]]:
+    """Descend, move what would fit better elsewhere, until neither gains; with the loss after every round."""
+    quaternions, loss = _descend(quaternions, given, left, max_iterations)
+    curve = [loss]
+    for number in range(_ROUNDS):
+        moved = _moved_to_better_places(quaternions, given, left, grid)
+        tried, tried_loss = _descend(moved, given, left, max_iterations)
+        gained = loss - tried_loss
+        if gained > 0:
+            quaternions, loss = tried, tried_loss
+            curve.append(loss)
+        progress(0.4 + 0.6 * (number + 1) / _ROUNDS, {"loss": loss})
+        if gained <= _SETTLED * loss:
+            break
+    return quaternions, loss, curve
+
+
+def _descend(quaternions: Array, given: Array, left: Array, max_iterations: int) -> tuple[Array, float]:
+    """Local minimum: choosing the closest elements and L-BFGS with those by turns."""
+    shape = quaternions.shape
+    first, second = all_pairs(len(given))
+    distances = given[first, second]
+    loss = np.inf
+    for _ in range(_ROUNDS):
+        _, choice = closest_elements(quaternions, left)
+        partner = choice[first, second] * len(given) + second
+
+        def objective(flat: Array, partner: NDArray[np.intp] = partner) -> tuple[float, Array]:
+            free = flat.reshape(shape)
+            norms = np.linalg.norm(free, axis=1, keepdims=True)
+            value, gradient = symmetric_loss(free / norms, first, partner, distances, left)
+            return value, (gradient / norms).ravel()
+
+        options = {"maxiter": max_iterations, "ftol": 1e-7, "gtol": 1e-12}
+        result = minimize(objective, quaternions.ravel(), jac=True, method="L-BFGS-B", options=options)
+        solution = result.x.reshape(shape)
+        quaternions = solution / np.linalg.norm(solution, axis=1, keepdims=True)
+        gained = loss - result.fun
+        loss = float(result.fun)
+        if gained <= _SETTLED * loss:
+            break
+    return quaternions, loss
+
+
+def _moved_to_better_places(quaternions: Array, given: Array, left: Array, grid: Array) -> Array:
+    """Half of the projections that fit better at some grid orientation, those that gain most, moved there."""
+    induced, _ = closest_elements(quaternions, left)
+    own = ((induced - given) ** 2).sum(axis=1)
+    places, misfit = _best_places(grid, quaternions, given, left)
+    gain = own - misfit
+    better = np.flatnonzero(gain > 0)
+    chosen = better[np.argsort(-gain[better])][: (len(better) + 1) // 2]
+    moved = quaternions.copy()
+    moved[chosen] = grid[places[chosen]]
+    return moved
+
+
+def _placed(grid: Array, known: Array, to_known: Array, left: Array) -> Array:
+    """Each projection at the grid orientation whose distances to the known (k, 4) fit ``to_known`` (n, k) best."""
+    return grid[_best_places(grid, known, to_known, left)[0]]
+
+
+def _best_places(grid: Array, known: Array, to_known: Array, left: Array) -> tuple[NDArray[np.intp], Array]:
+    """For each row of distances (n, k) the best of the grid orientations and its sum of squared differences."""
+    from_grid = _grid_distances(grid, known, left).astype(float)
+    misfit = (from_grid**2).sum(axis=1)[:, None] - 2 * from_grid @ to_known.T + (to_known**2).sum(axis=1)[None]
+    return misfit.argmin(axis=0), misfit.min(axis=0)
+
+
+def _grid_distances(first: Array, second: Array, left: Array) -> Single:
+    """``min_g d(R_i, g R_j)`` (n, m) in rad."""
+    best = np.zeros((len(first), len(second)), dtype=np.float32)
+    for matrix in left:
+        np.maximum(best, np.abs(first.astype(np.float32) @ (second @ matrix.T).T.astype(np.float32)), out=best)
+    return 2 * np.arccos(np.minimum(best, 1))
+
+
+def _far_apart(given: Array, number: int) -> NDArray[np.intp]:
+    """Indices of projections each of which is as far as can be from those before it."""
+    chosen = [0]
+    while len(chosen) < number:
+        chosen.append(int(given[chosen].min(axis=0).argmax()))
+    return np.array(chosen)
+
+
+def _beam_search(between: Single, given: Array) -> NDArray[np.intp]:
+    """Placements (p, k) on the grid, best first, of k landmarks with given distances (k, k).
+
+    ``between`` (grid, grid) are the distances of the grid's orientations. The first landmark is at the first of them:
+    a rotation of the image frame brings it there.
+    """
+    placements = np.zeros((1, 1), dtype=np.intp)
+    cost: Single = np.zeros(1, dtype=np.float32)
+    for number in range(1, len(given)):
+        total = np.repeat(cost[:, None], len(between), axis=1)
+        for before in range(number):
+            total += (between[placements[:, before]] - np.float32(given[number, before])) ** 2
+        flat = total.ravel()
+        kept = np.argpartition(flat, min(_BEAM, flat.size - 1))[:_BEAM]
+        placements = np.concatenate([placements[kept // len(between)], (kept % len(between))[:, None]], axis=1)
+        cost = flat[kept]
+    return placements[np.argsort(cost)[:_POLISHED]]
