@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from pages import _style
-from pages._compare_table import MEASURES, Compared, Line, line_of
+from pages._compare_table import MEASURES, SEPARATOR, Compared, Line, line_of
 
 Array = NDArray[np.floating]
 
-_BARS = 60
+_FEWEST_BARS, _MOST_BARS = 15, 60
+_FEW_RUNS = 3  # have their names in the legend
 _MOST_POINTS = 400  # of a run's curve
 _MOST_QUANTILES = 200
 _ROW = 230  # px
 _FAINT = 0.45
+_BENEATH = 44 + 3 * 20  # px: the axis and three lines of a legend
 
 
 class Training(NamedTuple):
@@ -58,12 +60,12 @@ def metrics_figure(lines: Sequence[Line], baseline: Compared, keys: Sequence[str
         type="category", categoryorder="array", categoryarray=names, range=[-0.5, len(names) - 0.5], showgrid=False
     )
     figure.update_yaxes(rangemode="tozero")
-    return _tall(figure, "Metrics, mean ± standard deviation over seeds", 40 + _ROW * rows, len(lines))
+    return _with_key(figure, "Metrics, mean ± standard deviation over seeds", 40 + _ROW * rows, len(lines))
 
 
 def _add_measure(figure: go.Figure, line: Line, key: str, legend: bool, place: dict[str, int]) -> None:
     spread = line.spreads[key]
-    run, name = line.runs[0], f"{line.letters} · {escape(line.title)}"
+    run, name = line.runs[0], f"{line.letters}{SEPARATOR}{escape(line.title)}"
     if len(line.runs) > 1:
         singles = [
             (escape(one.label), value)
@@ -119,7 +121,7 @@ def angle_errors_figure(runs: Sequence[Compared], errors: Mapping[str, Array], l
     figure.update_xaxes(title="angle between recovered and true pose (°)", row=2, col=1)
     figure.update_yaxes(title="% of projections", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title="% below", range=[0, 101], row=2, col=1)
-    return _tall(figure, "Angle errors after alignment", _style.TALL, len(shown))
+    return _with_key(figure, "Angle errors after alignment", _style.TALL, len(shown))
 
 
 def cumulative(values: Array) -> tuple[Array, Array]:
@@ -130,12 +132,13 @@ def cumulative(values: Array) -> tuple[Array, Array]:
 
 def _edges(found: Sequence[Array], logarithmic: bool) -> Array:
     """Of bars that all runs share; few outliers of one run must not squeeze the others into one bar."""
-    end = max(min(float(values.max()), 1.5 * float(np.quantile(values, 0.98))) for values in found) or 1.0
+    bars = int(np.clip(1.5 * np.sqrt(min(map(len, found))), _FEWEST_BARS, _MOST_BARS))
     if not logarithmic:
-        return np.linspace(0.0, end, _BARS + 1)
+        end = max(min(float(values.max()), 1.5 * float(np.quantile(values, 0.98))) for values in found) or 1.0
+        return np.linspace(0.0, end, bars + 1)
     end = max(float(values.max()) for values in found) or 1.0
     begin = min((float(np.quantile(values[values > 0], 0.005)) for values in found if np.any(values > 0)), default=0.0)
-    return np.geomspace(min(begin, end / 10) or end / 1000, end, _BARS + 1)
+    return np.geomspace(min(begin, end / 10) or end / 1000, end, bars + 1)
 
 
 def training_figure(runs: Sequence[Compared], curves: Mapping[str, Training]) -> go.Figure:
@@ -159,7 +162,7 @@ def training_figure(runs: Sequence[Compared], curves: Mapping[str, Training]) ->
     figure.update_xaxes(title="step", row=2, col=1)
     figure.update_yaxes(type="log", title="training loss", row=1, col=1)
     figure.update_yaxes(rangemode="tozero", title="validation L<sub>DE</sub> (°)", row=2, col=1)
-    return _tall(figure, "Training of the network", _style.TALL, len(shown))
+    return _with_key(figure, "Training of the network", _style.TALL, len(shown))
 
 
 def recovery_figure(runs: Sequence[Compared], curves: Mapping[str, Array]) -> go.Figure:
@@ -174,7 +177,7 @@ def recovery_figure(runs: Sequence[Compared], curves: Mapping[str, Array]) -> go
     positive = all(np.all(curves[run.letter] > 0) for run in shown)
     figure.update_xaxes(title="iteration")
     figure.update_yaxes(type="log" if positive else "linear", title="L<sub>OR</sub> (rad²)")
-    return _tall(figure, "Recovery of the poses", _style.WIDE, len(shown))
+    return _with_key(figure, "Recovery of the poses", _style.WIDE, len(shown))
 
 
 def _line(run: Compared, shape: str = "linear") -> dict[str, Any]:
@@ -184,11 +187,12 @@ def _line(run: Compared, shape: str = "linear") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tall(figure: go.Figure, title: str, height: int, entries: int) -> go.Figure:
-    """With room beneath for a legend of so many names, which may each take a line of their own."""
-    beneath = 44 + 20 * entries
-    styled = _style.styled(figure, title, height + beneath)
-    return styled.update_layout(margin={**_style.MARGIN, "b": beneath}, showlegend=True)
+def _with_key(figure: go.Figure, title: str, height: int, entries: int) -> go.Figure:
+    """With a legend: of few runs their names; of many their letters, for names would fill a narrow screen."""
+    if entries > _FEW_RUNS:
+        figure.for_each_trace(lambda trace: trace.update(name=(trace.name or "").partition(SEPARATOR)[0]))
+    styled = _style.styled(figure, title, height + _BENEATH)
+    return styled.update_layout(margin={**_style.MARGIN, "t": 64, "b": _BENEATH}, showlegend=True)
 
 
 def _math(label: str) -> str:

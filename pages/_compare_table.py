@@ -20,6 +20,7 @@ _IN_RADIANS = ("L_DE rad", "E_OR rad")  # only in the CSV
 _LONGEST = 40
 _MANY = 3
 UNKNOWN = "?"
+SEPARATOR = " · "  # between letter and name
 DIFFERS = "≠ "
 
 
@@ -38,7 +39,7 @@ class Compared(NamedTuple):
     @property
     def label(self) -> str:
         """Letter and title: unlike those of the others, whatever they are called."""
-        return f"{self.letter} · {self.title}"
+        return f"{self.letter}{SEPARATOR}{self.title}"
 
     @property
     def colour(self) -> str:
@@ -54,6 +55,16 @@ class Compared(NamedTuple):
 def compared(rows: Sequence[Row]) -> list[Compared]:
     """At most 26 runs with their letters."""
     return [Compared(letter, row) for letter, row in zip(ascii_uppercase, rows, strict=False)]
+
+
+@dataclass(frozen=True)
+class View:
+    """The runs, the place of the baseline among them, and what the tables show."""
+
+    runs: list[Compared]
+    baseline: int
+    only_differences: bool
+    folded: bool
 
 
 # Parameters ----------------------------------------------------------------------------------------------------------
@@ -99,7 +110,7 @@ def parameter_table(runs: Sequence[Compared], rows: Sequence[Parameter]) -> dict
 
 def particulars(runs: Sequence[Compared]) -> list[str]:
     """Of each run its values of the settings in which the runs differ, in a line."""
-    rows = parameter_rows(runs, 0, only_differences=True)
+    rows = sorted(parameter_rows(runs, 0, only_differences=True), key=lambda row: row.key == "seed")  # it says least
     return [
         ", ".join(f"{row.key.rpartition('.')[2].replace('_', ' ')} {row.values[place]}" for row in rows)
         if run.row["config"]
@@ -109,6 +120,8 @@ def particulars(runs: Sequence[Compared]) -> list[str]:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.10g}"
     return "automatic" if value is None else _text.toml_value(value)
 
 
@@ -162,7 +175,8 @@ def metric_table(lines: Sequence[Line], baseline: Line, keys: Sequence[str]) -> 
     """A row a line: ``runs``, ``name``, ``n``, and for each measure ``KEY``, ``KEY sd`` and ``KEY difference``."""
     rows = []
     for line in lines:
-        row: dict[str, Any] = {"runs": line.letters, "name": line.title, "n": len(line.runs)}
+        letters = f"{line.letters} (baseline)" if line is baseline else line.letters
+        row: dict[str, Any] = {"runs": letters, "name": line.title, "n": len(line.runs)}
         for key in keys:
             spread, reference = line.spreads[key], baseline.spreads[key]
             row[key] = None if spread is None else spread.mean
@@ -184,7 +198,7 @@ def metric_csv(lines: Sequence[Line], baseline: Line) -> bytes:
     for line, row in zip(lines, metric_table(lines, baseline, keys), strict=True):
         numbers = ["" if value is None else f"{value:.9g}" for value in list(row.values())[3:]]
         ids = " ".join(run.row["run_id"] for run in line.runs)
-        writer.writerow([line.letters, _no_formula(line.title), len(line.runs), *numbers, ids])
+        writer.writerow([row["runs"], _no_formula(line.title), len(line.runs), *numbers, ids])
     return text.getvalue().encode()
 
 

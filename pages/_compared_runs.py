@@ -7,6 +7,7 @@ from html import escape
 from typing import NamedTuple
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine import launch, runqueue
 from engine.comparison import Row
@@ -18,8 +19,9 @@ from pages._state import MOST_COMPARED, RUNS
 _PICKED, _BASELINE = "compared", "compared-baseline"
 BASELINE = "baseline"  # the URL parameter
 _FEW_TOLD = 3
-_SVG_DASHES = {
-    "solid": "", "dash": "7,4", "dot": "2,3", "dashdot": "7,3,2,3", "longdash": "12,4", "longdashdot": "12,3,2,3",
+_STRIPES = {
+    "solid": (1,), "dash": (8, 4), "dot": (3, 3), "dashdot": (8, 3, 3, 3), "longdash": (13, 4),
+    "longdashdot": (13, 3, 3, 3),
 }  # fmt: skip
 
 
@@ -71,14 +73,18 @@ def asked() -> Asked:
     return read_address(text, _state.runs().rows, waiting)
 
 
-def pick(chosen: Asked) -> None:
-    """The field with the runs, and what is wrong with the address. The address alone says which runs are compared."""
+def pick(chosen: Asked, head: DeltaGenerator) -> None:
+    """The field with the runs, and what is wrong with the address, which alone says which runs are compared.
+
+    The field is put away into a popover in ``head`` once there are runs.
+    """
     ids = [row["run_id"] for row in chosen.rows]
     by_id = {row["run_id"]: row for row in _state.runs().rows}
     if st.session_state.get(_PICKED) != ids:
         st.session_state[_PICKED] = ids
     options = [run_id for run_id, row in by_id.items() if not row["archived"] or run_id in ids]
-    st.multiselect(
+    where = head.popover("Choose runs", icon=":material/checklist:") if ids else st.container()
+    where.multiselect(
         "Runs", options, key=_PICKED, max_selections=MOST_COMPARED, on_change=_write_picked,
         format_func=lambda run_id: _option(by_id[run_id]), placeholder=f"Pick up to {MOST_COMPARED} runs",
         label_visibility="collapsed",
@@ -122,9 +128,8 @@ def _write_baseline() -> None:
 
 def show_key(runs: Sequence[Compared]) -> None:
     """A line a run: its letter, colour and kind of line, name, state where it has not finished, and what is its own."""
-    st.html(
-        f"<style>{_STYLE}</style><div class='compared'>{''.join(map(_key, runs, _compare_table.particulars(runs)))}</div>"
-    )
+    lines = "".join(map(_key, runs, _compare_table.particulars(runs)))
+    st.html(f"<style>{_STYLE}</style><div class='compared'>{lines}</div>")
 
 
 _STYLE = """
@@ -132,8 +137,19 @@ _STYLE = """
 .compared > div {display: flex; align-items: center; gap: 8px; min-width: 0; white-space: nowrap; font-size: 0.9rem}
 .compared a {color: inherit; overflow: hidden; text-overflow: ellipsis; flex: 0 1 auto; min-width: 5em}
 .compared span {opacity: 0.75; overflow: hidden; text-overflow: ellipsis; flex: 1 4 0; min-width: 0}
-.compared svg, .compared b, .compared em {flex: none}
+.compared b, .compared em {flex: none}
+.compared b {width: 1em}
+.compared i {flex: none; width: 34px; height: 4px}
 """
+
+
+def _stripes(colour: str, dash: str) -> str:
+    """A line of this kind as a CSS background: pictures are not let through into a page."""
+    stops, at = [], 0
+    for number, length in enumerate(_STRIPES[dash]):
+        stops.append(f"{'transparent' if number % 2 else colour} {at}px {at + length}px")
+        at += length
+    return f"repeating-linear-gradient(90deg, {', '.join(stops)})"
 
 
 def _key(run: Compared, particulars: str) -> str:
@@ -142,8 +158,7 @@ def _key(run: Compared, particulars: str) -> str:
     told = escape(row["message"] if row["status"] != "finished" and row["message"] else particulars)
     title = escape(_runtable.title(row))
     return (
-        f"<div><b>{run.letter}</b><svg width='34' height='10' aria-hidden='true'><line x1='1' y1='5' x2='33' y2='5' "
-        f"stroke='{run.colour}' stroke-width='4' stroke-dasharray='{_SVG_DASHES[run.dash]}'/></svg>"
+        f"<div><b>{run.letter}</b><i style='background: {_stripes(run.colour, run.dash)}'></i>"
         f"<a href='run?run={row['run_id']}' target='_self' title='{title}'>{title}</a>{status}"
         f"<span title='{told}'>{told}</span></div>"
     )

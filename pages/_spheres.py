@@ -84,11 +84,11 @@ def sphere_figure(
 
 
 def direction_heatmap_figure(
-    directions: Mapping[str, Array], title: str = "Viewing directions by solid angle"
+    directions: Mapping[str, Array], title: str = "Viewing directions by solid angle", row_height: int = _ROW
 ) -> go.Figure:
     """How many of the unit vectors (n, 3) point into each cell of equal solid angle; a map for each name, one scale.
 
-    Names are shown letter by letter. Cells without any direction are left empty.
+    Names are shown letter by letter. Cells without any direction are left empty. ``row_height`` is that of a map, px.
     """
     edges = cell_edges(min(len(vectors) for vectors in directions.values()))
     figure = _maps([escape(name) for name in directions])
@@ -105,7 +105,7 @@ def direction_heatmap_figure(
         )  # fmt: skip
     bar = {"title": {"text": "projections<br>in a cell", "side": "top"}, "thickness": 10}
     figure.update_layout(coloraxis={"colorscale": "Viridis", "cmin": 0, "cmax": max(1, most), "colorbar": bar})
-    return _style.styled(figure, title, 90 + _ROW * len(directions))
+    return _style.styled(figure, title, 90 + row_height * len(directions))
 
 
 def error_map_figure(poses: Array, errors: Array, title: str = "Angle error over the sphere") -> go.Figure:

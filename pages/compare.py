@@ -8,13 +8,13 @@ from typing import Any
 import streamlit as st
 
 from engine.errors import InputError
-from pages import _compare_table, _compared_runs, _comparisons, _state
-from pages._compare_table import Compared
+from pages import _compare_overview, _compare_table, _compared_runs, _comparisons, _state
+from pages._compare_table import Compared, View
 
 _REFRESH_S = 3.0
 _SEEN, _TAB = "compared-seen", "tab"
-_SECTIONS: dict[str, Callable[[_comparisons.View], None]] = {
-    "Overview": _comparisons.show_overview,
+_SECTIONS: dict[str, Callable[[View], None]] = {
+    "Overview": _compare_overview.show_overview,
     "Distances": _comparisons.show_distances,
     "Angle errors": _comparisons.show_angle_errors,
     "Losses": _comparisons.show_losses,
@@ -24,11 +24,13 @@ _SECTIONS: dict[str, Callable[[_comparisons.View], None]] = {
 
 
 def _show_page() -> None:
+    head = st.container(horizontal=True, vertical_alignment="center")
+    head.subheader("Compare", anchor=False)
     try:
         if not _state.runs().rows:
             _state.no_runs()
         asked = _compared_runs.asked()
-        _compared_runs.pick(asked)
+        _compared_runs.pick(asked, head)
     except InputError as error:
         _state.show_error(error)
         return
@@ -51,7 +53,7 @@ def _show_comparison(runs: list[Compared]) -> None:
         folded = st.toggle(
             "Mean over seeds", True, key="fold", bind="query-params", help="Runs that differ only in seed become one."
         )
-    view = _comparisons.View(runs, baseline, only, folded)
+    view = View(runs, baseline, only, folded)
     for name, tab in zip(_SECTIONS, st.tabs(list(_SECTIONS), key=_TAB, bind="query-params"), strict=True):
         if tab.open:
             with tab:
@@ -77,5 +79,4 @@ def _seen() -> Any:
 
 
 _state.require_navigation()
-st.subheader("Compare", anchor=False)
 _show_page()

@@ -23,7 +23,7 @@ _WIDTHS = (1440, 390)
 _SCHEMES = ("light", "dark")
 _HIGHEST = 6000
 _LARGEST_BYTES = 400_000
-_NOISE_VARIANCES = (0, 5, 16)
+_NOISE_VARIANCES = (0, 1, 4)
 _TABS = ("Overview", "Sphere", "Reconstruction", "Losses", "Projections", "Record")
 
 
