@@ -7,7 +7,9 @@ is drawn. The third time is that of the page's script alone, in this process.
 
 from __future__ import annotations
 
+import atexit
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -24,7 +26,9 @@ from typing import TYPE_CHECKING
 from streamlit.testing.v1 import AppTest
 
 from engine.config import config_from_dict, config_to_toml
+from engine.pipeline import run_experiment
 from engine.runlog import RunWriter
+from engine.runrecord import RUN_ID
 from tests.browser.serving import ROOT, browser, serving, settle
 
 if TYPE_CHECKING:
@@ -98,6 +102,33 @@ def make_varied_runs(runs_dir: Path, count: int) -> None:
             (path / filename).write_text(json.dumps(content), encoding="utf-8")
 
 
+@functools.cache
+def _six_runs() -> Path:
+    """A directory with six finished runs of 1,650 projections, three levels of noise and two seeds: to be copied."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    for noise, seed in itertools.product((0.0, 5.0, 16.0), (0, 1)):
+        tables = {
+            "seed": seed,
+            "projections": {"count": 1650, "noise_variance": noise},
+            "distance": {"method": "perturbed", "perturbation_variance": 0.05 + noise / 100},
+            "reconstruction": {"enabled": False},
+        }
+        run_experiment(config_from_dict(tables), folder, ["benchmark"], name=f"noise {noise:g}")
+    return folder
+
+
+def _compared(tab: str, drawn: str = "document.querySelector('[data-testid=stPlotlyChart] .main-svg')") -> Case:
+    def parameters(runs_dir: Path) -> dict[str, str]:
+        runs = ",".join(sorted(path.name for path in runs_dir.iterdir() if RUN_ID.fullmatch(path.name)))
+        return {"runs": runs} | ({} if tab == "Overview" else {"tab": tab})
+
+    return Case(
+        "compare", f"Compare, six runs of 1,650 projections: {tab.lower()}",
+        lambda folder: shutil.copytree(_six_runs(), folder, dirs_exist_ok=True), parameters, drawn, limit_s=2.0,
+    )  # fmt: skip
+
+
 CASES = {
     "runs": Case(
         "runs",
@@ -107,6 +138,16 @@ CASES = {
         "document.querySelector('[data-testid=stDataFrame] canvas')",
         limit_s=1.0,
         link="Runs",
+    ),
+    "compare": _compared("Overview", "document.querySelectorAll('[data-testid=stDataFrame] canvas').length > 1"),
+    "compare-distances": _compared("Distances"),
+    "compare-errors": _compared("Angle errors"),
+    "compare-losses": _compared("Losses"),
+    "compare-projections": _compared(
+        "Projections", "document.querySelectorAll('[data-testid=stPlotlyChart] .main-svg image').length >= 12"
+    ),
+    "compare-directions": _compared(
+        "Directions", "document.querySelectorAll('.main-svg .heatmaplayer image').length >= 6"
     ),
 }
 

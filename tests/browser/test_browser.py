@@ -151,7 +151,7 @@ def test_the_report_opens_by_itself_and_asks_nobody(
     expect(report.locator(".plotly-graph-div .main-svg").first).to_be_visible()
     charts = "[...document.querySelectorAll('.plotly-graph-div')]"
     drawn = report.evaluate(f"{charts}.map(d => !!d.querySelector('.main-svg'))")
-    assert len(drawn) == 11
+    assert len(drawn) == 15
     assert all(drawn)
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert problems == []
