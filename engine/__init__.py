@@ -14,7 +14,7 @@ The way through it, one module a step, each a set of plain functions from arrays
     distance        exact, perturbed, ...  images, features, poses  -> estimated distance of each pair
     neighbourhood   who is near whom, by pose and by estimate;  manifold: distances as points, for the eye and to start
     recovery        recover_poses          distances                -> poses (n, 3, 3), up to O(4)  [start: embedding]
-    symmetry        group                  C1, Cn, Dn, T, O, I      -> its rotations; symmetric_recovery: poses modulo it
+    symmetry        group                  C1, Cn, Dn, T, O, I      -> rotations; symmetric_recovery: poses modulo it
     alignment       align_poses            recovered, true poses    -> recovered poses in the true frame
     metrics         ...                                             -> L_DE, L_OR, E_OR
     reconstruction  reconstruct            images, aligned poses    -> densities; Fourier shell correlation

@@ -1,8 +1,9 @@
 """How long pages take in a browser, and their scripts alone: ``python -m tests.benchmarks.bench_pages [PAGE ...]``.
 
-Each page is opened in a browser, on a server of its own that somebody has visited before: from another page of the app,
-and by its address in a new tab, where the app itself has to be loaded first. The time ends when the page's slowest part
-is drawn. The third time is that of the page's script alone, in this process.
+Each page is opened in a browser, on a server of its own that somebody has visited before: from another page of the app
+(by its link or, where the address has parameters, by the way back), and by its address in a new tab, where the app
+itself has to be loaded first. The time ends when the page's slowest part is drawn. The third time is that of the page's
+script alone, in this process.
 """
 
 from __future__ import annotations
@@ -174,6 +175,11 @@ def browser_seconds(case: Case, runs_dir: Path) -> dict[str, list[float]]:
                 settle(page)
                 link = page.get_by_test_id("stTopNavLink").filter(has_text=case.link)
                 times["from another page"].append(drawn(page, link.click))
+            else:
+                page.get_by_test_id("stTopNavLink").filter(has_text="Runs").click()
+                page.wait_for_function(f"!{case.drawn}")
+                settle(page)
+                times["from another page"].append(drawn(page, lambda page=page: page.evaluate("history.back()")))
             page.close()
     return {how: measured[1:] for how, measured in times.items() if measured}
 
