@@ -1,7 +1,7 @@
 """How long pages take in a browser, and their scripts alone: ``python -m tests.benchmarks.bench_pages [PAGE ...]``.
 
 Each page is opened in a browser, on a server of its own that somebody has visited before: from another page of the app
-(by its link or, where the address has parameters, by the way back), and by its address in a new tab, where the app
+(by its link or, where its address has parameters, by the way back), and by its address in a new tab, where the app
 itself has to be loaded first. The time ends when the page's slowest part is drawn. The third time is that of the page's
 script alone, in this process.
 """
@@ -119,7 +119,12 @@ def _six_runs() -> Path:
     return folder
 
 
-def _compared(tab: str, drawn: str = "document.querySelector('[data-testid=stPlotlyChart] .main-svg')") -> Case:
+_CHART = "document.querySelector('[data-testid=stPlotlyChart] .main-svg')"
+_TABLES = "[...document.querySelectorAll('[data-testid=stDataFrame]')].filter(t => t.querySelector('canvas')).length"
+_TABLES_AND_CHART = f"{_TABLES} > 1 && {_CHART}"
+
+
+def _compared(tab: str, drawn: str = _CHART) -> Case:
     def parameters(runs_dir: Path) -> dict[str, str]:
         runs = ",".join(sorted(path.name for path in runs_dir.iterdir() if RUN_ID.fullmatch(path.name)))
         return {"runs": runs} | ({} if tab == "Overview" else {"tab": tab})
@@ -140,7 +145,7 @@ CASES = {
         limit_s=1.0,
         link="Runs",
     ),
-    "compare": _compared("Overview", "document.querySelectorAll('[data-testid=stDataFrame] canvas').length > 1"),
+    "compare": _compared("Overview", _TABLES_AND_CHART),
     "compare-distances": _compared("Distances"),
     "compare-errors": _compared("Angle errors"),
     "compare-losses": _compared("Losses"),
@@ -177,7 +182,7 @@ def browser_seconds(case: Case, runs_dir: Path) -> dict[str, list[float]]:
                 times["from another page"].append(drawn(page, link.click))
             else:
                 page.get_by_test_id("stTopNavLink").filter(has_text="Runs").click()
-                page.wait_for_function(f"!{case.drawn}")
+                page.wait_for_function(f"!({case.drawn})")
                 settle(page)
                 times["from another page"].append(drawn(page, lambda page=page: page.evaluate("history.back()")))
             page.close()
