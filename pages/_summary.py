@@ -60,7 +60,7 @@ def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]
 def _resolution(resolution: float | None, curve: NDArray[Any], label: str, which: str, threshold: float) -> Merit:
     explained = f"Resolution where the Fourier shell correlation {which} falls below {threshold}."
     if resolution is not None and not np.any(curve < threshold):
-        return Merit(label, "not reached", f"Nyquist {_text.number(resolution, 'Å')}", explained)
+        return Merit(label, f"≤ {_text.number(resolution, 'Å')}", "above the threshold to Nyquist", explained)
     return Merit(label, _text.number(resolution, "Å"), "resolution", explained)
 
 
