@@ -160,7 +160,7 @@ def training_figure(runs: Sequence[Compared], curves: Mapping[str, Training]) ->
             "(%{customdata:.3g} rad)<extra></extra>", row=2, col=1,
         )  # fmt: skip
     figure.update_xaxes(title="step", row=2, col=1)
-    figure.update_yaxes(type="log", title="training loss", row=1, col=1)
+    figure.update_yaxes(type="log", dtick=1, title="training loss", row=1, col=1)
     figure.update_yaxes(rangemode="tozero", title="validation L<sub>DE</sub> (°)", row=2, col=1)
     return _with_key(figure, "Training of the network", _style.TALL, len(shown))
 

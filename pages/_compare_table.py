@@ -120,6 +120,8 @@ def particulars(runs: Sequence[Compared]) -> list[str]:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, float):
         return f"{value:.10g}"
     return "automatic" if value is None else _text.toml_value(value)

@@ -18,6 +18,7 @@ from pages._state import MOST_COMPARED, RUNS
 
 _PICKED, _BASELINE = "compared", "compared-baseline"
 BASELINE = "baseline"  # the URL parameter
+_ADDRESS = "address of the comparison"
 _FEW_TOLD = 3
 _STRIPES = {
     "solid": (1,), "dash": (8, 4), "dot": (3, 3), "dashdot": (8, 3, 3, 3), "longdash": (13, 4),
@@ -65,6 +66,16 @@ def _is(words: Sequence[str]) -> str:
     return "is" if len(words) == 1 else "are"
 
 
+def restore_address() -> None:
+    """The comparison of before, for who comes back: on the way Streamlit (1.67) loses the page's parameters."""
+    kept = st.session_state.get(_ADDRESS, {})
+    if RUNS in kept and RUNS not in st.query_params:
+        for key in kept.keys() - st.session_state.keys():  # widgets that are there have theirs still
+            st.query_params[key] = kept[key]
+        st.rerun()
+    st.session_state[_ADDRESS] = {key: st.query_params.get_all(key) for key in st.query_params}
+
+
 def asked() -> Asked:
     """What this page's address asks for at present."""
     folder = _state.runs_dir()
@@ -98,6 +109,7 @@ def _write_picked() -> None:
         st.query_params[RUNS] = ",".join(picked)
     else:
         st.query_params.pop(RUNS, None)
+        del st.session_state[_ADDRESS]  # or it would be restored
 
 
 def _option(row: Row) -> str:

@@ -34,7 +34,9 @@ MOST_POINTS = 2000  # SVG stays quick; with more, Plotly wants WebGL, of which a
 
 def run_colour(number: int) -> str:
     """The colour of a run wherever runs are told apart, from its ``number`` in the catalogue (1, 2, ...)."""
-    return _RUN_COLOURS[(number - 1) % len(_RUN_COLOURS)]
+    # Shifted by one after each round: every third or sixth run, one seed of a sweep, is to have several colours too.
+    rounds, place = divmod(number - 1, len(_RUN_COLOURS))
+    return _RUN_COLOURS[(place + rounds) % len(_RUN_COLOURS)]
 
 
 def run_dash(number: int) -> str:

@@ -12,7 +12,7 @@ from pages import _compare_overview, _compare_table, _compared_runs, _comparison
 from pages._compare_table import Compared, View
 
 _REFRESH_S = 3.0
-_SEEN, _TAB = "compared-seen", "tab"
+_SEEN, _TAB = "compared-seen", "section"
 _SECTIONS: dict[str, Callable[[View], None]] = {
     "Overview": _compare_overview.show_overview,
     "Distances": _comparisons.show_distances,
@@ -51,7 +51,7 @@ def _show_comparison(runs: list[Compared]) -> None:
         baseline = _compared_runs.pick_baseline(runs)
         only = st.toggle("Only differences", True, key="differences", bind="query-params")
         folded = st.toggle(
-            "Mean over seeds", True, key="fold", bind="query-params", help="Runs that differ only in seed become one."
+            "Mean over seeds", True, key="average", bind="query-params", help="Runs that differ only in seed are one."
         )
     view = View(runs, baseline, only, folded)
     for name, tab in zip(_SECTIONS, st.tabs(list(_SECTIONS), key=_TAB, bind="query-params"), strict=True):
@@ -79,4 +79,5 @@ def _seen() -> Any:
 
 
 _state.require_navigation()
+_compared_runs.restore_address()
 _show_page()

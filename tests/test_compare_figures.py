@@ -51,8 +51,13 @@ def test_colour_and_dash_tell_any_36_runs_in_a_row_apart():
         looks = {(_style.run_colour(n), _style.run_dash(n)) for n in range(first, first + 36)}
         assert len(looks) == 36
     assert _style.GREY not in {_style.run_colour(n) for n in range(1, 100)}
-    assert _style.run_colour(1) == _style.run_colour(7)
-    assert _style.run_dash(1) == "solid" != _style.run_dash(7)
+    assert _style.run_dash(1) == _style.run_dash(6) == "solid" != _style.run_dash(7)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 6])
+def test_six_levels_of_a_sweep_hardly_share_a_colour_whatever_its_number_of_seeds(every):
+    for first in range(1, 37):
+        assert len({_style.run_colour(n) for n in range(first, first + 6 * every, every)}) >= 5
 
 
 # The address ---------------------------------------------------------------------------------------------------------

@@ -156,27 +156,27 @@ def test_the_baseline_is_in_the_address(eight):
 
 
 def test_seeds_are_apart_when_asked_for(eight):
-    app = compare(eight[:4], fold="false")
+    app = compare(eight[:4], average="false")
     assert table(app, "n")["n"].tolist() == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("tab", TABS)
 def test_every_section_of_six_runs_is_drawn(eight, tab):
-    app = compare(eight[:6], tab=tab)
+    app = compare(eight[:6], section=tab)
     found = charts(app)
     assert len(found) == WITH_CHARTS[tab]
     assert not app.warning
 
 
 def test_panels_of_distances_are_in_one_figure(eight):
-    (figure,) = charts(compare(eight[:6], tab="Distances"))
+    (figure,) = charts(compare(eight[:6], section="Distances"))
     assert sum(one["type"] == "heatmap" for one in figure["data"]) == 6
     assert [note["text"][0] for note in figure["layout"]["annotations"][:6]] == list("ABCDEF")
 
 
 def test_a_run_keeps_its_colour_whatever_it_is_compared_with(eight):
-    (one,) = charts(compare([eight[3], eight[0]], tab="Angle errors"))
-    (other,) = charts(compare(eight[2:6], tab="Angle errors"))
+    (one,) = charts(compare([eight[3], eight[0]], section="Angle errors"))
+    (other,) = charts(compare(eight[2:6], section="Angle errors"))
     assert one["data"][0]["line"]["color"] == other["data"][2]["line"]["color"]
 
 
@@ -233,10 +233,10 @@ def test_a_half_written_run_is_shown_as_far_as_it_goes(eight, runs_dir):
     assert "<em>interrupted</em>" in key
     assert "<em>damaged</em>" in key
     assert "No configuration that can be read: C (damaged)" in said(app)
-    app = compare(asked, tab="Angle errors")
+    app = compare(asked, section="Angle errors")
     assert "No poses: B (interrupted)" in said(app)
     assert len(charts(app)) == 1
-    app = compare(asked, tab="Distances")
+    app = compare(asked, section="Distances")
     (warning,) = app.warning
     assert warning.value.startswith("B ·")
     assert "distances" in warning.value
@@ -256,7 +256,7 @@ def test_runs_without_results_are_compared_by_their_parameters(runs_dir):
         assert "the &lt;i&gt;disk&lt;/i&gt; is full" in key
         assert "<em>running</em>" in key
         for tab in TABS[1:]:
-            app = compare(ids_, tab=tab)
+            app = compare(ids_, section=tab)
             assert not charts(app)
             assert "No " in said(app)
         running.finish({})
@@ -272,3 +272,27 @@ def test_a_run_that_waits_is_said_to_and_an_archived_one_is_shown(eight, runs_di
     assert table(app, "n")["n"].tolist() == [1]
     assert eight[0] in app.multiselect[0].options
     assert eight[0] not in page("compare").multiselect[0].options
+
+
+@pytest.mark.parametrize("way", ["over another page", "straight"])
+def test_who_comes_back_without_an_address_finds_the_comparison_of_before(eight, way):
+    app = compare(eight[:3], average="false", baseline=eight[1])
+    if way == "over another page":
+        app.switch_page("pages/volumes.py")
+        shown(app)
+        app.switch_page("pages/compare.py")
+    app.query_params.clear()
+    shown(app)
+    assert app.query_params["runs"] in (",".join(eight[:3]), [",".join(eight[:3])])
+    assert app.selectbox[0].value == eight[1]
+    assert table(app, "n")["n"].tolist() == [1, 1, 1]
+
+
+def test_settings_without_runs_are_no_comparison_to_come_back_to(eight):
+    app = page("compare", differences="false")
+    assert "Nothing to compare yet" in said(shown(app))
+    app = compare(eight[:2], baseline=eight[1])
+    app.multiselect[0].set_value([])
+    shown(app)
+    assert "Nothing to compare yet" in said(shown(app))
+    assert "runs" not in app.query_params

@@ -127,7 +127,7 @@ _TABLES_AND_CHART = f"{_TABLES} > 1 && {_CHART}"
 def _compared(tab: str, drawn: str = _CHART) -> Case:
     def parameters(runs_dir: Path) -> dict[str, str]:
         runs = ",".join(sorted(path.name for path in runs_dir.iterdir() if RUN_ID.fullmatch(path.name)))
-        return {"runs": runs} | ({} if tab == "Overview" else {"tab": tab})
+        return {"runs": runs} | ({} if tab == "Overview" else {"section": tab})
 
     return Case(
         "compare", f"Compare, six runs of 1,650 projections: {tab.lower()}",
