@@ -19,7 +19,7 @@ from pages._live import curve_arrays
 from pages._state import Arrays
 
 _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
-_WIDEST_PANELS = 960  # px, so that panels of distances are about as wide as high
+_PANEL = 320  # px, with what stands beside it: so panels of distances are about as wide as high
 _FEW_MAPS, _MAP, _SMALL_MAP = 2, 250, 150  # px
 _MOST_DIRECTIONS = 4000  # of all spheres together: each is an element of the page
 _TRAINED = ("siamese",)
@@ -46,7 +46,7 @@ def show_distances(view: View) -> None:
         st.caption(_text.escaped(f"Not shown: {told(others, lambda run: 'bins of another width')}."))
     counts = {letter: one["counts"] for letter, one in alike.items()}
     errors = {run.letter: run.row["metrics"].get("distance_mae") for run in view.runs if run.letter in alike}
-    with st.container(width=_WIDEST_PANELS):
+    with st.container(width=_PANEL * _level_figures.panel_columns(len(counts))):
         figure = _level_figures.distance_panels_figure(counts, first, errors)
         chart(figure.update_layout(title_text="Distances, % of the run's pairs in a cell"), "distances")
 

@@ -107,6 +107,11 @@ def _math(name: str) -> str:
     return f"{letter}<sub>{index}</sub>"
 
 
+def panel_columns(count: int) -> int:
+    """How many panels of distances stand side by side, on a narrow screen too."""
+    return 1 if count == 1 else 2 if count <= 6 else 3
+
+
 def distance_panels_figure(
     counts: Mapping[str, NDArray[np.integer]], edges: Array, errors: Mapping[str, float | None]
 ) -> go.Figure:
@@ -115,7 +120,7 @@ def distance_panels_figure(
     ``counts`` (bins, bins) by level are pairs by [exact, estimated] over ``edges`` (bins + 1,) in rad; ``errors`` are
     L_DE by level, in rad.
     """
-    columns = 1 if len(counts) == 1 else 2 if len(counts) <= 6 else 3
+    columns = panel_columns(len(counts))
     rows = -(-len(counts) // columns)
     titles = [f"{escape(name)}<br>L<sub>DE</sub> {_text.degrees(errors[name])}" for name in counts]
     figure = make_subplots(
