@@ -20,6 +20,7 @@ st.navigation(
         st.Page(PAGES / "coverage.py", title="Coverage", icon=":material/explore:"),
         st.Page(PAGES / "noise.py", title="Noise", icon=":material/grain:"),
         st.Page(PAGES / "sampling.py", title="Sampling", icon=":material/scatter_plot:"),
+        st.Page(PAGES / "recovery.py", title="Recovery", icon=":material/route:"),
         st.Page(PAGES / "volumes.py", title="Volumes", icon=":material/deployed_code:"),
     ],
     position="top",

@@ -206,7 +206,7 @@ def _waiting(arguments: argparse.Namespace) -> int:
 
     runs_dir = _runs_dir(arguments)
     print(console.queue(runqueue.waiting(runs_dir), runqueue.at_a_time(runs_dir)))
-    for problem in runqueue.problems(runs_dir):
+    for problem in runqueue.problems(runs_dir).values():
         print(f"warning: {problem}", file=sys.stderr)
     return 0
 

@@ -217,11 +217,8 @@ class Config(_Section):
                 f"recovery.initialisation is {start!r} and projections.count is {count}; wanted at most {MOST_HELD} "
                 "projections, or recovery.initialisation = spectral"
             )
-        if start != "spectral" and self.volume.symmetry != "C1":
-            raise ValueError(
-                f"recovery.initialisation is {start!r} and volume.symmetry is {self.volume.symmetry}; wanted spectral "
-                "with a symmetric volume, whose recovery has its own start"
-            )
+        if self.volume.symmetry != "C1":
+            self._symmetric_recovery_is_possible()
         refinement = self.refinement
         if refinement.enabled and refinement.reference == "reconstruction" and not self.reconstruction.enabled:
             raise ValueError(
@@ -229,6 +226,25 @@ class Config(_Section):
                 "wanted a reconstruction, or refinement.reference = volume"
             )
         return self
+
+    def _symmetric_recovery_is_possible(self) -> None:
+        recovery, found = self.recovery, f"and volume.symmetry is {self.volume.symmetry}"
+        if recovery.initialisation != "spectral":
+            raise ValueError(
+                f"recovery.initialisation is {recovery.initialisation!r} {found}; wanted spectral with a symmetric "
+                "volume, whose recovery has its own start"
+            )
+        if recovery.pairs != "all" or recovery.max_distance is not None:
+            key = "max_distance" if recovery.pairs == "all" else "pairs"
+            raise ValueError(
+                f"recovery.{key} is {getattr(recovery, key)!r} {found}; wanted all pairs with a symmetric volume: "
+                "recovery.pairs = all and no recovery.max_distance"
+            )
+        if self.projections.count > MOST_HELD:
+            raise ValueError(
+                f"projections.count is {self.projections.count} {found}; wanted at most {MOST_HELD} projections of a "
+                "symmetric volume, all of whose pairs are used"
+            )
 
     def _training_volumes_are_others(self) -> None:
         try:

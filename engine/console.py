@@ -71,7 +71,7 @@ class Reporter:
             self._close_bar()
             if not self._terminal:
                 self._line(f"{event['stage']:<14} {kind.removeprefix('stage_')} after {event['seconds']:.1f} s")
-        elif kind == "log":
+        elif kind in ("log", "warning"):
             self._line(event["message"])
 
     def _show_progress(self, event: Event) -> None:

@@ -14,7 +14,9 @@ from typing import Any
 
 from engine.config import Config, VolumeConfig, config_from_dict, config_to_dict
 from engine.errors import InputError
+from engine.sources import expand, is_random
 from engine.stages import stages_of
+from engine.symmetry import group
 
 START = "start"
 """The time before the first stage, which a run's record does not count: starting Python, loading libraries."""
@@ -68,7 +70,7 @@ def estimate(
     corrections, runs = _corrections(config, diagonal, history)
     by_stage = {stage: round(seconds * corrections.get(stage, 1.0), 2) for stage, seconds in work.items()}
     if "training" in by_stage:  # it is cut short in time, on a slow machine too
-        most = longest_training(config, _steps(config, diagonal, signal_variance))
+        most = longest_training(config, _steps(config, diagonal, signal_variance)) + _making_proteins(config)
         by_stage["training"] = min(by_stage["training"], most)
     return Estimate(round(sum(by_stage.values()), 1), by_stage, memory_bytes(config, diagonal, voxels), runs)
 
@@ -117,9 +119,8 @@ def training_steps(noise_to_signal: float, shift_to_frame: float) -> int:
     """Steps of a training that does not say how many: noise and shifts are both averaged over steps.
 
     ``noise_to_signal`` is the ratio of variances in the network's pixels, ``shift_to_frame`` the largest shift over the
-    frame's width. From what was seen on 5J0N: without either, 1,800 steps are enough; at a noise of 2.6 times the
-    signal's variance 5,000 have three quarters of the error of 1,800; at shifts of up to a sixth of the frame, 4,000
-    have half of it.
+    frame's width. From what was seen on 5J0N: without either, 1,800 steps give distances to 0.005 rad; at a noise of
+    2.6 times the signal's variance, and at shifts of up to a sixth of the frame, the error still falls after 4,000.
     """
     hardness = min(1.0, noise_to_signal / 2 + 4 * shift_to_frame)
     return round(_LEAST_STEPS + (_MOST_STEPS - _LEAST_STEPS) * hardness)
@@ -159,16 +160,34 @@ def _work(config: Config, diagonal: int, signal_variance: float) -> dict[str, fl
         step *= 1 + 0.4 * bool(noisy) + 0.4 * (config.projections.max_shift > 0)
         shown = training.projections + training.validation_projections
         found["training"] = 10 + 1e-7 * shown * network + step * _steps(config, diagonal, signal_variance)
+        found["training"] += _making_proteins(config)
         found["distance"] = 0.4 + 1.5e-7 * count * network
     elif config.distance.method == "euclidean":
         found["distance"] = 1e-7 * 1000 * size**2 + 2e-11 * pairs * size**2
     else:
         found["distance"] = 1e-8 * pairs
-    descents = 3 if config.recovery.calibrate and config.distance.method != "exact" else 1
-    found["recovery"] = 0.9 + 0.7e-6 * used * descents * min(1.0, config.recovery.max_iterations / 50)
+    found["recovery"] = _recovering(config, pairs, used)
     found["reconstruction"] = 0.2 + 1.6e-8 * pixels * config.reconstruction.iterations
     found["refinement"] = 0.025 * count * (size / 116) ** 2 * config.refinement.iterations / 3
     return {stage: found[stage] for stage in (START, *stages_of(config))}
+
+
+def _recovering(config: Config, pairs: int, used: int) -> float:
+    settings, count = config.recovery, config.projections.count
+    order = len(group(config.volume.symmetry))
+    if order > 1:
+        return 3 + 2.2e-6 * pairs * order
+    descents = 3 if settings.calibrate and config.distance.method != "exact" else 1
+    start = {
+        "spectral": 0.0, "mds": 3.6e-10 * count**3, "isomap": 1.25e-9 * count**3,
+        "random": 5e-5 * count * settings.restarts,
+    }[settings.initialisation]  # fmt: skip
+    return 0.9 + start + 0.7e-6 * used * descents * min(1.0, settings.max_iterations / 50)
+
+
+def _making_proteins(config: Config) -> float:
+    """Random proteins are made anew for each training, and not on its clock."""
+    return 0.4 * sum(is_random(source) for source in expand(config.training.volumes))
 
 
 def _corrections(config: Config, diagonal: int, history: Sequence[Row]) -> tuple[dict[str, float], int]:
@@ -213,7 +232,10 @@ def _stage_keys(config: Config) -> dict[str, str]:
     table = config_to_dict(config)
     projections = f"{config.seed}{table['volume']}{table['projections']}"
     learning = {key: value for key, value in table["projections"].items() if key != "count"}
-    learned = f"{config.seed}{table['volume']}{learning}{table['pairs']}{table['training']}{table['distance']}"
+    shown = dict(table["volume"])
+    if config.training.volumes and config.projections.size is not None:
+        shown.pop("source")  # the network sees nothing of the protein that it is tested on
+    learned = f"{config.seed}{shown}{learning}{table['pairs']}{table['training']}{table['distance']}"
     distance = projections + (learned if config.distance.method == "siamese" else str(table["distance"]))
     recovery = distance + str(table["recovery"])
     reconstruction = recovery + str(table["reconstruction"])

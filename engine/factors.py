@@ -6,6 +6,7 @@ functions, nothing here reads a run's directory.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from engine.comparison import Published, Row, Spread, by_factor, level_of, mean_
 
 METRICS = ("distance_mae", "recovery_loss", "angle_error_median")
 """L_DE (rad), L_OR (rad²) and E_OR (rad), as runs record them."""
+RECOVERY_SECONDS = "recovery_seconds"
+RECOVERY_METRICS = ("angle_error_median", "recovery_loss", RECOVERY_SECONDS, "recovery_pairs")
+"""Where distances are the same and only the recovery differs: also its wall time (s) and how many pairs it used."""
 
 PUBLISHED_SIGNAL_VARIANCE = {"5j0n": 1.109}
 """Variance of the clean projections of the published map, in its own units, to which the published noise refers."""
@@ -37,11 +41,12 @@ _EXPERIMENTS = {
 
 @dataclass(frozen=True)
 class Factor:
-    """What runs are compared by: its name, its configuration ``keys`` and the study that varies it."""
+    """What runs are compared by: its name, its configuration ``keys``, the study that varies it, what it changes."""
 
     name: str
     keys: tuple[str, ...]
     study: str
+    metrics: tuple[str, ...] = METRICS
 
     @property
     def is_noise(self) -> bool:
@@ -61,6 +66,9 @@ COVERAGE = Factor("coverage", ("projections.coverage",), "coverage")
 NOISE = Factor("noise", _NOISE, "noise")
 ORIENTATIONS = Factor("orientation sampling", ("projections.sampling",), "orientation-sampling")
 PAIRS = Factor("pair sampling", ("pairs.strategy",), "pair-sampling")
+RECOVERY_PAIRS = Factor("recovery pairs", ("recovery.pairs",), "recovery-pairs", RECOVERY_METRICS)
+CLOSE_PAIRS = Factor("largest distance", ("recovery.max_distance",), "close-pairs", RECOVERY_METRICS)
+INITIALISATION = Factor("initialisation", ("recovery.initialisation",), "initialisation", RECOVERY_METRICS)
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class Level:
 
     def values(self, metric: str) -> list[float | None]:
         """What each run has found, in the order of ``rows``; None where that is not known."""
-        return [(row["metrics"] or {}).get(metric) for row in self.rows]
+        return [_measured(row, metric) for row in self.rows]
 
     def spread(self, metric: str) -> Spread | None:
         """Mean and standard deviation over the runs."""
@@ -123,6 +131,8 @@ def study(rows: Sequence[Row], factor: Factor, like: Row | None = None) -> Study
     ]
     if factor.is_noise:
         levels.sort(key=lambda level: level.variance)
+    elif factor == CLOSE_PAIRS:
+        levels.sort(key=lambda level: math.inf if level.value is None else level.value)
     taken = [row for level in levels for row in level.rows]
     return Study(levels, found.left_out, published(taken, factor) if taken else [])
 
@@ -135,7 +145,7 @@ def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
     variance are those of the map; a noisy result whose ratio is not known, or cannot be found for the runs, is left
     out. Of several results of a protein at one level the first is taken: the others vary something else.
     """
-    if factor.keys == PAIRS.keys:
+    if not factor.is_noise and factor.keys[0] not in _OTHERS:
         return []
     table = comparison.flat(rows[0]["config"])
     found = []
@@ -155,6 +165,12 @@ def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
             found.append(PublishedLevel(_OTHERS[factor.keys[0]](result), result))
     firsts = {(level.result.protein, level.value): level for level in reversed(found)}
     return [level for level in found if firsts[level.result.protein, level.value] is level]
+
+
+def _measured(row: Row, metric: str) -> float | None:
+    if metric == RECOVERY_SECONDS:  # taken from an earlier run it cost nothing, which says nothing
+        return None if "recovery" in row["reused"] else row["seconds"].get("recovery")
+    return (row["metrics"] or {}).get(metric)
 
 
 def signal_variance(rows: Sequence[Row]) -> float | None:

@@ -4,6 +4,7 @@
 ``distance_mae``           L_DE: mean absolute error of the estimated distances, over pairs of test projections, rad
 ``distance_rmse``          root-mean-square error of the same, rad
 ``recovery_loss``          L_OR: mean squared difference between given and induced distances, rad^2
+``recovery_pairs``         how many pairs of test projections the recovery used
 ``angle_error_median``     E_OR: median over test projections of the angle between recovered and true pose, rad,
                            after alignment over O(4); ``angle_error_mean`` the mean
 ``neighbour_recall_at_10`` mean share of a projection's ten nearest by true pose that are among its ten nearest by

@@ -13,14 +13,14 @@ Strategies (those of the published experiments, and one more):
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from engine.errors import InputError
-from engine.rotations import geodesic_distance
+from engine.symmetry import NO_SYMMETRY, symmetric_distance
 
 Indices = NDArray[np.int32]
 
@@ -80,13 +80,20 @@ class BatchSampler:
 
     All pairs of a batch come from one pass of its images through the network; the weights, which sum to 1, say which of
     them the loss looks at. ``quaternions`` are the training poses (n, 4); ``neighbours`` (n, k) is needed by the knn
-    strategies only, which start from those projections alone whose neighbours it has.
+    strategies only, which start from those projections alone whose neighbours it has. ``elements`` (|G|, 4) are the
+    object's symmetry group: distances are the smallest over it.
     """
 
     strategy: str
     batch_size: int
     quaternions: NDArray[np.floating]
     neighbours: Indices | None = None
+    elements: NDArray[np.floating] = field(default_factory=NO_SYMMETRY.copy)
+
+    def distances(self, indices: Indices) -> NDArray[np.floating]:
+        """True distances (batch, batch) in rad of these training projections (batch,)."""
+        chosen = self.quaternions[indices]
+        return symmetric_distance(chosen[:, None], chosen[None], self.elements)
 
     def draw(self, rng: np.random.Generator) -> tuple[Indices, NDArray[np.float32]]:
         """One batch; an image never meets itself."""
@@ -96,9 +103,7 @@ class BatchSampler:
         different = ~np.eye(self.batch_size, dtype=bool)
         weights = different / different.sum()
         if self.strategy == "uniform":
-            chosen = self.quaternions[indices]
-            distances = geodesic_distance(chosen[:, None], chosen[None])
-            weights[different] = distance_balancing_weights(distances[different])
+            weights[different] = distance_balancing_weights(self.distances(indices)[different])
         return indices, weights.astype(np.float32)
 
     def _draw_neighbourhoods(self, rng: np.random.Generator) -> tuple[Indices, NDArray[np.float32]]:
@@ -148,9 +153,7 @@ def distances_shown(
     shares = np.zeros(bins)
     for _ in range(batches):
         indices, weights = sampler.draw(rng)
-        chosen = sampler.quaternions[indices]
-        distances = geodesic_distance(chosen[:, None], chosen[None])
-        shares += np.histogram(distances, bins, (0.0, np.pi), weights=weights.astype(float))[0]
+        shares += np.histogram(sampler.distances(indices), bins, (0.0, np.pi), weights=weights.astype(float))[0]
     return shares / shares.sum()
 
 

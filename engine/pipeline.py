@@ -89,8 +89,10 @@ def run_experiment(
         run.seconds["volume"] = round(loading, 3)
         nz, ny, nx = volume.density.shape
         run.log(f"volume {volume.name}: {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å")
-        for line in [*said, *symmetry.remarks(volume.density, volume.center_index, config.volume.symmetry)]:
+        for line in said:
             run.log(line)
+        if remark := symmetry.remark(volume.density, volume.center_index, config.volume.symmetry):
+            (run.warn if remark.doubtful else run.log)(remark.text)
         with saying_full_disk(run.path):
             figures = _Experiment(config, volume, run, others).execute()
         run.finish(figures)
@@ -141,7 +143,7 @@ class _Experiment:
             figures["neighbour_recall_at_10"] = neighbourhood.neighbour_recall(exact, estimated, len(quaternions))
         artefacts.keep_distances(self.run, estimated, exact, first, second, self._stream("sampled pairs"), all_held)
         recovery_key, recovered = self._recovery(distance_key, estimated, first, second)
-        figures["recovery_loss"] = float(recovered["loss"])
+        figures |= {"recovery_loss": float(recovered["loss"]), "recovery_pairs": int(recovered["pairs"])}
         with self.run.stage("alignment"):
             aligned = self._aligned(recovered["poses"], test["poses"], "alignment")
             figures |= metrics.angle_metrics(aligned) | {"mirrored": aligned.mirrored}

@@ -168,6 +168,11 @@ class RunWriter:
         self._write(self._text, f"{_now():%Y-%m-%d %H:%M:%S} {message}\n")
         self._emit("log", stage=self._stage, message=message)
 
+    def warn(self, message: str) -> None:
+        """As :meth:`log`, for what makes the results doubtful: it is shown beside them."""
+        self._write(self._text, f"{_now():%Y-%m-%d %H:%M:%S} warning: {message}\n")
+        self._emit("warning", stage=self._stage, message=message)
+
     def reused(self, stage: str) -> None:
         """Say that a stage's result was taken from an earlier run."""
         self._reused.append(stage)

@@ -75,14 +75,14 @@ def find(runs_dir: Path, run_id: str) -> QueuedRun | None:
     return next((run for run in waiting(runs_dir) if run.run_id == run_id), None)
 
 
-def problems(runs_dir: Path) -> list[str]:
-    """A line for each entry of the queue that cannot be read; it is left aside until it is withdrawn or mended."""
-    found = []
+def problems(runs_dir: Path) -> dict[str, str]:
+    """By run id a line for each entry of the queue that cannot be read; left aside until it is withdrawn or mended."""
+    found = {}
     for run_id, path in queuefiles.entries(runs_dir):
         try:
             queuefiles.read(path)
         except InputError as error:
-            found.append(f"queued run {run_id} is left aside: {error}; withdraw it and submit it again")
+            found[run_id] = f"queued run {run_id} is left aside: {error}; withdraw it and submit it again"
         except FileNotFoundError:
             continue  # started or withdrawn just now
     return found

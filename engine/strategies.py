@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import pairs, simulation
+from engine import pairs, simulation, symmetry
 from engine.config import Config, PairStrategy
 from engine.rotations import to_quaternion
 from engine.volume import Volume
@@ -21,6 +21,7 @@ _STREAM = "distances that strategies show"
 def strategy_distances(config: Config, volume: Volume, bins: int = 36) -> dict[str, NDArray[np.float64]]:
     """By strategy the share (bins,) of the loss's weight by true distance over [0, pi].
 
+    The distance of a symmetric volume is the smallest over its group.
     Neighbours are those in the experiment's training projections, simulated anew: as many, but no more than
     :data:`MOST_PROJECTIONS`.
     """
@@ -32,10 +33,10 @@ def strategy_distances(config: Config, volume: Volume, bins: int = 36) -> dict[s
     vectors = data.images.reshape(count, -1)
     batch = min(training.batch_size, count)
     neighbours = pairs.nearest_neighbours(vectors, config.pairs.neighbours, max(_STARTS, batch))
-    quaternions = to_quaternion(data.poses)
+    quaternions, elements = to_quaternion(data.poses), symmetry.group(config.volume.symmetry)
     return {
         strategy: pairs.distances_shown(
-            pairs.BatchSampler(strategy, batch, quaternions, neighbours),
+            pairs.BatchSampler(strategy, batch, quaternions, neighbours, elements),
             simulation.stream(config.seed, _STREAM), bins=bins,
         )
         for strategy in get_args(PairStrategy)

@@ -12,6 +12,8 @@ All axes go through the point that the object turns about, its centre of mass.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +72,41 @@ def symmetric_distance(first: Array, second: Array, elements: Array) -> Array:
     return geodesic_distance(moved, second).min(axis=0)
 
 
+def normaliser(elements: Array, steps: int = 72) -> Array:
+    """Quaternions (m, 4) of the rotations n with ``n G n^-1 = G``, for a group (|G|, 4) of two elements at least.
+
+    ``R -> n R`` changes no symmetric distance: poses are known up to one of these (as well as up to ``R -> R b``). For
+    Cn they are a continuum, every turn about its axis with and without turning the axis over: ``steps`` of each.
+    """
+    turns = Rotation.from_quat(elements[1:] * np.where(elements[1:, 3:] < 0, -1, 1))
+    sizes = turns.magnitude()
+    axes = turns.as_rotvec() / sizes[:, None]
+    one = int(sizes.argmin())
+    other = int(np.abs(axes @ axes[one]).argmin())
+    if np.abs(axes[other] @ axes[one]) > 1 - 1e-9:
+        about = Rotation.from_rotvec(np.outer(np.arange(steps) * 2 * np.pi / steps, axes[one]))
+        over = Rotation.from_rotvec(np.pi * np.cross(axes[one], np.eye(3)[np.abs(axes[one]).argmin()]))
+        return np.concatenate([about.as_quat(), (over * about).as_quat()])
+    directions, sizes = np.concatenate([axes, -axes]), np.concatenate([sizes, sizes])
+    alike = np.isclose(sizes[:, None], sizes[one]) & np.isclose(sizes[None], sizes[other])
+    alike &= np.isclose(directions @ directions.T, axes[one] @ axes[other])
+    first, second = np.nonzero(alike)
+    candidates = Rotation.from_matrix(
+        _frames(directions[first], directions[second]) @ _frames(axes[[one]], axes[[other]]).transpose(0, 2, 1)
+    )
+    conjugates = np.stack([(n * Rotation.from_quat(elements) * n.inv()).as_quat() for n in candidates])
+    found = candidates.as_quat()[(np.abs(conjugates @ elements.T).max(axis=2) > 1 - 1e-9).all(axis=1)]
+    repeated = np.triu(np.abs(found @ found.T) > 1 - 1e-9, 1).any(axis=0)
+    return found[~repeated]
+
+
+def _frames(first: Array, second: Array) -> Array:
+    """Right-handed frames (m, 3, 3), axes in columns, x along ``first`` (m, 3) and y in the plane of both."""
+    y = second - np.einsum("mi,mi->m", first, second)[:, None] * first
+    y /= np.linalg.norm(y, axis=1, keepdims=True)
+    return np.stack([first, y, np.cross(first, y)], axis=2)
+
+
 def rotated(density: NDArray[np.float32], center: Array, matrix: Array) -> NDArray[np.float32]:
     """The density (nz, ny, nx) turned by a rotation matrix (x, y, z) about the voxel index ``center`` (x, y, z)."""
     from scipy import ndimage  # only here: the command line's help need not load it
@@ -88,18 +125,38 @@ def symmetry_correlation(density: NDArray[np.float32], center: Array, elements: 
     return float(min(correlations, default=1.0))
 
 
-def remarks(density: NDArray[np.float32], center: Array, name: str) -> list[str]:
-    """What is to be said about a density's symmetry, a line each: that it lacks the one given, or has one not given."""
+class Remark(NamedTuple):
+    """What is to be said about a density's symmetry in a line; ``doubtful`` where the poses found may mean nothing."""
+
+    text: str
+    doubtful: bool
+
+
+def remark(density: NDArray[np.float32], center: Array, name: str) -> Remark | None:
+    """Whether a density (nz, ny, nx) has the symmetry given or, where none is, looks as if it had one."""
     elements = group(name)
     if len(elements) > 1:
         found = symmetry_correlation(density, center, elements)
         told = f"symmetry {name}: correlation of the density with its turned self is {found:.3f} at least"
-        return [told if found >= _SYMMETRIC else f"{told}, so it is not symmetric; check volume.symmetry and the axes"]
-    return [
-        f"the density looks the same turned by 1/{fold} about {axis} (correlation {found:.3f}), so poses are "
-        "ambiguous: no method can tell them apart; give volume.symmetry"
-        for fold, axis, found in apparent_symmetry(density, center)
-    ]
+        if found >= _SYMMETRIC:
+            return Remark(told, False)
+        return Remark(f"{told}, so it is not symmetric; check volume.symmetry and the axes", True)
+    axes = apparent_symmetry(density, center)
+    return Remark(ambiguity(axes), True) if axes else None
+
+
+def ambiguity(axes: Sequence[tuple[int, str, float]]) -> str:
+    """What axes of :func:`apparent_symmetry` mean where no symmetry is given."""
+    turns = ", ".join(f"1/{fold} about {axis}" for fold, axis, _ in axes)
+    return (
+        f"the density looks the same turned by {turns} (correlation {min(found for *_, found in axes):.3f} at least), "
+        "so poses are ambiguous: no method can tell them apart; give volume.symmetry"
+    )
+
+
+def turns_looked_at(name: str) -> int:
+    """How many times :func:`remark` turns a density: its cost."""
+    return len(group(name)) - 1 or len(_LOOKED_FOR)
 
 
 def apparent_symmetry(density: NDArray[np.float32], center: Array) -> list[tuple[int, str, float]]:

@@ -90,6 +90,7 @@ def _training_set(
 
 def _sampler(config: Config, data: simulation.TrainingSet) -> pairs.Sampler:
     owners = np.zeros(len(data.images), dtype=int) if data.proteins is None else data.proteins
+    elements = symmetry.group(config.volume.symmetry)
     samplers = []
     for owner in range(int(owners[-1]) + 1):
         own = slice(*np.searchsorted(owners, [owner, owner + 1]))
@@ -99,7 +100,7 @@ def _sampler(config: Config, data: simulation.TrainingSet) -> pairs.Sampler:
             neighbours = pairs.nearest_neighbours(flat, config.pairs.neighbours)
         samplers.append(
             pairs.BatchSampler(
-                config.pairs.strategy, config.training.batch_size, to_quaternion(data.poses[own]), neighbours
+                config.pairs.strategy, config.training.batch_size, to_quaternion(data.poses[own]), neighbours, elements
             )
         )
     return samplers[0] if len(samplers) == 1 else pairs.SeveralSampler(tuple(samplers))

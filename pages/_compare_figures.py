@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from pages import _style
+from pages import _style, _text
 from pages._compare_table import MEASURES, SEPARATOR, Compared, Line, line_of
 
 Array = NDArray[np.floating]
@@ -44,7 +44,7 @@ def metrics_figure(lines: Sequence[Line], baseline: Compared, keys: Sequence[str
     columns = min(2, len(keys))
     rows = -(-len(keys) // columns)
     figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=[_math(MEASURES[key].label) for key in keys],
+        rows=rows, cols=columns, subplot_titles=[_text.indexed(MEASURES[key].label) for key in keys],
         horizontal_spacing=0.12, vertical_spacing=0.32 / rows,
     )  # fmt: skip
     _style.subtitled(figure)
@@ -193,10 +193,3 @@ def _with_key(figure: go.Figure, title: str, height: int, entries: int) -> go.Fi
         figure.for_each_trace(lambda trace: trace.update(name=(trace.name or "").partition(SEPARATOR)[0]))
     styled = _style.styled(figure, title, height + _BENEATH)
     return styled.update_layout(margin={**_style.MARGIN, "t": 64, "b": _BENEATH}, showlegend=True)
-
-
-def _math(label: str) -> str:
-    """``L_DE (°)`` with its index set low."""
-    for name in ("L_DE", "L_OR", "E_OR"):
-        label = label.replace(name, f"{name[0]}<sub>{name[2:]}</sub>")
-    return label

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,9 +10,9 @@ import streamlit as st
 
 from pages import _compare_figures, _compare_table, _text
 from pages._compare_table import MEASURES, Compared, View
-from pages._comparisons import chart, status, told
+from pages._comparisons import chart, fsc_bounds, status, told
 
-_DRAWN = ("L_DE", "L_OR", "E_OR", "FSC", "FSC halves", "took")
+_DRAWN = ("L_DE", "L_OR", "E_OR", "FSC", "FSC halves", "refined E_OR", "refined FSC", "took")
 _MARKED = "background-color: rgba(230, 159, 0, 0.22)"
 
 
@@ -37,18 +37,22 @@ def show_overview(view: View) -> None:
 def _show_metrics(lines: Sequence[_compare_table.Line], baseline: Compared, keys: Sequence[str]) -> None:
     reference = _compare_table.line_of(lines, baseline)
     rows = _compare_table.metric_table(lines, reference, keys)
+    bounds = fsc_bounds([run for line in lines for run in line.runs], keys)
+    rows = _compare_table.with_bounds(rows, lines, bounds)
     st.dataframe(
         rows, hide_index=True, height="content", placeholder="–", key="metrics-table", alt="Metrics",
         column_order=[key for key in rows[0] if any(row[key] is not None for row in rows)],
-        column_config=_metric_columns(keys),
+        column_config=_metric_columns(keys, bounds),
     )  # fmt: skip
+    if bounds:
+        st.caption("≤: the FSC stays above its threshold up to Nyquist's frequency.")
     st.download_button(
         "Metrics (.csv)", _compare_table.metric_csv(lines, reference), "comparison.csv", "text/csv",
         icon=":material/download:", on_click="ignore",
     )  # fmt: skip
 
 
-def _metric_columns(keys: Sequence[str]) -> dict[str, Any]:
+def _metric_columns(keys: Sequence[str], in_words: Collection[str]) -> dict[str, Any]:
     configs: dict[str, Any] = {
         "runs": st.column_config.TextColumn("runs", pinned=True, width=110),
         "name": st.column_config.TextColumn("name", width=210),
@@ -57,7 +61,11 @@ def _metric_columns(keys: Sequence[str]) -> dict[str, Any]:
     for key in keys:
         measure = MEASURES[key]
         number = "%.1f" if measure.format == "%.0f" else measure.format or "%.3g"
-        configs[key] = st.column_config.NumberColumn(measure.label, format=number, help=measure.help)
+        configs[key] = (
+            st.column_config.TextColumn(measure.label, help=measure.help, alignment="right")
+            if key in in_words
+            else st.column_config.NumberColumn(measure.label, format=number, help=measure.help)
+        )
         configs[f"{key} sd"] = st.column_config.NumberColumn(
             "± sd", format=number, help=f"{measure.label}: standard deviation over the seeds"
         )

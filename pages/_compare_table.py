@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any, NamedTuple
@@ -187,6 +187,21 @@ def metric_table(lines: Sequence[Line], baseline: Line, keys: Sequence[str]) -> 
             row[f"{key} difference"] = spread.mean - reference.mean if told else None  # type: ignore[union-attr]
         rows.append(row)
     return rows
+
+
+def with_bounds(
+    rows: Sequence[dict[str, Any]], lines: Sequence[Line], bounds: Mapping[str, Collection[str]]
+) -> list[dict[str, Any]]:
+    """The rows with ``≤`` before the means of those runs, by measure their letters, of which only a bound is known."""
+    found = []
+    for row, line in zip(rows, lines, strict=True):
+        words = {
+            key: f"{'≤ ' if any(run.letter in letters for run in line.runs) else ''}{row[key]:.2f}"
+            for key, letters in bounds.items()
+            if row.get(key) is not None
+        }
+        found.append(row | words)
+    return found
 
 
 def metric_csv(lines: Sequence[Line], baseline: Line) -> bytes:

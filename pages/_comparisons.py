@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -12,9 +12,9 @@ from engine.config import Config
 from engine.errors import InputError
 from engine.rotations import viewing_directions
 from engine.runrecord import read_run
-from pages import _compare_figures, _level_figures, _spheres, _state, _text
+from pages import _compare_figures, _level_figures, _spheres, _state, _summary, _text
 from pages._compare_figures import Training
-from pages._compare_table import Compared, View
+from pages._compare_table import MEASURES, Compared, View
 from pages._live import curve_arrays
 from pages._state import Arrays
 
@@ -23,6 +23,11 @@ _PANEL = 320  # px, with what stands beside it: so panels of distances are about
 _FEW_MAPS, _MAP, _SMALL_MAP = 2, 250, 150  # px
 _MOST_DIRECTIONS = 4000  # of all spheres together: each is an element of the page
 _TRAINED = ("siamese",)
+_FSC_OF = {
+    f"{prefix}FSC{suffix}": (f"{prefix.replace(' ', '_')}fsc.npz", name, threshold)
+    for prefix in ("", "refined ")
+    for suffix, name, threshold in (("", "to_input", 0.5), (" halves", "between_halves", 0.143))
+}  # by measure: file, array, threshold
 
 
 def left(row: Row, growing: bool) -> tuple[tuple[str, int], ...]:
@@ -134,6 +139,18 @@ def show_directions(view: View) -> None:
         labelled = {run.label: directions[run.letter] for run in view.runs if run.letter in found}
         height = _MAP if len(found) <= _FEW_MAPS else _SMALL_MAP
         chart(_spheres.direction_heatmap_figure(labelled, row_height=height), "maps")
+
+
+def fsc_bounds(runs: Sequence[Compared], keys: Collection[str]) -> dict[str, set[str]]:
+    """By measure of resolution the runs, by letter, whose FSC stays above its threshold up to Nyquist's frequency."""
+    bounds: dict[str, set[str]] = {}
+    for key in (key for key in keys if key in _FSC_OF):
+        filename, name, threshold = _FSC_OF[key]
+        with_one = [run for run in runs if MEASURES[key].value(run.row) is not None]
+        curves = _read(with_one, filename, f"curve of {MEASURES[key].label}", name)
+        if letters := {letter for letter, found in curves.items() if _summary.stays_above(found[name], threshold)}:
+            bounds[key] = letters
+    return bounds
 
 
 def _read(runs: Sequence[Compared], filename: str, what: str, *keys: str) -> dict[str, Arrays]:

@@ -61,11 +61,11 @@ _ANGLES = (
 
 
 def orientation_figure(
-    poses: Mapping[str, Array], distances: Mapping[str, NDArray[np.integer]], edges: Array
+    poses: Mapping[str, Array], distances: Mapping[str, NDArray[np.integer]], edges: Array, symmetric: bool = False
 ) -> go.Figure:
     """Distributions of Euler angles and distances: ``poses`` (n, 3, 3) by level, pairs (bins,) by level over ``edges``.
 
-    ``edges`` (bins + 1,) of the true distances are in rad.
+    ``edges`` (bins + 1,) of the true distances are in rad; ``symmetric`` as in :func:`strategy_figure`.
     """
     figure = _panels([panel.title for panel in _ANGLES])
     for number, (name, found) in enumerate(poses.items()):
@@ -76,8 +76,9 @@ def orientation_figure(
             counts, in_degrees = _fewer(distances[name], np.degrees(edges))
             _add_line(figure, 3, name, number, 100 * _density(counts, in_degrees), in_degrees, _HOVER)
     for number, panel in enumerate(_ANGLES):
-        at = np.linspace(*panel.ends, 121)
-        _add_form(figure, number, at, 100 * panel.form(at))
+        if not (symmetric and panel.form is haar_distance):
+            at = np.linspace(*panel.ends, 121)
+            _add_form(figure, number, at, 100 * panel.form(at))
         figure.update_xaxes(range=panel.ends, dtick=90 if panel.ends[0] else 45, **_place(number))
     _label(figure, [f"{panel.title} (°)" for panel in _ANGLES], "% by degree")
     return _style.styled(figure, "Euler angles and distances of the true poses", 600)
@@ -100,16 +101,20 @@ def quaternion_figure(poses: Mapping[str, Array]) -> go.Figure:
     return _style.styled(figure, "Quaternion components of the true poses", 600)
 
 
-def strategy_figure(shares: Mapping[str, Array]) -> go.Figure:
-    """Which true distances each pair strategy feeds the network: shares (bins,) of the loss's weight over [0, pi]."""
+def strategy_figure(shares: Mapping[str, Array], symmetric: bool = False) -> go.Figure:
+    """Which true distances each pair strategy feeds the network: shares (bins,) of the loss's weight over [0, pi].
+
+    ``symmetric``: the distances are those modulo a group, for which there is no closed form to compare with.
+    """
     figure = make_subplots(rows=1, cols=1)
     for number, (name, share) in enumerate(shares.items()):
         edges = np.linspace(0, 180, len(share) + 1)
         hover = "%{customdata[0]:g}–%{customdata[1]:g}°: %{y:.3g} % of the weight"
         add_level_line(figure, edges, 100 * share, name, number, hover, 1, 1, True)
     width = 180 / len(next(iter(shares.values())))
-    at = np.linspace(0, 180, 181)
-    _style.line(figure, at, 100 * width * haar_distance(at), f"any two poses {_HAAR}", _style.GREY, "dash", row=1)
+    if not symmetric:
+        at = np.linspace(0, 180, 181)
+        _style.line(figure, at, 100 * width * haar_distance(at), f"any two poses {_HAAR}", _style.GREY, "dash", row=1)
     figure.update_xaxes(title="true distance (°)", range=[0, 180], dtick=30)
     figure.update_yaxes(title=f"% of the loss's weight in {width:g}°", rangemode="tozero")
     return _style.styled(figure, "Distances that each pair strategy feeds the network", _style.WIDE)

@@ -11,13 +11,18 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from engine import factors
+from engine.comparison import level_of
 from engine.errors import InputError
-from engine.factors import Factor, Level, Study
+from engine.factors import CLOSE_PAIRS, METRICS, NOISE, Factor, Level, Study
 from engine.rotations import viewing_directions
-from pages import _distribution_figures, _level_figures, _level_table, _spheres, _state, _text
-from pages._factor_runs import FAMILY, LeftOut, choose
+from pages import _distribution_figures, _level_figures, _level_table, _recovery_figures, _spheres, _state, _text
+from pages._factor_runs import FAMILY, LeftOut, choose, show_links
 from pages._state import Arrays
 
+_AXES = {
+    NOISE.name: "variance of the noise",
+    CLOSE_PAIRS.name: "largest estimated distance of a pair that is used (°); no limit: 180",
+}
 _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
@@ -62,9 +67,13 @@ def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None
     left, right = st.columns([6, 7])
     with left:
         lines = _level_table.lines(study, factor)
-        axis = "variance of the noise" if factor.is_noise else factor.name
-        chart(_level_figures.metrics_figure(lines, axis), f"{factor.name} metrics")
-        _draw_distances(shown)
+        title = "Errors by level" if factor.metrics == METRICS else "Errors and cost of the recovery by level"
+        axis = _AXES.get(factor.name, factor.name)
+        chart(_level_figures.metrics_figure(lines, axis, title), f"{factor.name} metrics")
+        if factor.metrics == METRICS:
+            _draw_distances(shown)
+        else:
+            _draw_losses(shown)
     with right:
         _show_table(lines, shown)
         _draw_errors(shown)
@@ -138,29 +147,32 @@ def _show_left_out(left_out: Sequence[LeftOut]) -> None:
 def _show_table(lines: Sequence[_level_table.Line], shown: Shown) -> None:
     factor = shown.factor
     rows = _level_table.table(lines, factor)
+    not_shown = {"variance"} if any(line.published for line in lines) else {"variance", "whose"}
     st.dataframe(
-        rows, hide_index=True, height="content" if len(rows) <= 14 else 530, placeholder="–", column_config=_columns(),
-        column_order=[key for key in rows[0] if key != "variance"], key=f"{factor.name} table",
+        rows, hide_index=True, height="content" if len(rows) <= 14 else 530, placeholder="–",
+        column_config=_columns(factor), column_order=[key for key in rows[0] if key not in not_shown],
+        key=f"{factor.name} table",
     )  # fmt: skip
-    st.download_button(
-        "These numbers as CSV", _level_table.to_csv(lines, factor), f"{factor.study}.csv", "text/csv",
-        icon=":material/download:", key=f"{factor.name} csv",
-    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "These numbers as CSV", _level_table.to_csv(lines, factor), f"{factor.study}.csv", "text/csv",
+            icon=":material/download:", key=f"{factor.name} csv",
+        )  # fmt: skip
+        show_links(shown.levels)
     for sentence in _about_published(lines, shown):
         st.caption(sentence)
 
 
-def _columns() -> dict[str, Any]:
+def _columns(factor: Factor) -> dict[str, Any]:
     configs: dict[str, Any] = {
         "level": st.column_config.TextColumn("level", pinned=True),
         "runs": st.column_config.NumberColumn("runs", help="of these runs, one a seed", width=44),
     }
-    for measure in _level_table.MEASURES.values():
-        format_ = "%.3g" if measure.unit == "°" else "%.2e"
-        of, sd = f"{measure.name} ({measure.unit})", f"{measure.name} sd ({measure.unit})"
-        configs[of] = st.column_config.NumberColumn(of, format=format_, help=measure.explained, width=72)
+    for measure in (_level_table.MEASURES[metric] for metric in factor.metrics):
+        of, sd = measure.column(measure.unit), measure.column(measure.unit, " sd")
+        configs[of] = st.column_config.NumberColumn(of, format=measure.format, help=measure.explained, width=72)
         configs[sd] = st.column_config.NumberColumn(
-            "± sd", format=format_, help="standard deviation over the seeds", width=60
+            "± sd", format=measure.format, help="standard deviation over the seeds", width=60
         )
     return configs
 
@@ -203,6 +215,13 @@ def distance_counts(shown: Shown) -> tuple[dict[str, NDArray[np.integer]], NDArr
     return counts, edges
 
 
+def _draw_losses(shown: Shown) -> None:
+    found = read(shown, "recovery.npz", "loss_curve")
+    if found:
+        curves = {name: [one["loss_curve"] for one in each] for name, each in found.items()}
+        chart(_recovery_figures.losses_figure(curves), f"{shown.factor.name} losses")
+
+
 def _draw_errors(shown: Shown) -> None:
     found = read(shown, "poses.npz", "errors")
     errors = {name: np.concatenate([one["errors"] for one in each]) for name, each in found.items()}
@@ -231,6 +250,8 @@ def draw_orientations(shown: Shown) -> None:
     if edges is not None:
         with left:
             true = {name: found.sum(axis=1) for name, found in counts.items()}
-            chart(_distribution_figures.orientation_figure(every, true, edges), "angles")
+            first = next(iter(shown.levels.values())).rows[0]
+            symmetric = level_of(first, ("volume.symmetry",)) != "C1"
+            chart(_distribution_figures.orientation_figure(every, true, edges, symmetric), "angles")
     with right:
         chart(_distribution_figures.quaternion_figure(every), "quaternions")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import streamlit as st
@@ -10,13 +11,14 @@ import streamlit as st
 from engine import factors, runqueue
 from engine.comparison import Row
 from engine.errors import InputError
-from engine.factors import Factor
+from engine.factors import Factor, Level
 from engine.runrecord import check_run_id
 from pages import _level_table, _state, _text
 from pages._state import RUNS
 
 FAMILY, SWEEP = "family", "sweep"  # the URL parameters, beside ?runs=
 _LINKED = ""  # the choice of what the address asks for with ?runs= or ?sweep=
+_MOST_LINKS = 60
 LeftOut = tuple[str, str, str]
 """Name, id and why."""
 
@@ -51,6 +53,25 @@ def choose(factor: Factor, rows: Sequence[Row], parameter: str) -> Chosen | None
     if token == _LINKED:
         return linked
     return Chosen(here, by_token[token][-1], [])
+
+
+def show_links(levels: Mapping[str, Level]) -> None:
+    """Ways to the runs of these levels: to each by itself, and to the comparison of as many as that takes."""
+    # One of each level, then another of each: so no level is left out where not all can be compared.
+    turns = itertools.zip_longest(*(level.rows for level in levels.values()))
+    ids = [row["run_id"] for turn in turns for row in turn if row is not None]
+    st.page_link(
+        _state.COMPARE_PAGE, label="Compare these runs", icon=":material/compare_arrows:",
+        query_params={RUNS: ",".join(ids[: _state.MOST_COMPARED])},
+        help=f"{_state.MOST_COMPARED} of the {len(ids)}" if len(ids) > _state.MOST_COMPARED else None,
+    )  # fmt: skip
+    with st.popover("Open a run", icon=":material/monitoring:"):
+        each = [(words, row) for words, level in levels.items() for row in level.rows]
+        for words, row in each[:_MOST_LINKS]:
+            label = _text.escaped(f"{words}: {_level_table.run_title(row)}")
+            st.page_link(_state.RUN_PAGE, label=label, query_params={_state.RUN: row["run_id"]})
+        if len(each) > _MOST_LINKS:
+            st.caption(f"The first {_MOST_LINKS} of {len(each):,}.")
 
 
 def _asked_family(families: Sequence[Sequence[Row]], parameter: str, factor: Factor) -> str | None:

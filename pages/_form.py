@@ -54,9 +54,9 @@ def keep(*keys: str) -> None:
     st.session_state.setdefault(_KEPT, {}).update({key: st.session_state[key] for key in keys})
 
 
-def fields(*keys: str, varied: Collection[str] = ()) -> dict[str, Any]:
+def fields(*keys: str, varied: Collection[str] = (), narrow: bool = False) -> dict[str, Any]:
     """Widgets of these keys and their values; what was left empty is not among them, nor what a sweep varies."""
-    values = {key: _widget(SETTINGS[key], key in varied) for key in keys}
+    values = {key: _widget(SETTINGS[key], key in varied, narrow) for key in keys}
     return {key: value for key, value in values.items() if value is not None and key not in varied}
 
 
@@ -94,12 +94,12 @@ def _section(section: Section, keys: list[str], varied: Collection[str]) -> dict
         columns = st.columns(_IN_A_ROW, vertical_alignment="top")
         for column, key in zip(columns, keys[start : start + _IN_A_ROW], strict=False):
             with column:
-                values |= fields(key, varied=varied)
+                values |= fields(key, varied=varied, narrow=True)
     return values
 
 
-def _widget(setting: Setting, disabled: bool) -> Any:
-    if setting.kind == "choice" and len(setting.choices) <= _FEW:
+def _widget(setting: Setting, disabled: bool, narrow: bool) -> Any:
+    if setting.kind == "choice" and len(setting.choices) <= _FEW and not narrow:
         return choice(setting.label, setting.choices, setting.default, setting.key, setting.description, disabled)
     common: dict[str, Any] = {"help": setting.description or None, "disabled": disabled}
     common["key"] = hold(setting.key, setting.default)
@@ -111,13 +111,13 @@ def _widget(setting: Setting, disabled: bool) -> Any:
     elif setting.kind in NUMERIC:
         value = _number(setting, common)
     else:
-        value = st.text_input(setting.label, **common) or None
+        value = st.text_input(setting.label, placeholder=setting.if_empty, **common) or None
     keep(setting.key)
     return value
 
 
 def _number(setting: Setting, common: dict[str, Any]) -> float | None:
-    bounds = {"min_value": setting.minimum, "max_value": setting.maximum, "placeholder": "automatic"}
+    bounds = {"min_value": setting.minimum, "max_value": setting.maximum, "placeholder": setting.if_empty}
     if setting.kind == "integer":
         return st.number_input(
             setting.label, step=1, **common | bounds | {"max_value": setting.maximum or _WEB_INTEGER}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -22,13 +23,14 @@ _DASHES = ("solid", "dash", "dot", "dashdot")
 _SYMBOLS = ("diamond", "diamond-open", "square", "square-open")
 
 
-def metrics_figure(lines: Sequence[Line], axis: str) -> go.Figure:
-    """L_DE, L_OR and E_OR against the level: mean ± sd of the runs, each run as a dot, published results in grey."""
-    figure = make_subplots(rows=len(MEASURES), cols=1, shared_xaxes=True, vertical_spacing=0.05)
+def metrics_figure(lines: Sequence[Line], axis: str, title: str = "Errors by level") -> go.Figure:
+    """Each metric of the lines against the level: mean ± sd, single runs as dots, published results in grey."""
+    metrics = list(lines[0].spreads)
+    figure = make_subplots(rows=len(metrics), cols=1, shared_xaxes=True, vertical_spacing=0.15 / len(metrics))
     ours = [line for line in lines if not line.published]
     numeric = all(isinstance(line.place, float) for line in lines)
-    for row, (metric, measure) in enumerate(MEASURES.items(), start=1):
-        place = {"row": row, "col": 1}
+    for row, metric in enumerate(metrics, start=1):
+        measure, place = MEASURES[metric], {"row": row, "col": 1}
         for whose, symbol in zip(_published(lines), _SYMBOLS, strict=False):
             told = [line for line in lines if line.whose == whose and line.spreads[metric] is not None]
             figure.add_scatter(
@@ -62,14 +64,15 @@ def metrics_figure(lines: Sequence[Line], axis: str) -> go.Figure:
             customdata=[[escape(name), _value(value, measure.recorded)] for _, name, value in singles],
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>", showlegend=row == 1, **place,
         )  # fmt: skip
-        figure.update_yaxes(title=f"{_math(measure.name)} ({measure.unit})", rangemode="tozero", **place)
+        name = _text.indexed(measure.column(measure.unit))
+        figure.update_yaxes(title=name, rangemode="tozero", **place)
     if numeric:
         figure.update_xaxes(zeroline=False)
     else:
         order = list(dict.fromkeys(line.place for line in lines))
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=order, range=[-0.5, len(order) - 0.5])
-    figure.update_xaxes(title=axis, row=len(MEASURES), col=1)
-    return _style.styled(figure, "Errors by level", 600).update_layout(margin={**_style.MARGIN, "b": 96})
+    figure.update_xaxes(title=axis, row=len(metrics), col=1)
+    return _style.styled(figure, title, 200 * len(metrics)).update_layout(margin={**_style.MARGIN, "b": 96})
 
 
 def _published(lines: Sequence[Line]) -> list[str]:
@@ -100,11 +103,6 @@ def _words(line: Line, metric: str) -> list[str]:
     if spread.sd is not None:
         said += f" ± {_value(spread.sd, measure.recorded)}, {spread.n} runs"
     return [said]
-
-
-def _math(name: str) -> str:
-    letter, _, index = name.partition("_")
-    return f"{letter}<sub>{index}</sub>"
 
 
 def panel_columns(count: int) -> int:
@@ -229,6 +227,11 @@ def projections_by_level_figure(
     return styled.update_layout(margin={"l": 0, "r": 8, "t": 64, "b": 8})
 
 
+def level_line(number: int) -> dict[str, Any]:
+    """Colour, dashes and width of the lines of the level in that place (0, 1, ...)."""
+    return {"color": _COLOURS[number % len(_COLOURS)], "dash": _DASHES[number % len(_DASHES)], "width": 2}
+
+
 def add_level_line(
     figure: go.Figure, edges: Array, values: Array, name: str, number: int, hover: str, row: int, col: int, legend: bool
 ) -> None:
@@ -238,10 +241,7 @@ def add_level_line(
     """
     figure.add_scatter(
         x=edges, y=[*values, values[-1]], mode="lines", name=escape(name), legendgroup=name, showlegend=legend,
-        line={
-            "color": _COLOURS[number % len(_COLOURS)], "dash": _DASHES[number % len(_DASHES)], "shape": "hv",
-            "width": 2,
-        },
+        line=level_line(number) | {"shape": "hv"},
         customdata=np.stack([edges, np.append(edges[1:], edges[-1])], axis=1),
         hovertemplate=f"{escape(name)}<br>{hover}<extra></extra>", row=row, col=col,
     )  # fmt: skip

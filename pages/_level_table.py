@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.comparison import Row, Spread, differences
-from engine.factors import METRICS, PAIRS, Factor, Level, Study
+from engine.factors import CLOSE_PAIRS, METRICS, RECOVERY_METRICS, Factor, Level, Study
 from pages import _text
 
 
@@ -22,19 +22,22 @@ class Measure(NamedTuple):
     factor: float
     recorded: str
     explained: str
+    format: str = "%.3g"
+
+    def column(self, unit: str, what: str = "") -> str:
+        """A column of the table: of the mean or, with ``what``, of something beside it."""
+        return f"{self.name}{what} ({unit})" if unit else f"{self.name}{what}"
 
 
-MEASURES: dict[str, Measure] = dict(
-    zip(
-        METRICS,
-        (
-            Measure("L_DE", "°", math.degrees(1), "rad", "mean absolute error of the distances"),
-            Measure("L_OR", "rad²", 1.0, "rad²", "mean squared recovery loss"),
-            Measure("E_OR", "°", math.degrees(1), "rad", "median angle error after alignment"),
-        ),
-        strict=True,
-    )
-)
+_L_DE, _L_OR, _E_OR = METRICS
+_, _, _SECONDS, _PAIRS_USED = RECOVERY_METRICS
+MEASURES: dict[str, Measure] = {
+    _L_DE: Measure("L_DE", "°", math.degrees(1), "rad", "mean absolute error of the distances"),
+    _L_OR: Measure("L_OR", "rad²", 1.0, "rad²", "mean squared recovery loss, over the pairs used", "%.2e"),
+    _E_OR: Measure("E_OR", "°", math.degrees(1), "rad", "median angle error after alignment"),
+    _SECONDS: Measure("time", "s", 1.0, "s", "wall time of the recovery alone"),
+    _PAIRS_USED: Measure("pairs used", "", 1.0, "", "pairs of test projections whose distances the recovery saw", "%d"),
+}
 
 
 class Single(NamedTuple):
@@ -48,7 +51,8 @@ class Single(NamedTuple):
 class Line:
     """A level of these runs, or a published result: ``spreads`` and ``singles`` by metric, as recorded.
 
-    ``place`` is where the chart has it: the variance of the noise, or the level in words.
+    ``place`` is where the chart has it: the variance of the noise, the largest distance used in degrees, or the level
+    in words.
     """
 
     level: str
@@ -74,7 +78,9 @@ def name_of(factor: Factor, value: Any, variance: float) -> str:
         return f"variance {given:g}" if given else "no noise"
     if "projections.coverage" in factor.keys:
         return _text.coverage(value)
-    return str(value) if factor.keys == PAIRS.keys else _text.SAMPLINGS.get(value, str(value))
+    if factor == CLOSE_PAIRS:
+        return "no limit" if value is None else f"{_text.degrees(value)} ({value:g} rad)"
+    return _text.SAMPLINGS.get(value, str(value))
 
 
 def lines(study: Study, factor: Factor) -> list[Line]:
@@ -84,14 +90,19 @@ def lines(study: Study, factor: Factor) -> list[Line]:
         said = label(factor, level)
         singles = {
             metric: [
-                Single(_title(row), value) for row, value in zip(level.rows, level.values(metric), strict=True)
+                Single(run_title(row), value) for row, value in zip(level.rows, level.values(metric), strict=True)
             ]
-            for metric in METRICS
+            for metric in factor.metrics
         }  # fmt: skip
-        spreads = {metric: level.spread(metric) for metric in METRICS}
-        place = level.variance if factor.is_noise else said
-        found.append(Line(said, place, "these runs", False, spreads, singles, len(level.rows)))
+        spreads = {metric: level.spread(metric) for metric in factor.metrics}
+        found.append(Line(said, _place(factor, level, said), "these runs", False, spreads, singles, len(level.rows)))
     return found + _published(study, factor)
+
+
+def _place(factor: Factor, level: Level, said: str) -> float | str:
+    if factor == CLOSE_PAIRS:
+        return math.degrees(math.pi if level.value is None else level.value)  # no two poses are further apart
+    return level.variance if factor.is_noise else said
 
 
 def _published(study: Study, factor: Factor) -> list[Line]:
@@ -106,7 +117,7 @@ def _published(study: Study, factor: Factor) -> list[Line]:
             place = said = name_of(factor, level.value, 0.0)
         spreads = {
             metric: None if (value := result.metrics.get(metric)) is None else Spread(value, None, 1)
-            for metric in METRICS
+            for metric in factor.metrics
         }
         found.append(Line(said, place, _whose(result.protein, result.method), True, spreads, {}, None))
     key = (lambda line: line.place) if factor.is_noise else (lambda line: _index(ours, line.level))
@@ -129,10 +140,10 @@ def table(found: Sequence[Line], factor: Factor) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"level": line.level, "whose": line.whose, "runs": line.runs}
         if factor.is_noise:
             row["variance"] = line.place
-        for metric, measure in MEASURES.items():
-            spread = line.spreads[metric]
-            row[f"{measure.name} ({measure.unit})"] = None if spread is None else spread.mean * measure.factor
-            row[f"{measure.name} sd ({measure.unit})"] = (
+        for metric in factor.metrics:
+            spread, measure = line.spreads[metric], MEASURES[metric]
+            row[measure.column(measure.unit)] = None if spread is None else spread.mean * measure.factor
+            row[measure.column(measure.unit, " sd")] = (
                 None if spread is None or spread.sd is None else spread.sd * measure.factor
             )
         rows.append(row)
@@ -144,11 +155,11 @@ def to_csv(found: Sequence[Line], factor: Factor) -> bytes:
     text = io.StringIO()
     rows = table(found, factor)
     for row, line in zip(rows, found, strict=True):
-        for metric, measure in MEASURES.items():
+        for metric in factor.metrics:
+            spread, measure = line.spreads[metric], MEASURES[metric]
             if measure.recorded != measure.unit:
-                spread = line.spreads[metric]
-                row[f"{measure.name} ({measure.recorded})"] = None if spread is None else spread.mean
-                row[f"{measure.name} sd ({measure.recorded})"] = None if spread is None else spread.sd
+                row[measure.column(measure.recorded)] = None if spread is None else spread.mean
+                row[measure.column(measure.recorded, " sd")] = None if spread is None else spread.sd
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: f"{v:.9g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows)
@@ -194,5 +205,6 @@ def _particulars(number: int, common: list[str], found: Sequence[Sequence[Row]],
     return "".join(f" · {text}" for text in told)
 
 
-def _title(row: Row) -> str:
+def run_title(row: Row) -> str:
+    """A run by its name, or id, and its seed."""
     return f"{row['name'] or row['run_id']}, seed {row['seed']}"

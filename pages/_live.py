@@ -42,7 +42,7 @@ class Stage:
 
 
 class RunFeed:
-    """Stages, training curve and log of a run. :meth:`advance` takes in what was written since the last time."""
+    """Stages, training curve, log, warnings of a run. :meth:`advance` takes in what was written since the last time."""
 
     def __init__(self, path: Path, config: Config) -> None:
         self.path = path
@@ -51,6 +51,7 @@ class RunFeed:
             self.stages["volume"].state = "done"  # a run makes its directory once it has the volume
         self.curve: Curve = []
         self.lines: list[str] = []
+        self.warnings: list[str] = []
         self._offset = 0
         self._one_at_a_time = threading.Lock()
 
@@ -79,8 +80,10 @@ class RunFeed:
 
     def _take(self, event: dict[str, Any]) -> None:
         kind, time, name = event["kind"], event["time"], event.get("stage")
-        if kind == "log":
+        if kind in ("log", "warning"):
             self._say(time, event["message"])
+        if kind == "warning":
+            self.warnings.append(event["message"])
         elif kind == "training":
             values = event["values"]
             self.curve.append((values["step"], values["loss"], values.get("validation_mae")))

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine import sweep
+from engine import runqueue, sweep
 from engine.config import Config, config_from_dict
 from engine.errors import InputError
 from engine.library import Entry
 from engine.runrecord import read_run, run_path
 from pages import _form, _state, _text
 from pages._form_values import Vary, from_address, normal, to_address, widget_values
+from pages._state import CLONE
 
-CLONE, STUDY, SET, VARY = "clone", "study", "set", "vary"
+STUDY, SET, VARY = "study", "set", "vary"
 _DEFAULT = "the default experiment"
 _WRITTEN, _OPENED = "address of the form", "what the form was opened with"
 Address = dict[str, list[str]]
@@ -109,6 +110,8 @@ def _meant(asked: Address) -> tuple[Config, Vary]:
 
 
 def _clone(run_id: str) -> Config:
+    if (queued := runqueue.find(_state.runs_dir(), run_id)) is not None:
+        return queued.config
     record = read_run(run_path(_state.runs_dir(), run_id))
     if not isinstance(record.config, Config):
         why = record.message or "its configuration is missing"

@@ -52,9 +52,13 @@ def cost(configs: Sequence[Config]) -> str:
     return said + (f", assuming 116 px for {', '.join(expected.assumed)}" if expected.assumed else "")
 
 
-def show(config: Config) -> None:
-    """Projections, volume and viewing directions of an experiment; InputError for a source that will not do."""
-    if volume_of(config.volume) is not None:
+def show(config: Config) -> bool:
+    """Projections, volume and viewing directions of an experiment; whether its volume is at hand.
+
+    Raises InputError for a source that will not do.
+    """
+    at_hand = volume_of(config.volume) is not None
+    if at_hand:
         projections = _projections(config.volume, config.projections.model_copy(update={"count": 4}), config.seed)
         st.plotly_chart(_previews.before_and_after_figure(projections), key="preview-projections")
         st.caption(_text.escaped(_previews.noise_text(projections)))
@@ -63,6 +67,7 @@ def show(config: Config) -> None:
     sphere, map_figure = _directions(config.projections, config.seed)
     st.plotly_chart(sphere, key="preview-sphere")
     st.plotly_chart(map_figure, key="preview-map")
+    return at_hand
 
 
 def _frame(config: VolumeConfig) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import streamlit as st
 
@@ -31,10 +32,12 @@ def set_at_a_time() -> None:
 
 
 def show(waiting: Sequence[runqueue.QueuedRun]) -> None:
-    """The queue as a table whose rows can be ticked; nothing where nobody waits. Its worker is there afterwards."""
+    """The queue as a table whose rows can be ticked; no more than what is damaged where nobody waits.
+
+    Its worker is there afterwards.
+    """
     folder = _state.runs_dir()
-    for problem in runqueue.problems(folder):
-        _state.show_error(problem)
+    _show_damaged(folder)
     if not waiting:
         return
     runqueue.ensure_worker(folder)  # the machine may have been restarted since they were submitted
@@ -52,6 +55,7 @@ def show(waiting: Sequence[runqueue.QueuedRun]) -> None:
             st.markdown(f"**Queue**, {len(waiting):,} waiting", width="content")
             st.space("stretch")
             st.button("To the front", icon=":material/vertical_align_top:", disabled=len(ids) != 1, on_click=to_front)
+            clone = st.button("Clone and edit", icon=":material/content_copy:", disabled=len(ids) != 1)
             st.button("Withdraw", icon=":material/close:", disabled=not ids, on_click=withdraw)
         st.dataframe(
             {
@@ -68,3 +72,19 @@ def show(waiting: Sequence[runqueue.QueuedRun]) -> None:
             key=_TABLE,
             alt="Runs that wait for their turn",
         )
+    if clone:
+        st.switch_page(_state.EXPERIMENT_PAGE, query_params={_state.CLONE: ids[0]})
+
+
+def _show_damaged(folder: Path) -> None:
+    """Entries that cannot be read, and a way to be rid of them."""
+    damaged = runqueue.problems(folder)
+    for problem in damaged.values():
+        _state.show_error(problem)
+
+    def withdraw() -> None:
+        _state.attempt(runqueue.withdraw, folder, list(damaged))
+
+    if damaged:
+        label = "Withdraw the damaged one" if len(damaged) == 1 else f"Withdraw the {len(damaged):,} damaged ones"
+        st.button(label, icon=":material/close:", on_click=withdraw)

@@ -32,6 +32,8 @@ class Column:
     help: str | None = None
     shown: bool = True
     width: int | None = None
+    if_known: bool = False
+    """Left out of the table where none of its runs has it."""
 
 
 def _inside(row: Row, section: str, key: str) -> Any:
@@ -104,6 +106,18 @@ COLUMNS: dict[str, Column] = {
     "FSC": Column("FSC 0.5 (Å)", _metric("fsc_0.5_angstrom"), "measure", "%.2f", "resolution against the input map"),
     "FSC halves": Column(
         "FSC 0.143 (Å)", _metric("fsc_0.143_angstrom"), "measure", "%.2f", "resolution between half maps", shown=False
+    ),
+    "refined E_OR": Column(
+        "refined E_OR (°)", _metric("refined_angle_error_median", _DEGREES), "measure", "%.3g",
+        f"{_E_OR} and refinement, degrees", if_known=True,
+    ),
+    "refined FSC": Column(
+        "refined FSC 0.5 (Å)", _metric("refined_fsc_0.5_angstrom"), "measure", "%.2f",
+        "resolution against the input map, after refinement", if_known=True,
+    ),
+    "refined FSC halves": Column(
+        "refined FSC 0.143 (Å)", _metric("refined_fsc_0.143_angstrom"), "measure", "%.2f",
+        "resolution between half maps, after refinement", shown=False,
     ),
     "took": Column("took (s)", lambda row: row["total_seconds"], "measure", "%.0f", "wall time"),
     "memory": Column("memory (MB)", lambda row: row["peak_memory_mb"], "measure", "%.0f", "peak memory", shown=False),
@@ -191,6 +205,8 @@ def lines(
         table["n"] = [len(group) for group in groups]
     for key in columns:
         column = COLUMNS[key]
+        if column.if_known and all(column.value(row) is None for group in groups for row in group):
+            continue
         if key == STATE:
             table[key] = [_state(group, progress) for group in groups]
         elif column.kind == "measure":

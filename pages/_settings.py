@@ -12,6 +12,10 @@ Kind = Literal["choice", "integer", "number", "flag", "text"]
 
 _KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "flag"}
 _SPELT = {"snr": "SNR"}
+_EMPTY = {
+    "volume.symmetry": "C1", "training.volumes": "the protein itself", "training.patience": "never",
+    "recovery.max_distance": "no limit",
+}  # fmt: skip
 _UNITS = {"pixels": "px", "rad": "rad", "rad^2": "rad²", "Å": "Å", "Å per voxel": "Å"}  # with which descriptions begin
 
 
@@ -33,6 +37,11 @@ class Setting:
         word = self.key.split(".")[-1]
         unit = _UNITS.get(self.description.partition(";")[0])
         return _SPELT.get(word, word.replace("_", " ").capitalize()) + (f" ({unit})" if unit else "")
+
+    @property
+    def if_empty(self) -> str:
+        """What leaving it empty means."""
+        return _EMPTY.get(self.key, "automatic")
 
 
 @dataclass(frozen=True)

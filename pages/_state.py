@@ -23,7 +23,7 @@ from pages._live import RunFeed
 
 EXPERIMENT_PAGE, RUN_PAGE, RUNS_PAGE = "pages/experiment.py", "pages/run.py", "pages/runs.py"
 COMPARE_PAGE = "pages/compare.py"
-RUN, RUNS = "run", "runs"  # the URL parameters, ?run=ID and ?runs=ID,ID
+RUN, RUNS, CLONE = "run", "runs", "clone"  # the URL parameters, ?run=ID, ?runs=ID,ID and ?clone=ID
 MOST_COMPARED = 12
 _PROBLEMS, _NOTICES = "problems", "notices"
 _NOTICE_S = 60.0
@@ -50,6 +50,11 @@ def runs_dir() -> Path:
 def show_error(error: InputError | str) -> None:
     """A message for the user, as text."""
     st.error(_text.escaped(str(error)), icon=":material/error:")
+
+
+def show_warning(message: str) -> None:
+    """What makes results doubtful, as text."""
+    st.warning(_text.escaped(message), icon=":material/change_history:")
 
 
 def requested_run() -> str:

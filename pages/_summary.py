@@ -57,9 +57,14 @@ def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]
     ]
 
 
+def stays_above(curve: NDArray[Any], threshold: float) -> bool:
+    """Whether an FSC never falls below its threshold, so that the resolution is Nyquist's or better."""
+    return not np.any(curve < threshold)
+
+
 def _resolution(resolution: float | None, curve: NDArray[Any], label: str, which: str, threshold: float) -> Merit:
     explained = f"Resolution where the Fourier shell correlation {which} falls below {threshold}."
-    if resolution is not None and not np.any(curve < threshold):
+    if resolution is not None and stays_above(curve, threshold):
         return Merit(label, f"≤ {_text.number(resolution, 'Å')}", "above the threshold to Nyquist", explained)
     return Merit(label, _text.number(resolution, "Å"), "resolution", explained)
 

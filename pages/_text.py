@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import tomli_w
 
-from engine.config import Config, config_to_dict
+from engine.config import Config, VolumeConfig, config_to_dict
 
 STATUS_ICONS = {
     "running": ":material/play_circle:",
@@ -46,6 +46,7 @@ _METHODS = {
     "euclidean": "pixel distances",
 }
 SAMPLINGS = {"so3": "SO(3)", "euler": "Euler"}
+_LONGEST = 60  # letters of a list
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_+:/.-]*")
 _TOML_WORDS = {"true", "false", "inf", "nan"}
 
@@ -125,15 +126,30 @@ def experiment(config: Config) -> str:
     sampling = SAMPLINGS[settings.sampling]
     level = noise(settings.noise_variance, settings.snr)
     parts = [
-        source_name(config.volume.source),
+        _protein(config.volume),
         f"{settings.count:,} projections",
         f"{coverage(settings.coverage)} coverage, {sampling} sampling",
         "no noise" if level == "none" else f"noise {level}",
     ]
     if settings.max_shift:
         parts.append(f"shifts up to {settings.max_shift:g} px")
-    parts += [_METHODS[config.distance.method], f"seed {config.seed}"]
+    parts.append(_METHODS[config.distance.method])
+    if config.training.volumes and config.distance.method == "siamese":
+        parts[-1] += f", trained on {_shortened(', '.join(config.training.volumes))}"
+    if config.refinement.enabled:
+        parts.append("refined")
+    parts.append(f"seed {config.seed}")
     return " · ".join(parts)
+
+
+def _protein(volume: VolumeConfig) -> str:
+    name, group = source_name(volume.source), volume.symmetry
+    made = {"no": group, "average": f"averaged to {group}", "oligomer": f"{group} oligomer"}[volume.symmetrize]
+    return name if group == "C1" else f"{name}, {made}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def command_line(config: Config) -> str:
@@ -166,6 +182,11 @@ def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return tomli_w.dumps({"value": value}).removeprefix("value = ").strip()
+
+
+def indexed(label: str) -> str:
+    """``L_DE (°)`` as a figure's HTML, its index set low."""
+    return re.sub(r"_(\w+)", r"<sub>\1</sub>", label)
 
 
 def ordinal(number: int) -> str:

@@ -12,7 +12,7 @@ from engine.errors import InputError
 from engine.library import Entry
 from engine.rotations import PUBLISHED_COVERAGES, euler_region
 from engine.volume import load_volume
-from pages import _form, _origin, _plan, _preview_panel, _protein, _state, _sweep_form, _text
+from pages import _ambiguity, _form, _origin, _plan, _preview_panel, _protein, _state, _sweep_form, _text
 from pages._form_values import ANGLES, NOISES, OWN, Vary
 from pages._plan import Plan
 
@@ -21,9 +21,11 @@ _OPTIONS_OF_METHOD = {
     "perturbed": ("distance.perturbation_variance",),
     "euclidean": ("distance.calibration",),
 }
+_SYMMETRY = ("volume.symmetry", "volume.symmetrize")
 _MAIN = {
-    "volume.source", "projections.count", "projections.coverage", "projections.sampling", "projections.max_shift",
-    "distance.method", "seed", *NOISES, *(key for keys in _OPTIONS_OF_METHOD.values() for key in keys),
+    "volume.source", *_SYMMETRY, "projections.count", "projections.coverage", "projections.sampling",
+    "projections.max_shift", "distance.method", "seed", *NOISES,
+    *(key for keys in _OPTIONS_OF_METHOD.values() for key in keys),
 }  # fmt: skip
 _SHOWN_RUNS = 500
 
@@ -84,6 +86,7 @@ def _settings(proteins: list[Entry]) -> tuple[dict[str, Any], Vary | None]:
         files = [entry for entry in proteins if entry.kind != "built-in"]
         source = _protein.choose(files, "volume.source" in varied)
         values: dict[str, Any] = {} if "volume.source" in varied else {"volume.source": source}
+        values |= _form.fields(*_SYMMETRY, varied=varied)
     with right.container(border=True, height="stretch"):
         st.markdown("**Projections**")
         values |= _form.fields("projections.count", varied=varied) | _coverage("projections.coverage" in varied)
@@ -184,7 +187,9 @@ if plan is not None:
                 if plan.vary
                 else f"{first} · {_text.escaped(costs)}"
             )
-            _preview_panel.show(plan.configs[0])
+            if _preview_panel.show(plan.configs[0]):
+                with said:
+                    _ambiguity.warn(plan.configs[0].volume)
         except InputError as error:
             if not problem:
                 _state.show_error(error)

@@ -56,12 +56,16 @@ def _show_actions(record: RunRecord) -> None:
     label, icon = ("Restore", ":material/unarchive:") if noted.archived else ("Archive", ":material/archive:")
     st.button(label, icon=icon, on_click=archive_or_restore)
     if isinstance(record.config, Config):
-        st.page_link(
-            _state.EXPERIMENT_PAGE, label="Clone and edit", icon=":material/content_copy:",
-            query_params={"clone": record.run_id},
-        )  # fmt: skip
+        _link_to_clone(record.run_id)
         if st.button("Run again", icon=":material/replay:", help="The same once more; finished stages are reused."):
             _run_again(record.config, record.name)
+
+
+def _link_to_clone(run_id: str) -> None:
+    st.page_link(
+        _state.EXPERIMENT_PAGE, label="Clone and edit", icon=":material/content_copy:",
+        query_params={_state.CLONE: run_id},
+    )  # fmt: skip
 
 
 def _cancel(record: RunRecord) -> None:
@@ -110,6 +114,7 @@ def _watch_queue(run_id: str) -> None:
         st.button("To the front", icon=":material/vertical_align_top:", disabled=place == 1, on_click=to_front)
         if st.button("Withdraw", icon=":material/close:", help="Takes it out of the queue; nothing of it is kept."):
             _withdraw(run_id)
+        _link_to_clone(run_id)
 
 
 def _withdraw(run_id: str) -> None:
@@ -161,6 +166,8 @@ _show_header(opened)
 _state.show_told()
 config = opened.config if isinstance(opened.config, Config) else Config()
 feed = _state.feed(opened, config)
+for warning in feed.warnings:
+    _state.show_warning(warning)
 if opened.status == "running":
     _watch.watch(opened, config, feed.finished_stages)
 else:

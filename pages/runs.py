@@ -131,10 +131,10 @@ def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -
         _state.show_told()
         if (not rows and not waiting) != none_yet:
             st.rerun()
+        _queue.show(waiting)
         if none_yet:
             _welcome()
             return
-        _queue.show(waiting)
     except InputError as error:
         _state.show_error(error)
         return

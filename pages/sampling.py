@@ -16,7 +16,8 @@ _PAIRS_FAMILY = "pairs-family"  # the URL parameter
 
 @st.cache_resource(max_entries=16, show_spinner="Drawing pairs of simulated projections …")
 def _strategies(config: Config) -> go.Figure:
-    return _distribution_figures.strategy_figure(strategy_distances(config, _state.input_volume(config.volume)))
+    shares = strategy_distances(config, _state.input_volume(config.volume))
+    return _distribution_figures.strategy_figure(shares, symmetric=config.volume.symmetry != "C1")
 
 
 def _show_orientations() -> None:
@@ -49,7 +50,7 @@ def _show_pairs() -> None:
     if config.training.volumes:
         said += " The runs themselves were trained on other proteins."
     if config.volume.symmetry != "C1":
-        said += f" Distances are those of the poses; that {config.volume.symmetry} makes some alike is not counted."
+        said += f" Distances are the smallest over the group {config.volume.symmetry}."
     st.caption(_text.escaped(said))
 
 

@@ -11,7 +11,7 @@ from engine.errors import InputError
 from engine.inputs import without_gz
 from engine.library import Entry
 from engine.volume import BUILT_IN, Volume, local_path
-from pages import _origin, _previews, _protein, _state, _surfaces, _text
+from pages import _ambiguity, _origin, _previews, _protein, _state, _surfaces, _text
 
 _VOLUME = "volume"  # the URL parameter
 _LEVEL = "level"
@@ -67,14 +67,8 @@ def _facts(config: VolumeConfig) -> dict[str, str]:
     return found | _composition(config.source)
 
 
-@st.cache_data(max_entries=32, show_spinner="Looking for symmetry …")
-def _axes(config: VolumeConfig) -> list[tuple[int, str, float]]:
-    volume = _state.input_volume(config)
-    return symmetry.apparent_symmetry(volume.density, volume.center_index)
-
-
 def _axes_in_words(config: VolumeConfig) -> str:
-    found = [f"{fold}-fold about {axis}" for fold, axis, _ in _axes(config)]
+    found = [f"{fold}-fold about {axis}" for fold, axis, _ in _ambiguity.axes(config)]
     return ", ".join(found) or "none seen"
 
 
@@ -141,11 +135,8 @@ def _show(entry: Entry) -> None:
     volume = _state.input_volume(config)
     if entry.name in BUILT_IN:
         st.caption(BUILT_IN[entry.name])
-    if entry.name not in BUILT_IN and _axes(config):
-        st.warning(
-            "This density looks the same from several directions, so poses are ambiguous: give its group as "
-            "`volume.symmetry` in the experiment.", icon=":material/change_history:",
-        )  # fmt: skip
+    if entry.name not in BUILT_IN and (axes := _ambiguity.axes(config)):
+        _state.show_warning(symmetry.ambiguity(axes))
     with st.container(horizontal=True, gap="medium"):
         for label, value in _facts(config).items():
             st.markdown(f":gray[:small[{label}]]  \n**{value}**", width="content", help=_HELP.get(label))

@@ -123,6 +123,21 @@ def test_a_symmetric_recovery_has_its_own_start():
         load_config(None, ["recovery.initialisation=random", "volume.symmetry=d2"])
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("recovery.pairs=knn", r"recovery.pairs is 'knn' and volume.symmetry is D2; wanted all pairs"),
+        ("recovery.max_distance=1.5", r"recovery.max_distance is 1.5 and volume.symmetry is D2; wanted all pairs"),
+        ("projections.count=5001", r"projections.count is 5001 and volume.symmetry is D2; wanted at most 5000"),
+    ],
+)
+def test_a_symmetric_recovery_needs_all_pairs(setting, message):
+    with pytest.raises(InputError, match=message):
+        load_config(None, ["volume.symmetry=D2", setting])
+    load_config(None, [setting])
+    load_config(None, ["volume.symmetry=D2", "projections.count=5000"])
+
+
 @pytest.mark.parametrize("text", ["[projections\n", "\x00", "count = = 3"])
 def test_a_file_that_is_not_toml_is_named(text, tmp_path):
     (tmp_path / "c.toml").write_text(text)

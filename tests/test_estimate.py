@@ -70,6 +70,47 @@ def test_noise_and_shifts_lengthen_the_training_they_need():
     assert estimate.training_steps(0.0, 20 / 116) == pytest.approx(4000, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    ("start", "seconds"),
+    [("spectral", 2.9), ("mds", 4.5), ("isomap", 8.5), ("random", 9.7)],  # 1,650 projections on one core
+)
+def test_starts_take_what_they_took(start, seconds):
+    found = config(
+        distance={"method": "perturbed"}, projections={"count": 1650}, recovery={"initialisation": start}
+    )  # fmt: skip
+    assert estimate.estimate(found, *FRAME).by_stage["recovery"] == pytest.approx(seconds, rel=0.4)
+
+
+def test_a_symmetric_recovery_takes_longer_with_the_order_of_its_group():
+    def recovery(symmetry):
+        found = config(volume={"symmetry": symmetry}, distance={"method": "exact"})
+        return estimate.estimate(found, *FRAME).by_stage["recovery"]
+
+    assert recovery("C1") < recovery("C2") < recovery("D2") < recovery("D7")
+    assert recovery("D7") == pytest.approx(19, rel=0.3)
+
+
+def test_random_proteins_are_made_before_the_training_not_on_its_clock():
+    def training(**tables):
+        return estimate.estimate(config(**tables), *FRAME, signal_variance=0.2).by_stage["training"]
+
+    alone = training(training={"max_seconds": 20, "projections": 20000})
+    among = training(training={"max_seconds": 20, "projections": 20000, "volumes": "random:1:200, 6msm"})
+    assert among - alone == pytest.approx(80)
+    assert training(training={"volumes": "6msm, 1tii"}) == training()
+
+
+def test_proteins_that_a_network_never_sees_share_its_training():
+    shared = [
+        config(volume={"source": source}, projections={"size": 60}, training={"volumes": "random:1:9"})
+        for source in ("1bd2", "6msm")
+    ]
+    one = estimate.total(shared[:1]).seconds
+    assert estimate.total(shared).seconds < 1.4 * one
+    apart = [each.model_copy(update={"training": Config().training}) for each in shared]
+    assert estimate.total(apart).seconds > 1.8 * estimate.total(apart[:1]).seconds
+
+
 def test_a_training_is_cut_short_in_time():
     limited = config(training={"max_seconds": 7})
     assert estimate.estimate(limited, *FRAME).by_stage["training"] == 7

@@ -6,7 +6,7 @@ import pytest
 
 from engine import factors
 from engine.config import config_from_dict, config_to_dict
-from engine.factors import COVERAGE, NOISE, ORIENTATIONS, PAIRS
+from engine.factors import CLOSE_PAIRS, COVERAGE, INITIALISATION, NOISE, ORIENTATIONS, PAIRS, RECOVERY_PAIRS
 
 SIGNAL = 2.5  # variance of the clean projections of these runs
 
@@ -111,5 +111,13 @@ def test_published_perturbations_are_of_the_same_variance():
     assert published(runs, COVERAGE) == [("full", "5j0n", 0.128), ("quarter", "5a1a", 0.137)]
 
 
-def test_nothing_was_published_about_pairs():
-    assert published([row(1), row(2, pairs={"strategy": "knn"})], PAIRS) == []
+@pytest.mark.parametrize(
+    ("factor", "setting"),
+    [
+        (PAIRS, {"pairs": {"strategy": "knn"}}), (RECOVERY_PAIRS, {"recovery": {"pairs": "knn"}}),
+        (CLOSE_PAIRS, {"recovery": {"max_distance": 1.0}}), (INITIALISATION, {"recovery": {"initialisation": "mds"}}),
+    ],
+)  # fmt: skip
+def test_nothing_was_published_about_these(factor, setting):
+    assert len(factors.study([row(1), row(2, **setting)], factor).levels) == 2
+    assert published([row(1), row(2, **setting)], factor) == []

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from engine.factors import COVERAGE, NOISE, study
+from engine.factors import CLOSE_PAIRS, COVERAGE, INITIALISATION, METRICS, NOISE, study
 from engine.metrics import distance_histogram
 from engine.rotations import sample_orientations
-from pages import _distribution_figures, _level_figures, _level_table
+from pages import _distribution_figures, _level_figures, _level_table, _recovery_figures
 from tests.test_factors import SIGNAL, noisy, row
 
 
@@ -58,7 +58,8 @@ def test_chart_table_and_csv_have_the_same_numbers(lines):
     table = _level_table.table(lines, NOISE)
     found = list(csv.DictReader(io.StringIO(_level_table.to_csv(lines, NOISE).decode())))
     assert [entry["level"] for entry in found] == [entry["level"] for entry in table]
-    for number, (metric, measure) in enumerate(_level_table.MEASURES.items()):
+    for number, metric in enumerate(METRICS):
+        measure = _level_table.MEASURES[metric]
         column = f"{measure.name} ({measure.unit})"
         told = [entry[column] for entry in table if entry[column] is not None]
         drawn = [y for name in dict.fromkeys(t.name for t in figure.data if t.name != "single runs")
@@ -79,6 +80,70 @@ def test_words_are_a_category_in_the_order_of_the_levels():
     assert [list(trace.x) for trace in figure.data if str(trace.name).startswith("published")][:2] == [
         ["quarter"], ["full"],
     ]  # fmt: skip
+
+
+def close(number, seed, limit, seconds, used, reused=()):
+    """A run whose recovery used pairs up to a distance; its E_OR is a hundredth of the number of pairs, in rad."""
+    recovery = {} if limit is None else {"max_distance": limit}
+    one = row(number, seed=seed, recovery=recovery)
+    metrics = {"angle_error_median": used / 100, "recovery_loss": 0.5, "recovery_pairs": used}
+    return one | {"metrics": metrics, "seconds": {"recovery": seconds}, "reused": list(reused)}
+
+
+@pytest.fixture
+def close_pairs():
+    rows = [close(1, 0, None, 6.0, 40), close(2, 0, 1.2, 2.0, 10), close(3, 1, 1.2, 4.0, 12), close(4, 0, 0.8, 1.0, 5)]
+    return _level_table.lines(study(rows, CLOSE_PAIRS), CLOSE_PAIRS)
+
+
+def test_largest_distances_are_told_in_degrees_and_no_limit_comes_last(close_pairs):
+    table = _level_table.table(close_pairs, CLOSE_PAIRS)
+    assert [entry["level"] for entry in table] == ["45.8° (0.8 rad)", "68.8° (1.2 rad)", "no limit"]
+    assert [entry["pairs used"] for entry in table] == [5, 11, 40]
+    assert [entry["time (s)"] for entry in table] == [1, 3, 6]
+    assert table[1]["time sd (s)"] == pytest.approx(math.sqrt(2))
+    assert [entry["E_OR (°)"] for entry in table] == pytest.approx(np.degrees([0.05, 0.11, 0.4]))
+    assert "L_DE (°)" not in table[0], "the same at all levels"
+    first = next(csv.DictReader(io.StringIO(_level_table.to_csv(close_pairs, CLOSE_PAIRS).decode())))
+    assert (first["E_OR (rad)"], first["pairs used"], first["time (s)"]) == ("0.05", "5", "1")
+
+
+def test_recoveries_have_a_panel_a_metric_against_the_largest_distance(close_pairs):
+    figure = _level_figures.metrics_figure(close_pairs, "largest distance (°)", "Recoveries")
+    assert [axis.title.text for axis in figure.select_yaxes()] == [
+        "E<sub>OR</sub> (°)", "L<sub>OR</sub> (rad²)", "time (s)", "pairs used",
+    ]  # fmt: skip
+    means = traces(figure, name="these runs, mean ± sd")
+    np.testing.assert_allclose(means[2].x, [math.degrees(0.8), math.degrees(1.2), 180])
+    np.testing.assert_allclose(means[2].y, [1, 3, 6])
+    np.testing.assert_allclose(means[3].y, [5, 11, 40])
+    assert [list(one.y) for one in traces(figure, name="single runs")][3] == [5, 10, 12, 40]
+    assert figure.layout.title.text == "Recoveries"
+
+
+def test_a_recovery_that_was_reused_tells_no_time():
+    rows = [close(1, 0, None, 6.0, 40, reused=["recovery"]), close(2, 1, None, 8.0, 40)]
+    ((level,),) = [study(rows, CLOSE_PAIRS).levels]
+    assert level.values("recovery_seconds") == [None, 8.0]
+
+
+def test_starts_are_words():
+    rows = [close(n, 0, None, 1.0, 9) | {"config": row(n, recovery={"initialisation": start})["config"]}
+            for n, start in enumerate(("spectral", "isomap"))]  # fmt: skip
+    lines = _level_table.lines(study(rows, INITIALISATION), INITIALISATION)
+    assert [(line.level, line.place) for line in lines] == [("isomap", "isomap"), ("spectral", "spectral")]
+
+
+def test_losses_have_a_colour_a_level_and_one_line_a_run():
+    curves = {"all": [np.array([3.0, 1.0]), np.array([4.0, 2.0, 1.5])], "<b>": [np.array([5.0, 0.5])]}
+    figure = _recovery_figures.losses_figure(curves)
+    assert [list(trace.y) for trace in figure.data] == [[3, 1], [4, 2, 1.5], [5, 0.5]]
+    assert [trace.showlegend for trace in figure.data] == [True, False, True]
+    first, second, third = (trace.line.color for trace in figure.data)
+    assert first == second != third
+    assert figure.data[2].name == "&lt;b&gt;"
+    assert figure.layout.yaxis.type == "log"
+    assert _recovery_figures.losses_figure({"exact": [np.array([1.0, 0.0])]}).layout.yaxis.type == "linear"
 
 
 def test_a_level_of_noise_says_how_it_was_given():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine import catalogue, runqueue
@@ -100,6 +102,26 @@ def test_one_run_is_shown_by_itself(finished):
     assert "&lt;b&gt;Noise&lt;/b&gt;" in key
     assert "<b>Noise" not in key
     assert TYPED in app.multiselect[0].options[0]
+
+
+def test_a_resolution_that_is_only_a_bound_is_marked(finished, runs_dir):
+    other = copied(runs_dir, finished.run_id, 7)
+    with np.load(runs_dir / other / "fsc.npz") as found:
+        curves = dict(found)
+    curves["to_input"] = curves["to_input"] * 0 + 0.2
+    np.savez(runs_dir / other / "fsc.npz", **curves)
+    told = json.loads((runs_dir / other / "result.json").read_text())
+    told["metrics"] |= {"fsc_0.5_angstrom": 21.5, "refined_angle_error_median": 0.01}
+    (runs_dir / other / "result.json").write_text(json.dumps(told))
+    app = compare([finished.run_id, other], average="false")
+    metrics = table(app, "n")
+    assert metrics["FSC"].tolist() == [f"≤ {finished.metrics['fsc_0.5_angstrom']:.2f}", "21.50"]
+    assert metrics["FSC difference"][1] == pytest.approx(21.5 - finished.metrics["fsc_0.5_angstrom"])
+    assert "stays above its threshold" in said(app)
+    assert metrics["refined E_OR"].tolist()[1] == pytest.approx(math.degrees(0.01))
+    assert "refined FSC" not in metrics
+    only = table(compare([finished.run_id]), "n")
+    assert "refined E_OR" not in only
 
 
 # Many runs -----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine import runqueue, sweep
+from engine import runqueue, sweep, symmetry
 from engine.annotations import annotate
 from engine.config import Config, config_from_dict, config_to_dict
 from engine.errors import InputError
@@ -73,6 +73,63 @@ def address_of(app: AppTest) -> dict[str, list[str]]:
 
 def at(**parameters: str | list[str]) -> AppTest:
     return page("experiment", **parameters)
+
+
+# Symmetry ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dimer(tmp_path, toy_volume) -> str:
+    """The path of a map with a twofold axis."""
+    density = symmetry.oligomer(toy_volume.density, toy_volume.center_index, symmetry.group("C2"))
+    write_map(tmp_path / "dimer.mrc", density, 2.5, np.zeros(3))
+    return str(tmp_path / "dimer.mrc")
+
+
+def test_a_symmetric_map_without_its_symmetry_is_told_to_be_ambiguous(runs_dir, dimer):
+    app = at(set=f"volume.source='{dimer}'")
+    assert "turned by 1/2 about z (correlation 1.000 at least), so poses are ambiguous" in said(app.warning)
+    app.text_input(key="volume.symmetry").set_value("c2")
+    app = shown(app)
+    assert config_of(app).volume.symmetry == "C2"
+    assert not app.warning
+
+
+def test_a_symmetry_that_the_map_lacks_is_told(runs_dir, dimer):
+    app = at(set=[f"volume.source='{dimer}'", "volume.symmetry=C5"])
+    assert "so it is not symmetric; check volume.symmetry and the axes" in said(app.warning)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("volume.symmetry", "X9", "volume.symmetry is 'X9'; wanted C1, Cn or Dn (n up to 60), T, O or I"),
+        ("training.volumes", "1bd2, 6msm", "volume.source is '1bd2', which is among training.volumes"),
+        ("training.volumes", "random:1:9000", "training.projections (8,000) are 0 of each of 9,000 training.volumes"),
+    ],
+)
+def test_what_is_wrong_with_a_typed_setting_is_told(runs_dir, key, value, message):
+    app = at()
+    app.text_input(key=key).set_value(value)
+    assert message in said(shown(app).error)
+
+
+def test_a_symmetric_volume_excludes_settings_of_the_recovery(runs_dir):
+    app = at(set="volume.symmetry=D2")
+    app.selectbox(key="recovery.initialisation").set_value("isomap")
+    app = shown(app)
+    assert "recovery.initialisation is 'isomap' and volume.symmetry is D2; wanted spectral" in said(app.error)
+    app.selectbox(key="recovery.initialisation").set_value("spectral")
+    app.number_input(key="recovery.max_distance").set_value(1.2)
+    app = shown(app)
+    assert "recovery.max_distance is 1.2 and volume.symmetry is D2; wanted all pairs" in said(app.error)
+    assert app.number_input(key="recovery.max_distance").proto.placeholder == "no limit"
+    assert app.number_input(key="training.patience").proto.placeholder == "never"
+
+
+def test_a_large_map_is_left_to_its_run(runs_dir, dimer, monkeypatch):
+    monkeypatch.setattr("pages._ambiguity._MOST_TURNED", 10.0)
+    assert not at(set=f"volume.source='{dimer}'").warning
 
 
 # One experiment ----------------------------------------------------------------------------------------------------

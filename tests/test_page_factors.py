@@ -1,4 +1,4 @@
-"""The pages of the factors: coverage, noise, and sampling in both of its meanings."""
+"""The pages of the factors: coverage, noise, sampling in both of its meanings, and the recovery's settings."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import catalogue
+from engine import catalogue, sweep
 from engine.annotations import annotate
 from engine.config import config_from_dict
 from engine.factors import COVERAGE, NOISE, study
+from engine.pipeline import run_experiment
 from engine.runlog import RunWriter
 from pages import _level_table, _state
 from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
 
 pytestmark = pytest.mark.usefixtures("visited_server")
-PAGES = {"coverage": "coverage", "noise": "noise", "sampling": "orientation-sampling"}
+PAGES = {"coverage": "coverage", "noise": "noise", "sampling": "orientation-sampling", "recovery": "recovery-pairs"}
 
 
 @pytest.fixture
@@ -87,6 +88,13 @@ def test_without_runs_it_says_what_to_do(runs_dir, name, study_name):
     assert study_name in link.label
     assert link.query_string == f"study={study_name}"
     assert not app.get("plotly_chart")
+
+
+@pytest.mark.parametrize(("tab", "study_name"), [("Close pairs", "close-pairs"), ("Start", "initialisation")])
+def test_each_tab_of_the_recovery_offers_its_study(runs_dir, tab, study_name):
+    (link,) = (link.proto for link in page("recovery", tab=tab).get("page_link"))
+    assert link.query_string == f"study={study_name}"
+    assert study_name in sweep.studies()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -247,6 +255,75 @@ def test_a_damaged_file_costs_one_run_of_its_figures_and_is_said_once(eight):
     assert "Angle errors, % of the projections" in charts(app)
     app = page("coverage", family=next(r["run_id"] for r in rows(eight) if r["noise_variance"] == 0))
     assert len([warning for warning in app.warning if "poses.npz" in warning.value.replace("\\", "")]) == 1
+
+
+def links(app) -> dict[str, str]:
+    """What the links to runs say and where they lead."""
+    return {link.proto.label.replace("\\", ""): link.proto.query_string for link in app.get("page_link")}
+
+
+def test_there_are_links_to_each_run_and_to_their_comparison(eight):
+    app = page("noise")
+    shown = [row for row in rows(eight) if row["coverage"] == "half"]
+    found = links(app)
+    compared = found.pop("Compare these runs").removeprefix("runs=").replace("%2C", ",").split(",")
+    assert set(compared) == {row["run_id"] for row in shown}
+    by_id = {row["run_id"]: row["noise_variance"] for row in shown}
+    assert [by_id[run_id] for run_id in compared] == [0, 16, 0, 16], "a run of each level first"
+    assert found == {
+        f"{'variance 16' if row['noise_variance'] else 'no noise'}: {row['run_id']}, seed {row['seed']}":
+        f"run={row['run_id']}"
+        for row in shown
+    }  # fmt: skip
+
+
+# Recovery ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recoveries(tmp_path_factory) -> Path:
+    """A directory with runs of 40 projections: two choices of pairs, two largest distances, two starts."""
+    folder = tmp_path_factory.mktemp("recoveries")
+    for recovery in ({}, {"pairs": "random"}, {"max_distance": 2.0}, {"initialisation": "mds"}):
+        tables = {
+            "projections": {"count": 40, "size": 24}, "distance": {"method": "perturbed"},
+            "recovery": {"restarts": 10, "pairs_per_projection": 20} | recovery, "reconstruction": {"enabled": False},
+        }  # fmt: skip
+        run_experiment(config_from_dict(tables), folder, ["python", "-m", "engine", "run"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("tab", "key", "levels"),
+    [
+        ("Which pairs", "pairs", ["all", "random"]), ("Start", "initialisation", ["mds", "spectral"]),
+        ("Close pairs", "max_distance", ["115° (2 rad)", "no limit"]),
+    ],
+)  # fmt: skip
+def test_recoveries_are_compared_by_error_loss_time_and_pairs(recoveries, runs_dir, tab, key, levels):
+    shutil.copytree(recoveries, runs_dir)
+    app = page("recovery", tab=tab)
+    found = table(app)
+    assert list(found["level"]) == levels
+    changed = next(row for row in rows(runs_dir) if row["config"]["recovery"].get(key) in ("random", 2.0, "mds"))
+    at = next(n for n, level in enumerate(levels) if level in ("random", "115° (2 rad)", "mds"))
+    line = found.iloc[at]
+    metrics = changed["metrics"]
+    assert line["E_OR (°)"] == pytest.approx(np.degrees(metrics["angle_error_median"]))
+    assert line["L_OR (rad²)"] == pytest.approx(metrics["recovery_loss"])
+    assert line["time (s)"] == changed["seconds"]["recovery"]
+    arrays = _state.arrays(runs_dir / changed["run_id"] / "recovery.npz")
+    assert line["pairs used"] == metrics["recovery_pairs"] == arrays["pairs"]
+    if key == "max_distance":  # 2 rad are within the 64th bin of 1.8 degrees
+        closer = _state.arrays(runs_dir / changed["run_id"] / "distances.npz")["counts"].sum(axis=0).cumsum()
+        assert closer[62] <= line["pairs used"] <= closer[63]
+    else:
+        assert line["pairs used"] == {"pairs": 40 * 20 // 2, "initialisation": 40 * 39 // 2}[key]
+    losses = charts(app)["Loss of each run, over the pairs that it used"]["data"]
+    assert [trace["name"] for trace in losses] == levels
+    assert numbers(losses[at]["y"]) == pytest.approx(arrays["loss_curve"].tolist())
+    assert "Errors and cost of the recovery by level" in charts(app)
+    assert len(links(app)) == 3
 
 
 # Sampling ------------------------------------------------------------------------------------------------------------

@@ -102,6 +102,34 @@ def test_an_experiment_in_words():
     )
 
 
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ({"volume": {"symmetry": "d2"}}, ["1bd2, D2", "learned distances", "seed 0"]),
+        (
+            {"volume": {"symmetry": "C3", "symmetrize": "oligomer"}},
+            ["1bd2, C3 oligomer", "learned distances", "seed 0"],
+        ),
+        ({"volume": {"symmetrize": "oligomer"}}, ["1bd2", "learned distances", "seed 0"]),
+        (
+            {"training": {"volumes": "random:1:9, 6msm"}, "refinement": {"enabled": True}},
+            ["1bd2", "learned distances, trained on random:1:9, 6msm", "refined", "seed 0"],
+        ),
+    ],
+)
+def test_symmetry_other_proteins_and_refinement_are_told(table, expected):
+    parts = _text.experiment(config_from_dict(table)).split(" · ")
+    assert [parts[0], *parts[4:]] == expected
+
+
+def test_a_long_list_of_proteins_is_cut():
+    volumes = [f"random:{number}" for number in range(40)]
+    said = _text.experiment(config_from_dict({"training": {"volumes": volumes}}))
+    assert "trained on random:0, random:1, " in said
+    assert "… · seed 0" in said
+    assert len(said) < 180
+
+
 def test_form_fields_are_the_schema():
     settings = {key: setting for section in sections().values() for key, setting in section.settings.items()}
     defaults = {key: setting.default for key, setting in settings.items()}

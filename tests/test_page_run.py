@@ -10,7 +10,7 @@ import pytest
 from engine import annotations, launch, runqueue
 from engine.config import Config
 from engine.runlog import RunWriter
-from pages import _record, _tables
+from pages import _record, _tables, _text
 from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
 
 pytestmark = pytest.mark.usefixtures("visited_server")
@@ -82,6 +82,15 @@ def test_an_embedding_that_cannot_be_is_told_of(finished):
     app = page("run", finished.run_id, tab="Manifold")
     assert "an embedding in 2 dimensions of 3 projections; wanted at least 4" in texts(app.warning).replace("\\", "")
     assert len(charts(app)) == 1
+
+
+def test_what_makes_results_doubtful_is_said_above_them(finished):
+    assert not page("run").warning
+    with (finished.path / "events.jsonl").open("a") as file:
+        event = {"time": 1.0, "kind": "warning", "stage": None, "message": f"poses are ambiguous {TYPED}"}
+        file.write(json.dumps(event) + "\n")
+    (warning,) = page("run").warning
+    assert warning.value == _text.escaped(f"poses are ambiguous {TYPED}")
 
 
 def test_an_unknown_tab_leads_to_the_first(finished):

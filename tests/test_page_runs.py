@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import streamlit as st
 
 from engine import catalogue, launch, runqueue
 from engine.annotations import annotate, read_annotations
@@ -116,7 +117,7 @@ def test_a_line_has_what_the_run_has(finished):
 
 def test_all_columns_can_be_shown(finished):
     frame = table(page("runs", columns=list(_runtable.COLUMNS)))
-    assert list(frame)[2:] == list(_runtable.COLUMNS)
+    assert list(frame)[2:] == [key for key, column in _runtable.COLUMNS.items() if not column.if_known]
     assert frame["user"][0] == finished.user
     assert frame["sampling"][0] == "SO(3)"
     assert frame["started"][0].timestamp() == pytest.approx(
@@ -415,7 +416,43 @@ def test_a_damaged_entry_of_the_queue_is_said(many):
     entry.mkdir(parents=True)
     (entry / "job.json").write_text("{")
     (entry / "config.toml").touch()
-    assert f"queued run {entry.name} is left aside: its job.json is damaged" in said(page("runs"))
+    app = page("runs")
+    assert f"queued run {entry.name} is left aside: its job.json is damaged" in said(app)
+    press(app, "Withdraw the damaged one")
+    assert "is left aside" not in said(app)
+    assert not entry.exists()
+    assert not app.error
+
+
+def test_damaged_entries_are_withdrawn_where_there_is_no_run(runs_dir):
+    for number in range(2):
+        (runs_dir / runqueue.FOLDER / f"20260101-000000-1bd2-00000{number}").mkdir(parents=True)
+    app = page("runs")
+    assert "its job.json is missing" in said(app)
+    press(app, "Withdraw the 2 damaged ones")
+    assert runqueue.problems(runs_dir) == {}
+
+
+def test_a_queued_run_is_cloned(queue, runs_dir, monkeypatch):
+    left = []
+    monkeypatch.setattr(st, "switch_page", lambda where, query_params: left.append((where, query_params)))
+    press(tick(page("runs"), 1, key="queue"), "Clone and edit")
+    assert left == [("pages/experiment.py", {"clone": queue[0][1].run_id})]
+
+
+def test_columns_of_the_refinement_are_there_where_a_run_has_them(finished):
+    columns = ["E_OR", "refined E_OR", "refined FSC"]
+    assert list(table(page("runs", columns=columns)))[2:] == ["E_OR"]
+    path = finished.path / "result.json"
+    told = json.loads(path.read_text())
+    told["metrics"] |= {"refined_angle_error_median": 0.01, "refined_fsc_0.5_angstrom": 7.5}
+    path.write_text(json.dumps(told))
+    _state.forget_runs()
+    frame = table(page("runs", columns=columns))
+    assert list(frame)[2:] == columns
+    assert frame["refined E_OR"][0] == pytest.approx(math.degrees(0.01))
+    assert frame["refined FSC"][0] == 7.5
+    assert set(columns) <= set(_runtable.SHOWN)
 
 
 def test_runs_that_have_no_record_yet_are_counted(many, monkeypatch):

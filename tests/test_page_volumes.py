@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine import symmetry
 from engine.maps import write_map
 from engine.volume import BUILT_IN, local_path
 from tests.app_testing import page, shown, texts
@@ -58,6 +59,17 @@ def test_the_address_says_which(folder):
     assert found["Grid"] == "26 × 22 × 24"
     (link,) = app.get("page_link")
     assert parse_qs(link.proto.query_string) == {"set": [f"volume.source='{folder / 'toy.mrc'}'".replace("'", '"')]}
+
+
+def test_a_symmetric_map_is_told_to_be_ambiguous(folder, toy_volume):
+    density = symmetry.oligomer(toy_volume.density, toy_volume.center_index, symmetry.group("C2"))
+    write_map(folder / "dimer.mrc", density, 2.5, np.zeros(3))
+    app = page("volumes", volume="dimer.mrc")
+    assert "turned by 1/2 about z (correlation 1.000 at least), so poses are ambiguous" in texts(app.warning).replace(
+        "\\", ""
+    )
+    assert facts(app)["Symmetry"] == "2-fold about z"
+    assert not page("volumes", volume="toy.mrc").warning
 
 
 def test_another_one_is_picked(folder):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import squareform
+from scipy.spatial.transform import Rotation
 
-from engine import distance, pairs, rotations
+from engine import distance, pairs, rotations, symmetry
 from engine.errors import InputError
 
 
@@ -143,6 +144,22 @@ def test_a_sampler_starts_from_those_whose_neighbours_it_has(training, rng):
     for _ in range(20):
         indices, _ = sampler.draw(rng)
         assert indices[:16].max() < 40
+
+
+def test_a_symmetric_object_is_sampled_by_distances_modulo_its_group(training, rng):
+    sampler = pairs.BatchSampler("uniform", 32, *training, elements=symmetry.group("D2"))
+    indices, weights = sampler.draw(rng)
+    poses = Rotation.from_quat(training[0][indices])
+    group = Rotation.from_quat([[0, 0, 0, 1], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]])
+    expected = np.array([[min((a.inv() * g * b).magnitude() for g in group) for b in poses] for a in poses])
+    np.testing.assert_allclose(sampler.distances(indices), expected, atol=1e-6)
+    by_bin = np.histogram(expected, 32, (0, np.pi), weights=weights)[0]
+    occupied = by_bin[by_bin > 0]
+    np.testing.assert_allclose(occupied, 1 / len(occupied), rtol=1e-4)
+    # No pose is further than 120 degrees from another's four equivalents.
+    shares = pairs.distances_shown(sampler, rng, 20, 9)
+    assert shares[6:].sum() == 0
+    assert shares[3:6].min() > 0
 
 
 def test_distances_shown_are_those_of_the_strategy(training, rng):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import squareform
 
-from engine import artefacts, distance, neighbourhood, pairs, particles, pipeline, simulation, training
+from engine import artefacts, distance, neighbourhood, pairs, particles, pipeline, simulation, symmetry, training
 from engine.config import config_from_dict, load_config
 from engine.errors import InputError
+from engine.maps import write_map
 from engine.rotations import geodesic_distance, to_quaternion
 from engine.runrecord import read_events
 from engine.stages import stages_of
@@ -206,6 +207,23 @@ def test_a_symmetric_object_is_recovered_modulo_its_group(runs_dir, group):
     assert record.metrics["fsc_0.5_angstrom"] < 20
     log = (record.path / "log.txt").read_text()
     assert f"symmetry {group}: correlation of the density with its turned self is" in log
+
+
+def test_a_density_that_looks_symmetric_is_warned_of(runs_dir, tmp_path, toy_volume):
+    density = symmetry.oligomer(toy_volume.density, toy_volume.center_index, symmetry.group("C2"))
+    write_map(tmp_path / "dimer.mrc", density, 2.5, np.zeros(3))
+    base = (
+        f"volume.source={tmp_path / 'dimer.mrc'}", "distance.method=exact", "projections.count=30",
+        "projections.size=40", "reconstruction.enabled=false",
+    )  # fmt: skip
+    record = run(runs_dir, base=base)
+    (told,) = [event["message"] for event in read_events(record.path)[0] if event["kind"] == "warning"]
+    assert told.startswith(
+        "the density looks the same turned by 1/2 about z (correlation 1.000 at least), so poses are"
+    )
+    # Told the symmetry, it has nothing to warn of.
+    record = run(runs_dir, "volume.symmetry=C2", base=base)
+    assert not [event for event in read_events(record.path)[0] if event["kind"] == "warning"]
 
 
 def test_a_network_learns_the_distance_modulo_the_group(runs_dir):

@@ -141,6 +141,15 @@ def test_events_and_the_hook_tell_the_same_in_order(tmp_path: Path) -> None:
         run.log("too late")
 
 
+def test_a_warning_is_an_event_of_its_own_and_a_line_of_the_log(tmp_path: Path) -> None:
+    with RunWriter.create(tmp_path, CONFIG, []) as run:
+        run.warn("poses are ambiguous")
+        run.finish({})
+    told = read_events(run.path)[0][0]
+    assert (told["kind"], told["message"]) == ("warning", "poses are ambiguous")
+    assert (run.path / "log.txt").read_text().endswith(" warning: poses are ambiguous\n")
+
+
 def test_progress_is_thinned_but_its_first_and_last_are_kept_and_so_is_every_loss(tmp_path: Path) -> None:
     with RunWriter.create(tmp_path, CONFIG, []) as run:
         with run.stage("siamese") as stage:

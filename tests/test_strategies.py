@@ -26,6 +26,18 @@ def test_every_strategy_feeds_the_network_its_own_distances(toy_volume):
     assert 85 < mean["uniform"] < mean["random"] - 15
 
 
+def test_distances_of_a_symmetric_volume_are_those_modulo_its_group(toy_volume):
+    found = strategy_distances(config_from_dict(SMALL | {"volume": {"symmetry": "C4"}}), toy_volume, bins=9)
+    free = strategy_distances(config_from_dict(SMALL), toy_volume, bins=9)
+    middles = (np.arange(9) + 0.5) * 20
+    for strategy, share in found.items():
+        assert share.sum() == pytest.approx(1)
+        assert share @ middles < free[strategy] @ middles - 5
+    # P(d <= t) over the group is at most four times that of a single pose, (t - sin t) / pi, and that while t is small.
+    t = np.radians(40)
+    assert found["random"][:2].sum() == pytest.approx(4 * (t - np.sin(t)) / np.pi, rel=0.15)
+
+
 def test_the_same_experiment_gives_the_same_distances(toy_volume):
     once, again = (strategy_distances(config_from_dict(SMALL), toy_volume)["knn"] for _ in range(2))
     np.testing.assert_array_equal(once, again)

@@ -187,16 +187,19 @@ def test_the_studies_repeat_the_published_experiments():
     assert {name: len(expand(study)) for name, study in studies().items()} == {
         "noise": 6, "shift": 5, "feature-dimension": 8, "distance-head": 2, "perturbed-distances": 9, "coverage": 3,
         "orientation-sampling": 2, "pair-sampling": 4, "recovery-pairs": 4, "close-pairs": 6, "initialisation": 12,
-        "unseen": 9,
+        "unseen": 9, "symmetry": 3,
     }  # fmt: skip
     for name, found in studies().items():
         assert found.name == name
         assert found.description
-        if name == "unseen":  # of which nothing is published
+        if name in ("unseen", "symmetry"):  # of which nothing is published
             continue
         for _, config in expand(found):
             assert (config.volume.source, config.volume.resolution) == ("pdb:5j0n", 11)
             assert (config.projections.count, config.projections.size) == (1650, 116)
+    assert [(c.volume.symmetry, c.volume.symmetrize) for _, c in expand(study("symmetry"))] == [
+        ("C1", "oligomer"), ("C2", "oligomer"), ("D2", "oligomer"),
+    ]  # fmt: skip
     assert study("shift").vary == {"projections.max_shift": [0, 5, 10, 15, 20]}
     assert study("feature-dimension").vary == {"distance.feature_dim": [4, 8, 16, 32, 64, 128, 256, 512]}
     assert study("pair-sampling").vary == {"pairs.strategy": ["random", "knn", "knn+random", "uniform"]}

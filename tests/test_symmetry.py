@@ -98,17 +98,25 @@ def test_turning_is_a_rotation_of_coordinates():
 def test_symmetry_about_the_axes_of_the_box_is_seen(toy_volume):
     density, center = toy_volume.density, toy_volume.center_index
     assert symmetry.apparent_symmetry(density, center) == []
-    assert symmetry.remarks(density, center, "C1") == []
+    assert symmetry.remark(density, center, "C1") is None
     made = symmetry.oligomer(density, center, symmetry.group("D2"))
     middle = np.full(3, made.shape[0] // 2, dtype=float)
     assert [entry[:2] for entry in symmetry.apparent_symmetry(made, middle)] == [(2, "x"), (2, "y"), (2, "z")]
-    assert "ambiguous: no method can tell them apart" in symmetry.remarks(made, middle, "C1")[0]
+    told = symmetry.remark(made, middle, "C1")
+    assert told.doubtful
+    assert told.text == (
+        "the density looks the same turned by 1/2 about x, 1/2 about y, 1/2 about z (correlation 1.000 at least), "
+        "so poses are ambiguous: no method can tell them apart; give volume.symmetry"
+    )
+    assert not symmetry.remark(made, middle, "D2").doubtful
+    assert (symmetry.turns_looked_at("D2"), symmetry.turns_looked_at("C1")) == (3, 6)
 
 
 def test_a_density_that_lacks_its_symmetry_is_told_of(toy_density):
     center = np.array([n // 2 for n in toy_density.shape[::-1]], dtype=float)
-    (line,) = symmetry.remarks(toy_density, center, "C4")
-    assert "so it is not symmetric; check volume.symmetry and the axes" in line
+    told = symmetry.remark(toy_density, center, "C4")
+    assert told.doubtful
+    assert "so it is not symmetric; check volume.symmetry and the axes" in told.text
 
 
 @pytest.mark.parametrize("name", ["C3", "D2", "D4"])
@@ -131,3 +139,21 @@ def test_a_volume_can_be_made_symmetric():
     assert symmetry.symmetry_correlation(whole.density, whole.center_index, elements) > 0.99
     assert averaged.density.shape == plain.density.shape
     assert whole.name == "1bd2, D2"
+
+
+@pytest.mark.parametrize(("name", "order"), [("D2", 24), ("D3", 12), ("D7", 28), ("T", 24), ("O", 24), ("I", 60)])
+def test_the_normaliser_is_the_group_that_maps_the_group_onto_itself(name, order):
+    """Of D2 and T that is the group of the cube, of Dn D2n, of O and I they themselves."""
+    elements = symmetry.group(name)
+    found = symmetry.normaliser(elements)
+    assert len(found) == order
+    rotation = Rotation.from_quat(found)
+    assert (np.abs(found @ found.T) > 1 - 1e-9).sum() == order, "all different"
+    for n in rotation:
+        conjugates = (n * Rotation.from_quat(elements) * n.inv()).as_quat()
+        np.testing.assert_allclose(np.abs(conjugates @ elements.T).max(axis=1), 1, atol=1e-9)
+
+
+def test_the_normaliser_of_a_cyclic_group_turns_about_its_axis_and_turns_it_over():
+    axis = Rotation.from_quat(symmetry.normaliser(symmetry.group("C5"), steps=8)).apply([0, 0, 1])
+    np.testing.assert_allclose(axis[:, 2], np.repeat([1, -1], 8), atol=1e-12)

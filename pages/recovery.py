@@ -1,0 +1,46 @@
+"""Recovery of the poses: which pairs it uses, how far apart they may be, where its search starts."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.factors import CLOSE_PAIRS, INITIALISATION, RECOVERY_PAIRS, Factor
+from pages import _factor, _state
+from pages._factor_runs import FAMILY
+
+_TABS: dict[str, tuple[Factor, str, str]] = {
+    "Which pairs": (
+        RECOVERY_PAIRS,
+        FAMILY,
+        "Of the pairs whose distance is estimated, the recovery may use all, some at random, or those of nearest "
+        "neighbours (recovery.pairs, with recovery.pairs_per_projection).",
+    ),
+    "Close pairs": (
+        CLOSE_PAIRS,
+        "close-family",
+        "Only pairs that are estimated to be closer than recovery.max_distance are used; large distances are the least "
+        "certain ones, but without them poses far apart are tied together over several steps.",
+    ),
+    "Start": (
+        INITIALISATION,
+        "start-family",
+        "Where the search for poses starts (recovery.initialisation): an embedding of the distances, or the best of "
+        "random poses.",
+    ),
+}
+"""By tab the factor, the URL parameter that keeps its family, and what it is about."""
+
+
+_state.require_navigation()
+st.subheader("Recovery", anchor=False)
+for tab, (factor, parameter, about) in zip(
+    st.tabs(list(_TABS), key="tab", bind="query-params"), _TABS.values(), strict=True
+):
+    if tab.open:
+        with tab:
+            st.caption(about)
+            if _factor.show(factor, parameter) is not None:
+                st.caption(
+                    "L_OR is a mean over the pairs that were used: where these are others it says little about the "
+                    "poses, E_OR does. Times are those of the machine at that hour."
+                )
