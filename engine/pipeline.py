@@ -220,7 +220,7 @@ class _Experiment:
             shown = [others.identities, frame, self.volume.voxel_size, signal_variance]
         settings = [table[section] for section in ("projections", "pairs", "training")]
         key = self._key(
-            "training", 5, shown, noise_variance, *settings, config.distance.head, config.distance.feature_dim,
+            "training", 6, shown, noise_variance, *settings, config.distance.head, config.distance.feature_dim,
             config.volume.symmetry,
         )  # fmt: skip
         checkpoint = checkpoints.Checkpoint(self.run.path.parent, key)
@@ -378,7 +378,7 @@ class _Experiment:
         small = imaging.standardise(imaging.fourier_crop(test["images"], self._network_size()))
         features = siamese.embed(siamese.load_model(model), small)
         learned = distance.distances_from_features(features, first, second, self.config.distance.head)
-        return distance.Calibration(Polynomial(calibration))(learned) if len(self.elements) > 1 else learned
+        return distance.Calibration(Polynomial(calibration))(learned)
 
     def _euclidean_distances(
         self, test: Arrays, first: pairs.Indices, second: pairs.Indices, progress: Progress

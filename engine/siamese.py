@@ -64,7 +64,7 @@ class Trained:
     ``stopped_early`` says that ``training.patience`` did; the weights are those of ``best_step`` wherever patience is
     set, else of the last. ``seconds`` count what was done before an interruption too. ``calibration`` are the
     coefficients, constant first, of a polynomial that takes the network's distances to true ones, fitted on the
-    validation projections for symmetric objects; (0, 1) without symmetry.
+    validation projections where that was asked for, else (0, 1).
     """
 
     model: Any
@@ -217,6 +217,7 @@ def train(
     progress: Progress = silent,
     elements: NDArray[np.floating] = NO_SYMMETRY,
     validation_proteins: NDArray[np.integer] | None = None,
+    calibrate: bool = False,
     resumed: Snapshot | None = None,
     offer: Callable[[Callable[[], Snapshot]], None] = lambda take: None,
 ) -> Trained:
@@ -237,6 +238,10 @@ def train(
     validation_proteins
         (n,): of which protein each validation projection is; only pairs of the same one are looked at. All of one when
         not given.
+    calibrate
+        fit on the validation projections what takes the network's distances to true ones: for symmetric objects, since
+        the largest trace over a group is no inner product and what a network makes of it errs with the distance; and
+        for proteins that it has not seen, of whose poses it is surer than it should be.
     resumed, offer
         a snapshot to go on from, of a training with the same arguments; what is called after each step with a function
         that takes one.
@@ -319,8 +324,7 @@ def train(
         _assign(model.trainable_variables, best)
         validation_mae = best_mae
     calibration = np.array([0.0, 1.0])
-    if len(elements) > 1:
-        # The largest trace over a group is no inner product: what a network makes of it errs with the distance.
+    if calibrate:
         estimated = distances_from_features(embed(model, validation_images), first, second, distance.head)
         calibrated = fit_calibration(estimated, exact, "polynomial")
         calibration = calibrated.curve.convert().coef

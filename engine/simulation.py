@@ -93,7 +93,7 @@ class TrainingSet:
 
     ``noise_variance`` and ``max_shift`` are those of the test set, carried over to the network's larger pixels.
     ``proteins`` (n,) and ``validation_proteins`` say by number of which protein each projection is, in rising order;
-    None where all are of one.
+    None where all are of one. ``held_out``: the validation projections are of proteins that training has none of.
     """
 
     images: NDArray[np.float32]
@@ -104,6 +104,7 @@ class TrainingSet:
     max_shift: float
     proteins: NDArray[np.intp] | None = None
     validation_proteins: NDArray[np.intp] | None = None
+    held_out: bool = False
 
 
 def simulate_training(

@@ -43,12 +43,13 @@ def train_network(
     resumed = checkpoint.load()
     if resumed is not None:
         say(f"training goes on at step {resumed.step:,} of {steps:,}, where an earlier run of it was cut off")
+    elements = symmetry.group(config.volume.symmetry)
     return train(
         data.images, data.poses, data.validation_images, data.validation_poses, _sampler(config, data),
         data.noise_variance, data.max_shift, radius, config.distance, settings, steps,
         estimate.longest_training(config, steps), stream("training"),
-        lambda fraction, values: _both(told, progress, fraction, values), symmetry.group(config.volume.symmetry),
-        data.validation_proteins, resumed, checkpoint.offer,
+        lambda fraction, values: _both(told, progress, fraction, values), elements,
+        data.validation_proteins, len(elements) > 1 or data.held_out, resumed, checkpoint.offer,
     )  # fmt: skip
 
 

@@ -21,6 +21,8 @@ from engine.volume import Volume, is_made_of_atoms, load_volume
 
 _MEASURED = 16  # projections that tell how strong a protein's signal is
 _LEAST_VALIDATED = 8  # validation projections of a protein, where it has any
+_ENOUGH = 10  # proteins, of which some can be spared for validation
+_HELD_OUT = 0.1  # of them
 
 Say = Callable[[str], None]
 
@@ -101,13 +103,19 @@ def simulate_training(
 
     ``settings.size`` has to be given, the test projections' frame. With noise each protein is scaled so that its
     projections have ``signal_variance``, that of the test projections, and so their signal-to-noise ratio: the units of
-    two maps need have nothing in common. Of very many proteins only some are in the validation set.
+    two maps need have nothing in common. Of ten or more proteins a tenth is held out, for validation only: what the
+    network makes of proteins that it has not seen is judged, and calibrated, on such. Fewer are all trained on.
     """
     assert settings.size is not None
     number = len(volumes)
-    counts = _shares(count, np.arange(number), number)
-    validated = np.unique(np.linspace(0, number - 1, max(1, min(number, validation_count // _LEAST_VALIDATED))).round())
-    validation_counts = _shares(validation_count, validated.astype(int), number)
+    held_out = number >= _ENOUGH
+    spared = round(_HELD_OUT * number) if held_out else number
+    validated = _some_of(number, min(spared, validation_count // _LEAST_VALIDATED))
+    trained = np.setdiff1d(np.arange(number), validated) if held_out else np.arange(number)
+    counts = _shares(count, trained, number)
+    validation_counts = _shares(validation_count, validated, number)
+    if held_out:
+        say(f"{len(validated)} of {number} training volumes are held out for validation")
     sets, too_large = [], []
     for volume, some, for_validation in zip(volumes, counts, validation_counts, strict=True):
         if 2 * outer_radius(volume) > settings.size * volume.voxel_size:
@@ -130,8 +138,9 @@ def simulate_training(
         np.concatenate([one.validation_poses for one in sets]),
         sets[0].noise_variance,
         sets[0].max_shift,
-        np.repeat(np.arange(number), counts),
+        np.repeat(np.arange(len(trained)), counts[trained]),
         np.repeat(np.arange(number), validation_counts),
+        held_out,
     )
 
 
@@ -143,6 +152,11 @@ def _settings(source: str, test: VolumeConfig, voxel_size: float) -> VolumeConfi
             resolution = 3 * voxel_size
         changes |= {"resolution": resolution, "voxel_size": voxel_size}
     return test.model_copy(update=changes)
+
+
+def _some_of(number: int, wanted: int) -> np.ndarray:
+    """Whole numbers below ``number``, about as many as wanted but at least one, evenly spaced."""
+    return np.unique(np.linspace(0, number - 1, max(1, wanted)).round().astype(int))
 
 
 def _shares(count: int, places: np.ndarray, number: int) -> np.ndarray:

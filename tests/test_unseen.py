@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -200,6 +202,44 @@ def test_every_protein_has_its_projections_in_one_frame(tested):
     )
     np.testing.assert_array_equal(data.images[:7], alone.images)
     np.testing.assert_array_equal(data.validation_poses[:8], alone.validation_poses)
+
+
+def test_of_ten_proteins_one_is_held_out_for_validation(tested):
+    found, _ = loaded(tested, "training.volumes=random:1")
+    (one,) = found
+    sources = [f"random:{number}" for number in range(20)]
+    strengths = {source: 2.0**power for power, source in enumerate(sources)}
+    several = training_volumes.TrainingVolumes(
+        tuple(VolumeConfig(source=source) for source in sources), tuple(sources),
+        {name: replace(one, density=np.float32(by) * one.density, name=name) for name, by in strengths.items()},
+    )  # fmt: skip
+    said = []
+    data = simulated(several, count=180, validation=16, say=said.append)
+    assert said == ["2 of 20 training volumes are held out for validation"]
+    assert data.held_out
+    assert np.bincount(data.validation_proteins, minlength=20).tolist() == [8, *[0] * 18, 8]
+    # Which protein a training projection is of shows in how strong it is.
+    seen = np.round(np.log2([data.images[data.proteins == owner].std() for owner in range(18)] / one.density.std()), 1)
+    np.testing.assert_allclose(np.diff(seen), 1.0, atol=0.5)
+    assert np.bincount(data.proteins).tolist() == [10] * 18
+    weakest = simulated(training_volumes.TrainingVolumes(several.configs[1:2], ("1",), several._loaded), count=10)
+    assert data.images[:10].std() == pytest.approx(weakest.images.std(), rel=0.2), "the first protein is held out"
+    assert not weakest.held_out
+
+
+def test_what_a_network_says_of_unseen_proteins_is_calibrated_on_those_held_out(tmp_path):
+    record = run(
+        tmp_path, "training.volumes=random:1:10", "training.batch_size=4", "training.validation_projections=64"
+    )
+    with np.load(tmp_path / ".cache" / "training" / _only(tmp_path / ".cache" / "training") / "arrays.npz") as stored:
+        assert stored["calibration"].shape == (6,)
+    # A network of ten steps knows nothing: calibrated, it says little else than the mean, and errs as guessing does.
+    assert record.metrics["distance_mae"] < 0.62
+
+
+def _only(folder):
+    (entry,) = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    return entry
 
 
 def test_noise_means_the_same_for_every_protein(tested):

@@ -1,7 +1,8 @@
-"""Pictures of every page: ``python -m tests.browser.screenshots DIRECTORY [--runs-dir RUNS] [--readme]``.
+"""Pictures of every page: ``python -m tests.browser.screenshots DIRECTORY [--runs-dir RUNS] [--readme | --docs]``.
 
 Wide and narrow, light and dark, of the runs in RUNS. Without RUNS the default experiment is run first, at three levels
-of noise and in a directory of its own, which takes about ten minutes. ``--readme`` makes only the README's pictures.
+of noise and in a directory of its own, which takes about ten minutes. ``--readme`` makes only the README's pictures,
+``--docs`` only those of docs/, whose small runs it makes itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import catalogue
+from tests.browser import gallery
 from tests.browser.serving import ROOT, browser, serving, settle
 
 if TYPE_CHECKING:
@@ -32,21 +34,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--runs-dir", type=Path)
-    parser.add_argument("--readme", action="store_true")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--readme", action="store_true")
+    only.add_argument("--docs", action="store_true")
     parser.add_argument("--only", default="", metavar="WORD", help="only pictures with this in their name")
     arguments = parser.parse_args()
     arguments.directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         runs_dir = arguments.runs_dir
-        if runs_dir is None:
+        if arguments.docs:
+            runs_dir = Path(scratch)
+            documented = gallery.addresses(runs_dir)
+        elif runs_dir is None:
             runs_dir = Path(scratch)
             for variance in _NOISE_VARIANCES:
                 setting = f"projections.noise_variance={variance}"
                 command = [sys.executable, "-m", "engine", "run", "--runs-dir", scratch, "--set", setting]
                 subprocess.run(command, cwd=ROOT, check=True)
         with serving(runs_dir) as address, browser() as chromium:
-            if arguments.readme:
-                take_readme(chromium, address, arguments.directory, runs_dir)
+            if arguments.docs:
+                take_some(chromium, address, arguments.directory, documented)
+            elif arguments.readme:
+                take_some(chromium, address, arguments.directory, readme_paths(runs_dir))
             else:
                 take_all(chromium, address, arguments.directory, runs_dir, arguments.only)
 
@@ -88,10 +97,14 @@ def whole(page: Page, width: int) -> None:
     settle(page)
 
 
-def take_readme(chromium: Browser, address: str, directory: Path, runs_dir: Path) -> None:
+def readme_paths(runs_dir: Path) -> dict[str, str]:
     """What the README shows: the results of a run, several runs side by side, an effect against its cause."""
     addresses = paths(runs_dir)
-    wanted = {"run": addresses["run-overview"], "compare": addresses["compare"], "noise": addresses["noise"]}
+    return {"run": addresses["run-overview"], "compare": addresses["compare"], "noise": addresses["noise"]}
+
+
+def take_some(chromium: Browser, address: str, directory: Path, wanted: dict[str, str]) -> None:
+    """What a window shows of these pages, in files small enough to be committed."""
     for name, path in wanted.items():
         page = chromium.new_page(viewport={"width": 1280, "height": 920})
         page.goto(address + path)

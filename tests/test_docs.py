@@ -1,0 +1,45 @@
+"""The table of the notebooks: nothing is left out, every command is one that the engine takes, every picture exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from engine import generate, sweep
+from engine.config import load_config
+
+DOCS = Path(__file__).parents[1] / "docs"
+TEXT = (DOCS / "notebooks.md").read_text(encoding="utf-8")
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line.startswith("| ")]
+NOTEBOOKS = [row for row in ROWS if len(row) == 4 and row[0] not in ("notebook", "---")]
+COMMANDS = sorted(set(re.findall(r"`(python -m engine [^`]+)`", TEXT)))
+
+
+def test_every_notebook_of_the_authors_has_a_row():
+    assert len(NOTEBOOKS) == 31
+    assert len({row[0] for row in NOTEBOOKS}) == 31
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_ones_that_the_engine_takes(command):
+    _, _, _, verb, *arguments = shlex.split(command)
+    if verb == "run":
+        assert arguments[::2] == ["--set"] * (len(arguments) // 2)
+        load_config(None, arguments[1::2])
+    elif verb == "sweep":
+        assert arguments == ["--list"] or arguments[1] in sweep.studies()
+    else:
+        assert verb == "generate"
+        assert generate.read_arguments(arguments).count == 5000
+
+
+@pytest.mark.parametrize("picture", sorted(set(re.findall(r"\((pictures/[^)]+)\)", TEXT))))
+def test_pictures_are_pictures(picture):
+    assert (DOCS / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_picture_is_shown():
+    assert {path.name for path in (DOCS / "pictures").iterdir()} == set(re.findall(r"\(pictures/([^)]+)\)", TEXT))
