@@ -250,7 +250,7 @@ class _Experiment:
         if arrays["stopped_early"]:
             self.run.log(f"training stopped early; the weights are those of step {int(arrays['best_step']):,}")
         if arrays["paced_by_clock"]:
-            self.run.log("training met training.max_seconds and was shortened: another run may end with other numbers")
+            self.run.warn("training met training.max_seconds and was shortened: another run may end with other numbers")
         return key, self.run.path / _MODEL, arrays["calibration"]
 
     def _learned(self, values: Mapping[str, float]) -> None:

@@ -280,3 +280,9 @@ def test_noise_makes_the_default_training_longer(toy_volume, noise_variance, lea
     settings = config_from_dict({"projections": {"size": 32}}).projections
     data = simulation.simulate_training(toy_volume, settings, noise_variance, 20, 4, 24, np.random.default_rng(0))
     assert least <= training.default_steps(data) <= most
+
+
+def test_a_training_that_the_clock_shortened_is_told_beside_the_results(tmp_path):
+    record = run(tmp_path, "training.steps=100000", "training.max_seconds=1", base=SIAMESE)
+    (told,) = [event["message"] for event in read_events(record.path)[0] if event["kind"] == "warning"]
+    assert told.startswith("training met training.max_seconds and was shortened")

@@ -97,8 +97,8 @@ def test_the_study_of_unseen_proteins():
     runs = expand(study("unseen"))
     assert len(runs) == 9
     assert {found.volume.source for _, found in runs} == {"1bd2", "6msm", "1tii"}
-    assert {found.training.volumes for _, found in runs} == {("random:1:1",), ("random:1:10",), ("random:1:100",)}
-    assert runs[0][0] == "unseen: volumes=random:1:1, source=1bd2"
+    assert {found.training.volumes for _, found in runs} == {("random:1:10",), ("random:1:100",), ("random:1:400",)}
+    assert runs[0][0] == "unseen: volumes=random:1:10, source=1bd2"
 
 
 # Resampling ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from tests.browser.serving import ROOT
 
 SMALL = (
     "volume.resolution=16", "volume.voxel_size=5", "projections.count=300", "training.projections=3000",
-    "training.validation_projections=100", "training.steps=600", "training.image_size=32",
+    "training.validation_projections=100", "training.steps=600", "training.image_size=32", "training.max_seconds=900",
 )  # fmt: skip
 """Overrides of all runs: 1BD2 at 16 Å, 300 projections; under a minute each."""
 
@@ -49,7 +49,7 @@ PICTURES = (
         tuple((*_EUCLIDEAN, f"distance.calibration={form}") for form in ("slope", "polynomial")),
     ),
     Picture("symmetric", "/run?run={run}", (("volume.symmetry=D2", "volume.symmetrize=oligomer"),)),
-    Picture("exact", "/run?run={run}", (("distance.method=exact", "recovery.initialisation=random"),)),
+    Picture("exact", "/run?run={run}", (("distance.method=exact",),)),
     Picture("mds", "/run?run={run}&tab=Manifold&embedding=MDS&dimensions=3D"),
     Picture("spectral", "/run?run={run}&tab=Manifold&embedding=spectral&dimensions=3D"),
     Picture("neighbours", "/run?run={run}&tab=Neighbours"),
