@@ -15,6 +15,7 @@ The way through it, one module a step, each a set of plain functions from arrays
     neighbourhood   who is near whom, by pose and by estimate;  manifold: distances as points, for the eye and to start
     recovery        recover_poses          distances                -> poses (n, 3, 3), up to O(4)  [start: embedding]
     symmetry        group                  C1, Cn, Dn, T, O, I      -> rotations; symmetric_recovery: poses modulo it
+                    [symmetric_start: some placed by annealing]
     alignment       align_poses            recovered, true poses    -> recovered poses in the true frame
     metrics         ...                                             -> L_DE, L_OR, E_OR
     reconstruction  reconstruct            images, aligned poses    -> densities; Fourier shell correlation

@@ -1,10 +1,9 @@
 """Poses from distances of a symmetric object: :mod:`engine.recovery` with the smallest distance over the group.
 
-``min_g d(g R_i, R_j)`` has no Gram matrix of rank 9, so there is no spectral start. In its place: a **beam search**.
-A few landmarks, far from each other, are placed one after the other on a grid of random orientations; of all partial
-placements those that agree best with the distances among them are kept. The best are polished, all other projections
-are placed on the grid against them, and the whole is **descended** by L-BFGS, turn by turn with choosing for each pair
-the element of the group that brings it closest. Projections that would fit better elsewhere are moved there.
+``min_g d(g R_i, R_j)`` has no Gram matrix of rank 9, so there is no spectral start. In its place some projections are
+placed by **simulated annealing**, several times (:mod:`engine.symmetric_start`). All others are placed on a grid
+against the best of them, and the whole is **descended** by L-BFGS, turn by turn with choosing for each pair the element
+of the group that brings it closest. Projections that would fit better elsewhere are moved there.
 """
 
 from __future__ import annotations
@@ -21,17 +20,15 @@ from engine.pairs import Indices, all_pairs
 from engine.progress import Progress, silent
 from engine.recovery import Recovery
 from engine.rotations import from_quaternion
+from engine.symmetric_start import annealed_by_turns, annealed_on_grid, smallest_distances, turned_to_fit
 from engine.symmetry import left_matrices
 
 Array = NDArray[np.floating]
-Single = NDArray[np.float32]
 
-_GRID = 3000
-_LANDMARKS = 24
-_BEAM = 600
-_POLISHED = 30  # placements of the landmarks that are descended
-_EXTENDED = 10  # of them, to the subset
-_SUBSET = 150
+_GRID = 1500
+_LANDMARKS = 100
+_CHAINS = 8  # placements of the landmarks
+_REFINED = 3  # of them, annealed further
 _ROUNDS = 12
 _SETTLED = 1e-4  # relative; a round that gains less is the last
 
@@ -64,27 +61,26 @@ def recover_symmetric_poses(
     given = squareform(distances.astype(float))
     left = left_matrices(elements)
     grid = Rotation.random(_GRID, rng=rng).as_quat()
-    subset = rng.permutation(count)[:_SUBSET]
-    among = given[np.ix_(subset, subset)]
-    landmarks = _far_apart(among, min(_LANDMARKS, len(subset)))
-    placements = _beam_search(_grid_distances(grid, grid, left), among[np.ix_(landmarks, landmarks)])
-    progress(0.1, {})
-
-    polished = [
-        _descend(grid[placement], among[np.ix_(landmarks, landmarks)], left, max_iterations) for placement in placements
+    landmarks = rng.permutation(count)[:_LANDMARKS]
+    among = given[np.ix_(landmarks, landmarks)]
+    between = smallest_distances(grid, grid, left)
+    placements = []
+    for number in range(_CHAINS):
+        start = grid[annealed_on_grid(between, among, rng)]
+        placements.append(_descend(start, among, left, max_iterations))
+        progress(0.2 * (number + 1) / _CHAINS, {"loss": min(loss for _, loss in placements)})
+    placements.sort(key=lambda entry: entry[1])
+    refined = [
+        _descend(annealed_by_turns(quaternions, among, elements, rng), among, left, max_iterations)
+        for quaternions, _ in placements[:_REFINED]
     ]
-    polished.sort(key=lambda entry: entry[1])
-    progress(0.2, {"loss": polished[0][1]})
-    extended = []
-    for quaternions, _ in polished[:_EXTENDED]:
-        start = _placed(grid, quaternions, among[:, landmarks], left)
-        extended.append(_settle(start, among, left, grid, max_iterations))
-    extended.sort(key=lambda entry: entry[1])
-    progress(0.4, {"loss": extended[0][1]})
-    start = _placed(grid, extended[0][0], given[:, subset], left)
+    known, _ = min(refined + placements[:1], key=lambda entry: entry[1])
+    progress(0.3, {})
+    start = turned_to_fit(_placed(grid, known, given[:, landmarks], left), known, given[:, landmarks], elements, rng)
+    start[landmarks] = known
     quaternions, loss, curve = _settle(start, given, left, grid, max_iterations, progress)
     progress(1.0, {"loss": loss})
-    residuals = np.array([loss for _, loss in polished])
+    residuals = np.array([loss for _, loss in placements])
     return Recovery(from_quaternion(quaternions), loss, np.array(curve), residuals, np.array([0.0, 1.0]))
 
 
@@ -187,41 +183,6 @@ def _placed(grid: Array, known: Array, to_known: Array, left: Array) -> Array:
 
 def _best_places(grid: Array, known: Array, to_known: Array, left: Array) -> tuple[NDArray[np.intp], Array]:
     """For each row of distances (n, k) the best of the grid orientations and its sum of squared differences."""
-    from_grid = _grid_distances(grid, known, left).astype(float)
+    from_grid = smallest_distances(grid, known, left).astype(float)
     misfit = (from_grid**2).sum(axis=1)[:, None] - 2 * from_grid @ to_known.T + (to_known**2).sum(axis=1)[None]
     return misfit.argmin(axis=0), misfit.min(axis=0)
-
-
-def _grid_distances(first: Array, second: Array, left: Array) -> Single:
-    """``min_g d(R_i, g R_j)`` (n, m) in rad."""
-    best = np.zeros((len(first), len(second)), dtype=np.float32)
-    for matrix in left:
-        np.maximum(best, np.abs(first.astype(np.float32) @ (second @ matrix.T).T.astype(np.float32)), out=best)
-    return 2 * np.arccos(np.minimum(best, 1))
-
-
-def _far_apart(given: Array, number: int) -> NDArray[np.intp]:
-    """Indices of projections each of which is as far as can be from those before it."""
-    chosen = [0]
-    while len(chosen) < number:
-        chosen.append(int(given[chosen].min(axis=0).argmax()))
-    return np.array(chosen)
-
-
-def _beam_search(between: Single, given: Array) -> NDArray[np.intp]:
-    """Placements (p, k) on the grid, best first, of k landmarks with given distances (k, k).
-
-    ``between`` (grid, grid) are the distances of the grid's orientations. The first landmark is at the first of them:
-    a rotation of the image frame brings it there.
-    """
-    placements = np.zeros((1, 1), dtype=np.intp)
-    cost: Single = np.zeros(1, dtype=np.float32)
-    for number in range(1, len(given)):
-        total = np.repeat(cost[:, None], len(between), axis=1)
-        for before in range(number):
-            total += (between[placements[:, before]] - np.float32(given[number, before])) ** 2
-        flat = total.ravel()
-        kept = np.argpartition(flat, min(_BEAM, flat.size - 1))[:_BEAM]
-        placements = np.concatenate([placements[kept // len(between)], (kept % len(between))[:, None]], axis=1)
-        cost = flat[kept]
-    return placements[np.argsort(cost)[:_POLISHED]]
