@@ -176,7 +176,7 @@ def _recovering(config: Config, pairs: int, used: int) -> float:
     settings, count = config.recovery, config.projections.count
     order = len(group(config.volume.symmetry))
     if order > 1:
-        return 3 + 2.2e-6 * pairs * order
+        return 5 + 1.2e-6 * pairs * order
     descents = 3 if settings.calibrate and config.distance.method != "exact" else 1
     start = {
         "spectral": 0.0, "mds": 3.6e-10 * count**3, "isomap": 1.25e-9 * count**3,

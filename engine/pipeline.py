@@ -262,7 +262,7 @@ class _Experiment:
     ) -> tuple[str, Arrays]:
         settings = self.config.recovery
         symmetric = self.config.volume.symmetry
-        key = self._key("recovery", 3, distance_key, config_to_dict(self.config)["recovery"], symmetric)
+        key = self._key("recovery", 4, distance_key, config_to_dict(self.config)["recovery"], symmetric)
 
         def compute(progress: Progress) -> Arrays:
             rng = self._stream("recovery")

@@ -4,6 +4,10 @@
 placed by **simulated annealing**, several times (:mod:`engine.symmetric_start`). All others are placed on a grid
 against the best of them, and the whole is **descended** by L-BFGS, turn by turn with choosing for each pair the element
 of the group that brings it closest. Projections that would fit better elsewhere are moved there.
+
+Learned distances of a symmetric object are far less certain where two elements bring a pair about as close, which is
+where they are large: the last descents **weight** each pair by the inverse variance of what the one before left over
+among pairs given about the same distance (iteratively reweighted least squares).
 """
 
 from __future__ import annotations
@@ -31,6 +35,10 @@ _CHAINS = 8  # placements of the landmarks
 _REFINED = 3  # of them, annealed further
 _ROUNDS = 12
 _SETTLED = 1e-4  # relative; a round that gains less is the last
+_ALIKE = 30  # sets of pairs given about the same distance
+_WEIGHTINGS = 2
+_LEAST_VARIANCE = 1e-3  # of the mean one: no pair is trusted without end
+_ZERO = 1e-20  # rad^2
 
 
 def recover_symmetric_poses(
@@ -79,15 +87,32 @@ def recover_symmetric_poses(
     start = turned_to_fit(_placed(grid, known, given[:, landmarks], left), known, given[:, landmarks], elements, rng)
     start[landmarks] = known
     quaternions, loss, curve = _settle(start, given, left, grid, max_iterations, progress)
+    for _ in range(_WEIGHTINGS):
+        induced = squareform(closest_elements(quaternions, left)[0], checks=False)
+        weights = spread_weights(distances, induced - distances)
+        quaternions, _ = _descend(quaternions, given, left, max_iterations, weights)
+    loss = float(np.mean((squareform(closest_elements(quaternions, left)[0], checks=False) - distances) ** 2))
     progress(1.0, {"loss": loss})
     residuals = np.array([loss for _, loss in placements])
     return Recovery(from_quaternion(quaternions), loss, np.array(curve), residuals, np.array([0.0, 1.0]))
 
 
+def spread_weights(given: Array, differences: Array) -> Array:
+    """Weights (m,), one on average, of pairs given a distance (m,): the inverse variance of their ``differences`` (m,).
+
+    The variance is that of the pairs given about the same distance, a thirtieth of all of them.
+    """
+    variance = np.empty(len(given))
+    for alike in np.array_split(np.argsort(given), min(_ALIKE, len(given))):
+        variance[alike] = np.mean(differences[alike].astype(float) ** 2)
+    weights = 1 / (variance + _LEAST_VARIANCE * variance.mean() + _ZERO)
+    return weights / weights.mean()
+
+
 def symmetric_loss(
-    quaternions: Array, first: Indices, partner: NDArray[np.intp], distances: Array, left: Array
+    quaternions: Array, first: Indices, partner: NDArray[np.intp], distances: Array, left: Array, weights: Array
 ) -> tuple[float, Array]:
-    """Mean squared difference (rad^2) between given distances (m,) and those of quaternions (n, 4), with gradient.
+    """Mean weighted squared difference (rad^2) of given distances (m,) and those of quaternions (n, 4), with gradient.
 
     ``partner`` (m,) says with which pose, and moved by which element g of the group, pose ``first`` (m,) is compared,
     ``d(R_i, g R_j)``: it is ``g * n + j``, g an index into ``left`` (|G|, 4, 4).
@@ -97,12 +122,12 @@ def symmetric_loss(
     s = np.einsum("mi,mi->m", np.take(quaternions, first, axis=0), np.take(moved, partner, axis=0))
     cosine = np.minimum(np.abs(s), 1.0)
     difference = 2 * np.arccos(cosine) - distances
-    slope = -4.0 / len(s) * difference * np.sign(s) / np.maximum(np.sqrt(1 - cosine**2), 1e-7)
+    slope = -4.0 / len(s) * weights * difference * np.sign(s) / np.maximum(np.sqrt(1 - cosine**2), 1e-7)
     coefficients = sparse.csr_array((slope, (first, partner)), shape=(count, len(moved)))
     backward = (coefficients.T @ quaternions).reshape(len(left), count, 4)
     gradient = coefficients @ moved + np.einsum("gab,gna->nb", left, backward)
     gradient -= quaternions * np.einsum("ni,ni->n", gradient, quaternions)[:, None]
-    return float(np.mean(difference**2)), gradient
+    return float(np.mean(weights * difference**2)), gradient
 
 
 def closest_elements(quaternions: Array, left: Array) -> tuple[Array, NDArray[np.intp]]:
@@ -136,11 +161,14 @@ def _settle(
     return quaternions, loss, curve
 
 
-def _descend(quaternions: Array, given: Array, left: Array, max_iterations: int) -> tuple[Array, float]:
-    """Local minimum: choosing the closest elements and L-BFGS with those by turns."""
+def _descend(
+    quaternions: Array, given: Array, left: Array, max_iterations: int, weights: Array | None = None
+) -> tuple[Array, float]:
+    """Local minimum: choosing the closest elements and L-BFGS with those by turns. Pairs weigh the same if not told."""
     shape = quaternions.shape
     first, second = all_pairs(len(given))
     distances = given[first, second]
+    weights = np.ones(len(distances)) if weights is None else weights
     loss = np.inf
     for _ in range(_ROUNDS):
         _, choice = closest_elements(quaternions, left)
@@ -149,7 +177,7 @@ def _descend(quaternions: Array, given: Array, left: Array, max_iterations: int)
         def objective(flat: Array, partner: NDArray[np.intp] = partner) -> tuple[float, Array]:
             free = flat.reshape(shape)
             norms = np.linalg.norm(free, axis=1, keepdims=True)
-            value, gradient = symmetric_loss(free / norms, first, partner, distances, left)
+            value, gradient = symmetric_loss(free / norms, first, partner, distances, left, weights)
             return value, (gradient / norms).ravel()
 
         options = {"maxiter": max_iterations, "ftol": 1e-7, "gtol": 1e-12}

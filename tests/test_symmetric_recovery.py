@@ -9,7 +9,13 @@ from scipy.spatial.transform import Rotation
 from engine import pairs, rotations, symmetric_start, symmetry
 from engine.alignment import align_poses
 from engine.errors import InputError
-from engine.symmetric_recovery import closest_elements, recover_symmetric_poses, symmetric_loss
+from engine.symmetric_recovery import (
+    _descend,
+    closest_elements,
+    recover_symmetric_poses,
+    spread_weights,
+    symmetric_loss,
+)
 
 
 def problem(name, count, rng, error=0.0):
@@ -43,6 +49,27 @@ def test_noisy_distances_reach_a_loss_below_that_of_the_true_poses(name, rng):
     assert np.median(align_poses(found.poses, poses, rng, elements=elements).errors) < 0.05
 
 
+def test_weights_are_inverse_variances(rng):
+    given = rng.uniform(0, 2, 60_000)
+    deviation = np.where(given < 1, 0.01, 0.1)
+    weights = spread_weights(given, deviation * rng.standard_normal(len(given)))
+    assert weights.mean() == pytest.approx(1)
+    assert weights[given < 0.95].mean() / weights[given > 1.05].mean() == pytest.approx(100, rel=0.1)
+    np.testing.assert_allclose(spread_weights(given, np.zeros(len(given))), 1)
+
+
+def test_where_small_distances_are_surer_than_large_ones_poses_are_better_than_the_least_loss_has_them(rng):
+    elements, poses, first, second, given = problem("D2", 120, rng)
+    given = np.abs(given + np.where(given < 0.8, 0.005, 0.1) * rng.standard_normal(len(given)))
+    found = recover_symmetric_poses(120, first, second, given, elements, rng)
+    plain = _descend(rotations.to_quaternion(poses), squareform(given), symmetry.left_matrices(elements), 200)[0]
+    weighted, unweighted = (
+        np.median(align_poses(one, poses, rng, elements=elements).errors)
+        for one in (found.poses, rotations.from_quaternion(plain))
+    )
+    assert weighted < 0.8 * unweighted
+
+
 def test_distances_and_elements_are_those_of_the_group(rng):
     elements = symmetry.group("D3")
     q = rotations.to_quaternion(rotations.sample_orientations(20, rng))
@@ -59,11 +86,12 @@ def test_gradient_agrees_with_finite_differences(rng):
     first, second = pairs.all_pairs(6)
     given = rng.uniform(0.2, 1.5, 15)
     partner = rng.integers(4, size=15) * 6 + second
+    weights = rng.uniform(0.1, 2, 15)
 
     def at(flat):
         free = flat.reshape(-1, 4)
         norm = np.linalg.norm(free, axis=1, keepdims=True)
-        return symmetric_loss(free / norm, first, partner, given, left), norm
+        return symmetric_loss(free / norm, first, partner, given, left, weights), norm
 
     assert check_grad(lambda x: at(x)[0][0], lambda x: (at(x)[0][1] / at(x)[1]).ravel(), start.ravel()) < 1e-6
 
