@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from engine.errors import InputError
@@ -108,6 +109,20 @@ def geodesic_distance(first: ArrayLike, second: ArrayLike) -> Array:
 def viewing_directions(matrices: ArrayLike) -> Array:
     """Unit vectors (..., 3) in the object's frame, (x, y, z), along which the poses (..., 3, 3) look."""
     return np.asarray(matrices)[..., :, 2]
+
+
+def opposites_are_seen(matrices: ArrayLike) -> bool:
+    """Whether the poses (n, 3, 3) look along each of their viewing directions from the other side too.
+
+    They do when at least half of the opposite directions have a neighbour among the directions within twice the median
+    distance of the directions' own nearest neighbours.
+    """
+    directions = viewing_directions(matrices)
+    if len(directions) < 2:
+        return False
+    tree = KDTree(directions)
+    own = tree.query(directions, k=2)[0][:, 1]
+    return bool(np.median(tree.query(-directions)[0]) <= 2 * np.median(own))
 
 
 def euler_region(coverage: str | EulerRegion) -> EulerRegion:

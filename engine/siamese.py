@@ -12,8 +12,15 @@ the power of the first angular harmonics (invariant, like the third column) and 
 like the first two). What is left to learn is a function of the viewing direction alone: a sphere, not all of SO(3).
 Nothing else is prescribed: the features reach the loss only through the distances of pairs.
 
+And one more: an image mirrored about its x axis is the projection from behind, its pose multiplied by
+``diag(1, -1, -1)`` from the right. Where the training's viewing directions come with their opposites, the network
+follows that as well, and each image teaches it two: it looks at the image and at the mirrored one with the same
+kernels, its channels come in pairs that a mirroring swaps, and the read-outs are odd, or conjugate, under the swap. (A
+network for half of the sphere would learn more than it needs: whether it sees a direction or the opposite one.)
+
 The idea of a Siamese network for pose distances is that of Banjac, Donati & Defferrard, arXiv:2104.06237. Harmonic
-read-out after circular convolutions: Worrall et al., Harmonic Networks, CVPR 2017.
+read-out after circular convolutions: Worrall et al., Harmonic Networks, CVPR 2017. Channels that a symmetry swaps:
+Cohen & Welling, Group equivariant convolutional networks, ICML 2016.
 
 The model is made of Keras' own layers only, so a saved one loads anywhere in safe mode, with no code of ours.
 """
@@ -40,8 +47,9 @@ from engine.checkpoints import Snapshot
 from engine.config import DistanceConfig, TrainingConfig
 from engine.distance import distances_from_features, exact_distances, fit_calibration
 from engine.pairs import Sampler, all_pairs
+from engine.polar import circular_harmonic, polar_sampling
 from engine.progress import Progress, silent
-from engine.rotations import from_quaternion, to_quaternion
+from engine.rotations import from_quaternion, opposites_are_seen, to_quaternion
 from engine.symmetry import NO_SYMMETRY
 
 Images = NDArray[np.float32]
@@ -116,26 +124,26 @@ def turning_orders(elements: NDArray[np.floating]) -> int:
 
 
 def build_network(
-    image_size: int, radius: float, feature_dim: int, head: str, rng: np.random.Generator, orders: int = 1
+    image_size: int,
+    radius: float,
+    feature_dim: int,
+    head: str,
+    rng: np.random.Generator,
+    orders: int = 1,
+    mirrored: bool = False,
 ) -> Any:
     """A Keras model from images (n, image_size, image_size) to features (n, feature_dim).
 
     ``radius`` in pixels bounds the disc that is looked at. ``feature_dim`` features are split into invariant ones and
     pairs that turn with the image, as nine are into the third column of R and the first two; with more ``orders`` than
-    one, there are as many pairs that turn twice, three times, ...
+    one, there are as many pairs that turn twice, three times, ... ``mirrored`` makes features follow a mirrored image.
     """
     turning = feature_dim // (2 * orders + 1)
+    invariant = feature_dim - 2 * turning * orders
     radii = max(4, round(radius))
 
     def seeded() -> Any:
         return keras.initializers.GlorotUniform(seed=int(rng.integers(2**31)))
-
-    def circular_convolution(x: Any, width: int) -> Any:
-        half, length = width // 2, x.shape[1]
-        wrapped = layers.Concatenate(axis=1)(
-            [layers.Cropping1D((length - half, 0))(x), x, layers.Cropping1D((0, length - half))(x)]
-        )
-        return layers.Conv1D(_CHANNELS, width, activation="gelu", kernel_initializer=seeded())(wrapped)
 
     def fixed(x: Any, matrix: NDArray[np.floating]) -> Any:
         layer = layers.Dense(matrix.shape[1], use_bias=False, trainable=False)
@@ -143,61 +151,75 @@ def build_network(
         layer.set_weights([matrix.astype(np.float32)])
         return y
 
+    def convolved(views: list[Any], width: int) -> list[Any]:
+        layer = layers.Conv1D(_CHANNELS // len(views), width, activation="gelu", kernel_initializer=seeded())
+        return [layer(_closed(view, width // 2)) for view in views]
+
+    def mixed(views: list[Any], width: int) -> list[Any]:
+        """A convolution that sees in each view the channels of the other, too."""
+        pairs = zip(views, reversed(views), strict=True) if mirrored else ()
+        both = [layers.Concatenate()([own, _reversed(other)]) for own, other in pairs]
+        return convolved(both or views, width)
+
     image = keras.Input((image_size, image_size), name="image")
     x = fixed(layers.Reshape((image_size**2,))(image), polar_sampling(image_size, radius, radii, _ANGLES))
     x = layers.Reshape((_ANGLES, radii))(x)
-    x = circular_convolution(circular_convolution(x, 5), 5)
-    x = layers.AveragePooling1D(2)(x)
-    x = circular_convolution(circular_convolution(x, 5), 5)
-    x = layers.AveragePooling1D(2)(x)
-    x = circular_convolution(circular_convolution(x, 5), 3)
+    views = [x, _reversed(x)] if mirrored else [x]
+    views = mixed(convolved(views, 5), 5)
+    views = [layers.AveragePooling1D(2)(view) for view in views]
+    views = mixed(mixed(views, 5), 5)
+    views = [layers.AveragePooling1D(2)(view) for view in views]
+    views = mixed(mixed(views, 5), 3)
 
-    harmonics = [fixed(layers.Permute((2, 1))(x), circular_harmonic(order, x.shape[1]))
-                 for order in range(1, max(_POWERS, orders) + 1)]  # fmt: skip
-    power = [
-        layers.GlobalAveragePooling1D(data_format="channels_first")(layers.Multiply()([h, h]))
-        for h in harmonics[:_POWERS]
+    harmonics = [
+        [fixed(layers.Permute((2, 1))(view), circular_harmonic(order, view.shape[1])) for view in views]
+        for order in range(1, max(_POWERS, orders) + 1)
+    ]  # each (channels, 2)
+    unturned = [
+        [layers.GlobalAveragePooling1D()(view), *(_power(harmonic[number]) for harmonic in harmonics[:_POWERS])]
+        for number, view in enumerate(views)
     ]
-    zeroth = layers.Concatenate()([layers.GlobalAveragePooling1D()(x), *power])
-    zeroth = layers.Dense(_CHANNELS, activation="gelu", kernel_initializer=seeded())(zeroth)
-    zeroth = layers.Dense(feature_dim - 2 * turning * orders, kernel_initializer=seeded())(zeroth)
+    hidden = layers.Dense(_CHANNELS, activation="gelu", kernel_initializer=seeded())
+    orders_of_views = ([0, 1], [1, 0]) if mirrored else ([0],)
+    seen = [hidden(layers.Concatenate()([x for n in order for x in unturned[n]])) for order in orders_of_views]
+    if mirrored:
+        # The third column of R changes sign. Functions of a pose that do not change under a group may, or may not.
+        even = 0 if orders == 1 else invariant // 2
+        parts = [layers.Dense(invariant - even, use_bias=False, kernel_initializer=seeded())(layers.Subtract()(seen))]
+        if even:
+            parts.append(layers.Dense(even, kernel_initializer=seeded())(layers.Add()(seen)))
+    else:
+        parts = [layers.Dense(invariant, kernel_initializer=seeded())(seen[0])]
 
-    turned = []
     for harmonic in harmonics[:orders]:
-        parts = layers.Permute((2, 1))(harmonic)  # (2, channels)
-        parts = layers.Dense(turning, use_bias=False, kernel_initializer=seeded())(parts)  # the same map for both parts
-        turned.append(layers.Flatten()(parts))
+        own = harmonic[0]
+        if mirrored:
+            own = layers.Add()([own, fixed(harmonic[1], np.diag([1.0, -1.0]))])
+        turned = layers.Permute((2, 1))(own)  # (2, channels)
+        turned = layers.Dense(turning, use_bias=False, kernel_initializer=seeded())(turned)  # both parts by one map
+        parts.append(layers.Flatten()(turned))
 
-    features = layers.Concatenate()([zeroth, *turned])
+    features = layers.Concatenate()(parts)
     if head == "cosine":
         features = layers.UnitNormalization()(features)
     return keras.Model(image, features, name="siamese_branch")
 
 
-def circular_harmonic(order: int, length: int) -> NDArray[np.float64]:
-    """Cosine and sine (length, 2) that give the angular harmonic of that order of ``length`` samples on a circle."""
-    angle = 2 * np.pi * order * np.arange(length) / length
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1) * 2 / length
+def _closed(x: Any, margin: int) -> Any:
+    """Samples on a circle (n, length, channels) with as many more on either side as a convolution reaches over."""
+    length = x.shape[1]
+    return layers.Concatenate(axis=1)(
+        [layers.Cropping1D((length - margin, 0))(x), x, layers.Cropping1D((0, length - margin))(x)]
+    )
 
 
-def polar_sampling(size: int, radius: float, radii: int, angles: int) -> NDArray[np.float64]:
-    """The matrix (size * size, angles * radii) that samples images on a polar grid around pixel ``size // 2``.
-
-    Rings at ``(k + 1/2) radius / radii`` pixels; trigonometric interpolation, exact for band-limited images.
-    """
-    ring = (np.arange(radii) + 0.5) * radius / radii
-    angle = 2 * np.pi * np.arange(angles) / angles
-    x = np.outer(np.cos(angle), ring).ravel()
-    y = np.outer(np.sin(angle), ring).ravel()
-    weights_y, weights_x = _interpolation(y, size), _interpolation(x, size)
-    return np.einsum("py,px->yxp", weights_y, weights_x).reshape(size * size, -1)
+def _reversed(x: Any) -> Any:
+    """Samples on a circle (n, length, channels) as they are in the mirrored image."""
+    return keras.ops.flip(x, axis=1)
 
 
-def _interpolation(positions: NDArray[np.floating], size: int) -> NDArray[np.float64]:
-    """Weights (positions, size) of trigonometric interpolation: the mean of all frequencies up to Nyquist's."""
-    offset = positions[:, None] - (np.arange(size) - size // 2)
-    frequencies = np.fft.fftfreq(size)
-    return np.cos(2 * np.pi * offset[..., None] * frequencies).mean(axis=-1)
+def _power(harmonic: Any) -> Any:
+    return layers.GlobalAveragePooling1D(data_format="channels_first")(layers.Multiply()([harmonic, harmonic]))
 
 
 def train(
@@ -255,7 +277,8 @@ def train(
     size = images.shape[-1]
     orders = turning_orders(elements)
     feature_dim = distance.feature_dim or (9 if orders == 1 else 8 * (2 * orders + 1))
-    model = build_network(size, radius, feature_dim, distance.head, rng, orders)
+    mirrored = opposites_are_seen(poses)
+    model = build_network(size, radius, feature_dim, distance.head, rng, orders, mirrored)
     optimiser = MatrixOptimiser(training.learning_rate, weight_decay=_WEIGHT_DECAY, clipnorm=1.0)
     step = _training_step(model, optimiser, images, poses, noise_variance, max_shift, distance.head, elements)
     optimiser.build(model.trainable_variables)

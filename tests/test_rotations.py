@@ -129,3 +129,19 @@ def test_the_same_generator_state_gives_the_same_poses():
 def test_wrong_coverage_is_said(coverage, message):
     with pytest.raises(InputError, match=message):
         rotations.euler_region(coverage)
+
+
+@pytest.mark.parametrize("sampling", ["so3", "euler"])
+@pytest.mark.parametrize("count", [100, 3000])
+def test_opposite_views_are_seen_where_the_coverage_has_them(sampling, count, rng):
+    def seen(coverage):
+        return rotations.opposites_are_seen(rotations.sample_orientations(count, rng, coverage, sampling))
+
+    belt, cap, upper = (((0.0, 360.0), tilts, (0.0, 360.0)) for tilts in ((60.0, 120.0), (0.0, 30.0), (0.0, 90.0)))
+    assert seen("full")
+    assert seen(belt)
+    assert not any(seen(coverage) for coverage in ("half", "quarter", cap, upper))
+
+
+def test_one_view_has_no_opposite():
+    assert not rotations.opposites_are_seen(np.eye(3)[None])

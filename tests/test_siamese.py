@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from engine import distance, imaging, pairs, projection, rotations, siamese
+from engine import distance, imaging, pairs, polar, projection, rotations, siamese
 from engine.config import DistanceConfig, TrainingConfig, VolumeConfig
 from engine.volume import load_volume
 
 
-@pytest.fixture(scope="module")
-def network():
-    return siamese.build_network(24, 10.0, 9, "cosine", np.random.default_rng(0))
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "mirrored"])
+def network(request):
+    return siamese.build_network(24, 10.0, 9, "cosine", np.random.default_rng(0), mirrored=request.param)
 
 
 def test_polar_sampling_agrees_with_spline_interpolation(rng):
     image = ndimage.gaussian_filter(rng.standard_normal((25, 25)), 2.0, mode="wrap")
-    sampled = (image.ravel() @ siamese.polar_sampling(25, 9.0, 6, 32)).reshape(32, 6)
-    ring, angle = (np.arange(6) + 0.5) * 1.5, 2 * np.pi * np.arange(32) / 32
+    sampled = (image.ravel() @ polar.polar_sampling(25, 9.0, 6, 32)).reshape(32, 6)
+    ring, angle = (np.arange(6) + 0.5) * 1.5, 2 * np.pi * (np.arange(32) + 0.5) / 32
     at = np.stack([12 + np.outer(np.sin(angle), ring), 12 + np.outer(np.cos(angle), ring)])
     expected = ndimage.map_coordinates(image, at, order=5, mode="grid-wrap")
     np.testing.assert_allclose(sampled, expected, atol=2e-4 * np.abs(image).max())
@@ -29,7 +29,7 @@ def test_polar_sampling_agrees_with_spline_interpolation(rng):
 @pytest.mark.parametrize("size", [16, 17])
 def test_polar_interpolation_at_pixels_is_the_pixel(size):
     positions = np.arange(size) - float(size // 2)
-    np.testing.assert_allclose(siamese._interpolation(positions, size), np.eye(size), atol=1e-12)
+    np.testing.assert_allclose(polar.interpolation(positions, size), np.eye(size), atol=1e-12)
 
 
 def test_an_in_plane_turn_leaves_three_features_and_turns_the_other_pairs(network, toy_volume):
@@ -43,10 +43,46 @@ def test_an_in_plane_turn_leaves_three_features_and_turns_the_other_pairs(networ
     assert np.linalg.norm(before[3:]) > 0.1
 
 
+def mirrored_images(toy_volume):
+    """Images, and the projections from behind: R' = R diag(1, -1, -1)."""
+    poses = rotations.from_euler([[30.0, 60.0, 15.0], [100.0, 20.0, 250.0]])
+    behind = poses @ np.diag([1.0, -1.0, -1.0])
+    return tuple(imaging.standardise(projection.project(toy_volume, p, 24)) for p in (poses, behind))
+
+
+def test_the_projection_from_behind_is_the_mirrored_image(toy_volume):
+    image, behind = mirrored_images(toy_volume)
+    np.testing.assert_allclose(behind[:, 1:], image[:, :0:-1], atol=1e-3)  # about the row of the origin
+
+
+def test_seen_from_behind_one_column_of_a_pose_stays_and_two_change_their_sign(toy_volume):
+    model = siamese.build_network(24, 10.0, 9, "cosine", np.random.default_rng(0), mirrored=True)
+    image, behind = (siamese.embed(model, images) for images in mirrored_images(toy_volume))
+    signs = np.repeat([-1, 1, -1], 3)  # features: third column, first, second
+    np.testing.assert_allclose(behind, signs * image, atol=2e-3)
+    assert np.abs(image).min(axis=0).max() > 0.1
+
+
+@pytest.mark.parametrize("orders", [1, 4])
+def test_distances_between_mirrored_images_are_those_between_images(orders, rng):
+    def inner(model, images):
+        features = siamese.embed(model, images)
+        return features[0] @ features[1]
+
+    images = imaging.standardise(rng.standard_normal((2, 25, 25)).astype(np.float32))
+    plain, mirrored = (
+        siamese.build_network(25, 12.0, 9 * (2 * orders + 1), "cosine", np.random.default_rng(0), orders, mirrored)
+        for mirrored in (False, True)
+    )
+    assert inner(mirrored, images[:, ::-1]) == pytest.approx(inner(mirrored, images), abs=1e-5)
+    assert abs(inner(plain, images[:, ::-1]) - inner(plain, images)) > 1e-2
+
+
 @pytest.mark.parametrize("dim", [4, 5, 8, 9, 16])
 @pytest.mark.parametrize("head", ["cosine", "euclidean"])
-def test_features_have_the_dimension_asked_for(dim, head, rng):
-    model = siamese.build_network(16, 7.0, dim, head, rng)
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_features_have_the_dimension_asked_for(dim, head, mirrored, rng):
+    model = siamese.build_network(16, 7.0, dim, head, rng, mirrored=mirrored)
     features = siamese.embed(model, rng.standard_normal((3, 16, 16)).astype(np.float32))
     assert features.shape == (3, dim)
     if head == "cosine":
