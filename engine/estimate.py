@@ -20,9 +20,9 @@ from engine.symmetry import group
 
 START = "start"
 """The time before the first stage, which a run's record does not count: starting Python, loading libraries."""
-_LEAST_STEPS, _MOST_STEPS = 1800, 5000
+_LEAST_STEPS, _MOST_STEPS = 1800, 6000
 
-_TRAINING_START_S, _STEPS_PER_SECOND = 30, 15  # slower than this, a training without a limit of its own is cut short
+_TRAINING_START_S, _STEPS_PER_SECOND = 30, 11.5  # slower than this, a training without a limit of its own is cut short
 _PUBLISHED_FRAME = (116, 69 * 57 * 75)
 _RECENT = 20  # runs that a correction is taken from
 _LEAST_S = 0.05  # a stage quicker than this says nothing about the machine
@@ -120,9 +120,9 @@ def training_steps(noise_to_signal: float, shift_to_frame: float) -> int:
 
     ``noise_to_signal`` is the ratio of variances in the network's pixels, ``shift_to_frame`` the largest shift over the
     frame's width. From what was seen on 5J0N: without either, 1,800 steps give distances to 0.005 rad; at a noise of
-    2.6 times the signal's variance, and at shifts of up to a sixth of the frame, the error still falls after 4,000.
+    2.6 times the signal's variance, and at shifts of up to a sixth of the frame, the error still falls after 5,000.
     """
-    hardness = min(1.0, noise_to_signal / 2 + 4 * shift_to_frame)
+    hardness = min(1.0, noise_to_signal / 2 + 6 * shift_to_frame)
     return round(_LEAST_STEPS + (_MOST_STEPS - _LEAST_STEPS) * hardness)
 
 

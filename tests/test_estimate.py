@@ -66,8 +66,9 @@ def test_noise_and_shifts_lengthen_the_training_they_need():
     assert steps_and_seconds(noise_variance=1000) == steps_and_seconds(snr=0.001)
     assert clean < steps_and_seconds(max_shift=5) < steps_and_seconds(max_shift=20)
     assert estimate.training_steps(0, 0) == 1800
-    assert estimate.training_steps(2.6, 0) == 5000
-    assert estimate.training_steps(0.0, 20 / 116) == pytest.approx(4000, rel=0.02)
+    assert estimate.training_steps(2.6, 0) == 6000
+    assert estimate.training_steps(0.0, 20 / 116) == 6000
+    assert estimate.training_steps(0.0, 10 / 116) == pytest.approx(4000, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_a_training_is_cut_short_in_time():
     limited = config(training={"max_seconds": 7})
     assert estimate.estimate(limited, *FRAME).by_stage["training"] == 7
     slow = [row(Config(), {"training": 100_000.0})]
-    assert estimate.estimate(Config(), *FRAME, slow, 0.2).by_stage["training"] == 30 + 1800 / 15
+    assert estimate.estimate(Config(), *FRAME, slow, 0.2).by_stage["training"] == 30 + 1800 / 11.5
 
 
 def test_this_machines_runs_correct_the_stages_they_had():

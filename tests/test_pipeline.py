@@ -274,7 +274,7 @@ def test_a_failure_on_the_way_is_recorded_with_its_reason(runs_dir):
 
 
 @pytest.mark.parametrize(
-    ("noise_variance", "least", "most"), [(0.0, 1800, 1800), (1.0, 1801, 4999), (100.0, 5000, 5000)]
+    ("noise_variance", "least", "most"), [(0.0, 1800, 1800), (1.0, 1801, 5999), (100.0, 6000, 6000)]
 )
 def test_noise_makes_the_default_training_longer(toy_volume, noise_variance, least, most):
     settings = config_from_dict({"projections": {"size": 32}}).projections
