@@ -10,7 +10,7 @@ The way through it, one module a step, each a set of plain functions from arrays
     simulation      simulate               volume, settings, rng    -> test projections; training projections
     pairs           which pairs of projections are looked at
     siamese         train, embed           images                   -> features (n, dim)      [the network]
-                    [polar: images on circles]
+                    [polar: images on circles;  harmonics: what features are, with and without symmetry]
     training        train_network          volume or others, seeds  -> trained network, also from a checkpoint
     distance        exact, perturbed, ...  images, features, poses  -> estimated distance of each pair
     neighbourhood   who is near whom, by pose and by estimate;  manifold: distances as points, for the eye and to start

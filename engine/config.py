@@ -97,7 +97,7 @@ class DistanceConfig(_Section):
         None,
         ge=4,
         le=4096,
-        description="features per projection; 9 when not given, the size of a matrix; more with symmetry",
+        description="features per projection; 9 when not given, the size of a matrix; with symmetry, as it wants",
     )
 
 
@@ -239,6 +239,11 @@ class Config(_Section):
             raise ValueError(
                 f"recovery.{key} is {getattr(recovery, key)!r} {found}; wanted all pairs with a symmetric volume: "
                 "recovery.pairs = all and no recovery.max_distance"
+            )
+        if self.distance.feature_dim is not None:
+            raise ValueError(
+                f"distance.feature_dim is {self.distance.feature_dim} {found}; leave it out with a symmetric volume, "
+                "whose group says how many features a projection has"
             )
         if self.projections.count > MOST_HELD:
             raise ValueError(

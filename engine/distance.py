@@ -6,6 +6,7 @@ are made from its features here too, so that this module needs no TensorFlow.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,13 +14,17 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
+from engine.harmonics import Degree, distances_from_kernels, fit_distances
 from engine.pairs import Indices
 from engine.symmetry import NO_SYMMETRY, symmetric_distance
 
 Distances = NDArray[np.float32]
 Head = Literal["cosine", "euclidean"]
 
-_BLOCK = 500_000  # pairs handled at a time, to bound the memory of gathered rows
+UNCALIBRATED: NDArray[np.floating] = np.array([0.0, 1.0])
+"""The calibration that leaves distances as they are."""
+
+_BLOCK = 200_000  # pairs handled at a time, to bound the memory of gathered rows
 _POLYNOMIAL_DEGREE = 5
 
 
@@ -72,23 +77,72 @@ def fit_calibration(distances: Distances, angles: Distances, kind: str) -> Calib
     return Calibration(Polynomial.fit(distances, angles, _POLYNOMIAL_DEGREE))
 
 
-def distances_from_features(features: NDArray[np.float32], first: Indices, second: Indices, head: Head) -> Distances:
+def learned_distances(
+    features: NDArray[np.float32],
+    first: Indices,
+    second: Indices,
+    head: Head,
+    degrees: Sequence[Degree],
+    calibration: NDArray[np.floating],
+) -> Distances:
     """Distances that the features (n, dim) of a trained network say.
 
-    The network is trained so that the trace of the relative rotation, ``t = tr(R_i^T R_j) = 1 + 2 cos d``, is
+    Without symmetry (one degree) the network is trained so that the trace of the relative rotation, ``t = tr(R_i^T R_j)
+    = 1 + 2 cos d``, is
 
     - ``cosine``: ``t = 3 <f_i, f_j>`` of features of unit norm (nine features that are R / sqrt(3) do that exactly);
     - ``euclidean``: ``t = 3 - |f_i - f_j|^2 / 2`` (features that are R itself: the squared chordal distance is 6 - 2
-      t).
+      t);
+
+    and ``calibration`` are the coefficients, constant first, of a polynomial from those distances to true ones. With
+    symmetry the same holds of three times the kernel of each degree, and ``calibration`` are those that
+    :func:`engine.harmonics.distances_from_kernels` takes.
     """
-    parts = [_trace(features[first[b]], features[second[b]], head) for b in _blocks(len(first))]
-    return np.arccos(np.clip((np.concatenate(parts) - 1) / 2, -1, 1)).astype(np.float32)
+    parts = []
+    for block in _blocks(len(first)):
+        kernels = _kernels(features, first[block], second[block], head, degrees)
+        if _without_symmetry(degrees):
+            parts.append(Calibration(Polynomial(calibration))(_from_trace(kernels[:, 0])))
+        else:
+            parts.append(distances_from_kernels(kernels, calibration).astype(np.float32))
+    return np.concatenate(parts)
 
 
-def _trace(a: NDArray[np.float32], b: NDArray[np.float32], head: Head) -> NDArray[np.float32]:
-    if head == "cosine":
-        return 3 * np.einsum("md,md->m", a, b)
-    return 3 - 0.5 * np.square(a - b).sum(axis=1)
+def fit_feature_calibration(
+    features: NDArray[np.float32],
+    first: Indices,
+    second: Indices,
+    head: Head,
+    degrees: Sequence[Degree],
+    distances: Distances,
+) -> NDArray[np.floating]:
+    """The calibration with which :func:`learned_distances` come closest to known ones (m,)."""
+    kernels = _kernels(features, first, second, head, degrees)
+    if _without_symmetry(degrees):
+        curve = fit_calibration(_from_trace(kernels[:, 0]), distances, "polynomial").curve
+        return np.asarray(curve.convert().coef, dtype=float)
+    return fit_distances(kernels, distances.astype(float))
+
+
+def _without_symmetry(degrees: Sequence[Degree]) -> bool:
+    return [degree.degree for degree in degrees] == [1]
+
+
+def _from_trace(kernel: NDArray[np.float32]) -> Distances:
+    return np.arccos(np.clip((3 * kernel - 1) / 2, -1, 1)).astype(np.float32)
+
+
+def _kernels(
+    features: NDArray[np.float32], first: Indices, second: Indices, head: Head, degrees: Sequence[Degree]
+) -> NDArray[np.float32]:
+    """What the features say of the kernels (m, degrees) of pairs."""
+    columns, start = [], 0
+    for degree in degrees:
+        part = features[:, start : start + degree.size]
+        start += degree.size
+        a, b = part[first], part[second]
+        columns.append(np.einsum("md,md->m", a, b) if head == "cosine" else 1 - np.square(a - b).sum(axis=1) / 6)
+    return np.stack(columns, axis=1)
 
 
 def _blocks(count: int) -> list[slice]:

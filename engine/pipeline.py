@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import psutil
-from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
 from engine import (
@@ -28,6 +27,7 @@ from engine import (
     distance,
     environment,
     estimate,
+    harmonics,
     imaging,
     metrics,
     neighbourhood,
@@ -220,7 +220,7 @@ class _Experiment:
             shown = [others.identities, frame, self.volume.voxel_size, signal_variance]
         settings = [table[section] for section in ("projections", "pairs", "training")]
         key = self._key(
-            "training", 7, shown, noise_variance, *settings, config.distance.head, config.distance.feature_dim,
+            "training", 8, shown, noise_variance, *settings, config.distance.head, config.distance.feature_dim,
             config.volume.symmetry,
         )  # fmt: skip
         checkpoint = checkpoints.Checkpoint(self.run.path.parent, key)
@@ -377,8 +377,9 @@ class _Experiment:
         assert calibration is not None
         small = imaging.standardise(imaging.fourier_crop(test["images"], self._network_size()))
         features = siamese.embed(siamese.load_model(model), small)
-        learned = distance.distances_from_features(features, first, second, self.config.distance.head)
-        return distance.Calibration(Polynomial(calibration))(learned)
+        settings = self.config.distance
+        degrees = harmonics.degrees_of(self.elements, settings.feature_dim)
+        return distance.learned_distances(features, first, second, settings.head, degrees, calibration)
 
     def _euclidean_distances(
         self, test: Arrays, first: pairs.Indices, second: pairs.Indices, progress: Progress

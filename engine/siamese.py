@@ -1,7 +1,7 @@
 """The Siamese network that learns distances between poses: the TensorFlow door.
 
 One network is applied to every projection of a batch; a distance is made from two sets of features (see
-:func:`engine.distance.distances_from_features`), and the loss compares the distances of all pairs of the batch with the
+:func:`engine.distance.learned_distances`), and the loss compares the distances of all pairs of the batch with the
 true ones. So a batch of 64 gives 2,016 pairs from 64 passes through the network.
 
 The network knows one piece of physics: turning an image in its plane multiplies its pose by ``Rz(psi)`` from the right,
@@ -45,7 +45,8 @@ with silenced_stderr():
 
 from engine.checkpoints import Snapshot
 from engine.config import DistanceConfig, TrainingConfig
-from engine.distance import distances_from_features, exact_distances, fit_calibration
+from engine.distance import UNCALIBRATED, exact_distances, fit_feature_calibration, learned_distances
+from engine.harmonics import Degree, character, degrees_of
 from engine.pairs import Sampler, all_pairs
 from engine.polar import circular_harmonic, polar_sampling
 from engine.progress import Progress, silent
@@ -70,9 +71,9 @@ class Trained:
 
     ``paced_by_clock`` says that ``training.max_seconds`` shortened it: another run may then end elsewhere.
     ``stopped_early`` says that ``training.patience`` did; the weights are those of ``best_step`` wherever patience is
-    set, else of the last. ``seconds`` count what was done before an interruption too. ``calibration`` are the
-    coefficients, constant first, of a polynomial that takes the network's distances to true ones, fitted on the
-    validation projections where that was asked for, else (0, 1).
+    set, else of the last. ``seconds`` count what was done before an interruption too. ``calibration`` is
+    what :func:`engine.distance.learned_distances` takes beside the features, fitted on the validation projections where
+    that was asked for.
     """
 
     model: Any
@@ -111,35 +112,20 @@ class MatrixOptimiser(keras.optimizers.Muon):
         return x * (max(int(np.prod(x.shape[:-1])), x.shape[-1]) ** 0.5 * self.rms_rate)
 
 
-def turning_orders(elements: NDArray[np.floating]) -> int:
-    """How many angular harmonics of the image the features of a projection need, for a group (|G|, 4).
-
-    What a pose without symmetry is known by, its matrix, turns with the image once (order 1). Functions of a pose that
-    do not change under a group are of higher degree, the higher the more folds its axes have, and turn as often.
-    """
-    if len(elements) == 1:
-        return 1
-    smallest_turn = 2 * np.arccos(np.minimum(np.abs(elements[1:, 3]), 1.0)).min()
-    return min(_MOST_ORDERS, 2 + round(2 * np.pi / smallest_turn))
-
-
 def build_network(
     image_size: int,
     radius: float,
-    feature_dim: int,
+    degrees: Sequence[Degree],
     head: str,
     rng: np.random.Generator,
-    orders: int = 1,
     mirrored: bool = False,
 ) -> Any:
-    """A Keras model from images (n, image_size, image_size) to features (n, feature_dim).
+    """A Keras model from images (n, image_size, image_size) to the features of some degrees, one after the other.
 
-    ``radius`` in pixels bounds the disc that is looked at. ``feature_dim`` features are split into invariant ones and
-    pairs that turn with the image, as nine are into the third column of R and the first two; with more ``orders`` than
-    one, there are as many pairs that turn twice, three times, ... ``mirrored`` makes features follow a mirrored image.
+    ``radius`` in pixels bounds the disc that is looked at. ``mirrored`` makes features follow a mirrored image: those
+    that do not turn with the image change their sign if their degree is odd.
     """
-    turning = feature_dim // (2 * orders + 1)
-    invariant = feature_dim - 2 * turning * orders
+    orders = max(degree.orders for degree in degrees)
     radii = max(4, round(radius))
 
     def seeded() -> Any:
@@ -168,7 +154,8 @@ def build_network(
     views = mixed(convolved(views, 5), 5)
     views = [layers.AveragePooling1D(2)(view) for view in views]
     views = mixed(mixed(views, 5), 5)
-    views = [layers.AveragePooling1D(2)(view) for view in views]
+    if 2 * orders < _ANGLES // 4:  # so that the highest harmonic stays below Nyquist's
+        views = [layers.AveragePooling1D(2)(view) for view in views]
     views = mixed(mixed(views, 5), 3)
 
     harmonics = [
@@ -182,27 +169,26 @@ def build_network(
     hidden = layers.Dense(_CHANNELS, activation="gelu", kernel_initializer=seeded())
     orders_of_views = ([0, 1], [1, 0]) if mirrored else ([0],)
     seen = [hidden(layers.Concatenate()([x for n in order for x in unturned[n]])) for order in orders_of_views]
+    even, odd = (layers.Add()(seen), layers.Subtract()(seen)) if mirrored else (seen[0], seen[0])
+    own = [harmonic[0] for harmonic in harmonics[:orders]]
     if mirrored:
-        # The third column of R changes sign. Functions of a pose that do not change under a group may, or may not.
-        even = 0 if orders == 1 else invariant // 2
-        parts = [layers.Dense(invariant - even, use_bias=False, kernel_initializer=seeded())(layers.Subtract()(seen))]
-        if even:
-            parts.append(layers.Dense(even, kernel_initializer=seeded())(layers.Add()(seen)))
-    else:
-        parts = [layers.Dense(invariant, kernel_initializer=seeded())(seen[0])]
+        conjugate = np.diag([1.0, -1.0])
+        own = [layers.Add()([one, fixed(other, conjugate)]) for one, other in harmonics[:orders]]
 
-    for harmonic in harmonics[:orders]:
-        own = harmonic[0]
-        if mirrored:
-            own = layers.Add()([own, fixed(harmonic[1], np.diag([1.0, -1.0]))])
-        turned = layers.Permute((2, 1))(own)  # (2, channels)
-        turned = layers.Dense(turning, use_bias=False, kernel_initializer=seeded())(turned)  # both parts by one map
-        parts.append(layers.Flatten()(turned))
-
-    features = layers.Concatenate()(parts)
-    if head == "cosine":
-        features = layers.UnitNormalization()(features)
-    return keras.Model(image, features, name="siamese_branch")
+    features = []
+    for degree in degrees:
+        sign_changes = mirrored and degree.degree % 2 == 1
+        zeroth = layers.Dense(degree.zeroth, use_bias=not sign_changes, kernel_initializer=seeded())
+        parts = [zeroth(odd if sign_changes else even)]
+        for harmonic in own[: degree.orders]:
+            turned = layers.Permute((2, 1))(harmonic)  # (2, channels); both parts go through one map
+            turned = layers.Dense(degree.turning, use_bias=False, kernel_initializer=seeded())(turned)
+            parts.append(layers.Flatten()(turned))
+        features.append(layers.Concatenate()(parts))
+        if head == "cosine":
+            features[-1] = layers.UnitNormalization()(features[-1])
+    together = features[0] if len(features) == 1 else layers.Concatenate()(features)
+    return keras.Model(image, together, name="siamese_branch")
 
 
 def _closed(x: Any, margin: int) -> Any:
@@ -261,9 +247,9 @@ def train(
         (n,): of which protein each validation projection is; only pairs of the same one are looked at. All of one when
         not given.
     calibrate
-        fit on the validation projections what takes the network's distances to true ones: for symmetric objects, since
-        the largest trace over a group is no inner product and what a network makes of it errs with the distance; and
-        for proteins that it has not seen, of whose poses it is surer than it should be.
+        fit on the validation projections what takes what the network says to true distances: for symmetric objects,
+        whose distance is a function of several inner products; and for proteins that it has not seen, of whose poses it
+        is surer than it should be.
     resumed, offer
         a snapshot to go on from, of a training with the same arguments; what is called after each step with a function
         that takes one.
@@ -275,12 +261,10 @@ def train(
     # anew, a second training in the same process would differ in the last digits.
     keras.backend.clear_session()
     size = images.shape[-1]
-    orders = turning_orders(elements)
-    feature_dim = distance.feature_dim or (9 if orders == 1 else 8 * (2 * orders + 1))
-    mirrored = opposites_are_seen(poses)
-    model = build_network(size, radius, feature_dim, distance.head, rng, orders, mirrored)
+    degrees = degrees_of(elements, distance.feature_dim)
+    model = build_network(size, radius, degrees, distance.head, rng, opposites_are_seen(poses))
     optimiser = MatrixOptimiser(training.learning_rate, weight_decay=_WEIGHT_DECAY, clipnorm=1.0)
-    step = _training_step(model, optimiser, images, poses, noise_variance, max_shift, distance.head, elements)
+    step = _training_step(model, optimiser, images, poses, noise_variance, max_shift, distance.head, elements, degrees)
     optimiser.build(model.trainable_variables)
     first, second = all_pairs(len(validation_poses))
     if validation_proteins is not None:
@@ -308,6 +292,15 @@ def train(
         for fraction, values in told:
             progress(fraction, values)
 
+    def validated() -> tuple[float, NDArray[np.floating]]:
+        """Mean absolute error of the validation pairs, and the calibration fitted on them."""
+        features, pairs = embed(model, validation_images), (first, second)
+        calibration = UNCALIBRATED
+        if calibrate:
+            calibration = fit_feature_calibration(features, *pairs, distance.head, degrees, exact)
+        found = learned_distances(features, *pairs, distance.head, degrees, calibration)
+        return float(np.abs(found - exact).mean()), calibration
+
     def snapshot() -> Snapshot:
         return Snapshot(
             number, time.monotonic() - started, paced_by_clock, validation_mae, rng.bit_generator.state, tuple(told),
@@ -330,8 +323,7 @@ def train(
         number += 1
         values = {"step": number}
         if number % validate_every == 0 or number == steps:
-            estimated = distances_from_features(embed(model, validation_images), first, second, distance.head)
-            validation_mae = float(np.abs(estimated - exact).mean())
+            validation_mae = validated()[0]
             values["validation_mae"] = validation_mae
             waited += 1
             if training.patience and validation_mae < best_mae:
@@ -346,12 +338,7 @@ def train(
     if best:
         _assign(model.trainable_variables, best)
         validation_mae = best_mae
-    calibration = np.array([0.0, 1.0])
-    if calibrate:
-        estimated = distances_from_features(embed(model, validation_images), first, second, distance.head)
-        calibrated = fit_calibration(estimated, exact, "polynomial")
-        calibration = calibrated.curve.convert().coef
-        validation_mae = float(np.abs(calibrated(estimated) - exact).mean())
+    validation_mae, calibration = validated() if calibrate else (validation_mae, UNCALIBRATED)
     seconds = time.monotonic() - started
     return Trained(
         model, number, seconds, paced_by_clock, validation_mae, stopped_early, best_step or number, calibration
@@ -395,12 +382,13 @@ def _training_step(
     max_shift: float,
     head: str,
     elements: NDArray[np.floating],
+    degrees: Sequence[Degree],
 ) -> Any:
     """One compiled step: gather, corrupt, embed, compare all pairs, update. Data stay on the device."""
     size = images.shape[-1]
     stored = tf.constant(images)
     rotations = tf.constant(poses.reshape(len(poses), 9), dtype=tf.float32)
-    # The smallest distance over the group is the largest trace: tr(R_i^T g R_j).
+    # Of tr(R_i^T g R_j), for every g.
     moved = tf.constant(from_quaternion(elements)[:, None] @ poses[None], dtype=tf.float32)
     moved = tf.reshape(moved, (len(elements), len(poses), 9))
     deviation = float(np.sqrt(noise_variance))
@@ -427,17 +415,20 @@ def _training_step(
         batch = corrupt(tf.gather(stored, indices), seed)
         pose = tf.gather(rotations, indices)
         traces = tf.matmul(pose[None], tf.gather(moved, indices, axis=1), transpose_b=True)
-        trace = tf.reduce_max(traces, axis=0)
+        # Three kernels of each degree, as the trace is for poses without symmetry.
+        targets = [tf.reduce_mean(character(traces, d.degree), axis=0) * (3 / d.multiplicity) for d in degrees]
         with tf.GradientTape() as tape:
             features = model(batch, training=True)
-            inner = tf.matmul(features, features, transpose_b=True)
-            if head == "cosine":
-                error = 3 * inner - trace
-            else:
-                squares = tf.linalg.diag_part(inner)
-                between = tf.maximum(squares[:, None] + squares[None, :] - 2 * inner, 1e-6)
-                error = tf.sqrt(between) - tf.sqrt(tf.maximum(6 - 2 * trace, 1e-6))
-            loss = tf.reduce_sum(weights * tf.square(error))
+            loss = 0.0
+            for part, target in zip(tf.split(features, [d.size for d in degrees], axis=1), targets, strict=True):
+                inner = tf.matmul(part, part, transpose_b=True)
+                if head == "cosine":
+                    error = 3 * inner - target
+                else:
+                    squares = tf.linalg.diag_part(inner)
+                    between = tf.maximum(squares[:, None] + squares[None, :] - 2 * inner, 1e-6)
+                    error = tf.sqrt(between) - tf.sqrt(tf.maximum(6 - 2 * target, 1e-6))
+                loss += tf.reduce_sum(weights * tf.square(error)) / len(degrees)
         gradients = tape.gradient(loss, model.trainable_variables)
         optimiser.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return loss

@@ -128,6 +128,7 @@ def test_a_symmetric_recovery_has_its_own_start():
     [
         ("recovery.pairs=knn", r"recovery.pairs is 'knn' and volume.symmetry is D2; wanted all pairs"),
         ("recovery.max_distance=1.5", r"recovery.max_distance is 1.5 and volume.symmetry is D2; wanted all pairs"),
+        ("distance.feature_dim=9", r"distance.feature_dim is 9 and volume.symmetry is D2; leave it out"),
         ("projections.count=5001", r"projections.count is 5001 and volume.symmetry is D2; wanted at most 5000"),
     ],
 )

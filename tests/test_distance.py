@@ -6,6 +6,10 @@ from scipy.spatial.distance import pdist
 from scipy.spatial.transform import Rotation
 
 from engine import distance, metrics, pairs, rotations
+from engine.harmonics import degrees_of
+from engine.symmetry import NO_SYMMETRY
+
+DEGREE_ONE = degrees_of(NO_SYMMETRY)
 
 
 @pytest.fixture
@@ -70,10 +74,26 @@ def test_features_that_are_rotations_give_the_exact_distance_with_either_head(kn
     poses, quaternions, first, second = known
     exact = distance.exact_distances(quaternions, first, second)
     features = poses.reshape(-1, 9).astype(np.float32)
-    by_chord = distance.distances_from_features(features, first, second, "euclidean")
-    by_cosine = distance.distances_from_features(features / np.sqrt(3).astype(np.float32), first, second, "cosine")
+    by_chord, by_cosine = (
+        distance.learned_distances(scaled, first, second, head, DEGREE_ONE, distance.UNCALIBRATED)
+        for scaled, head in ((features, "euclidean"), (features / np.sqrt(3).astype(np.float32), "cosine"))
+    )
     np.testing.assert_allclose(by_chord, exact, atol=2e-3)  # arccos of a float32 near -1 keeps half of its digits
     np.testing.assert_allclose(by_cosine, exact, atol=2e-3)
+
+
+@pytest.mark.parametrize("head", ["cosine", "euclidean"])
+def test_calibrated_features_give_the_distances_that_they_were_calibrated_to(known, head, rng):
+    poses, quaternions, first, second = known
+    features = poses.reshape(-1, 9).astype(np.float32) / np.float32(np.sqrt(3) if head == "cosine" else 1)
+    features = (features + rng.normal(0, 0.02, features.shape)).astype(np.float32)
+    exact = distance.exact_distances(quaternions, first, second)
+    wanted = 0.2 + 0.8 * exact
+    calibration = distance.fit_feature_calibration(features, first, second, head, DEGREE_ONE, wanted)
+    found = distance.learned_distances(features, first, second, head, DEGREE_ONE, calibration)
+    assert np.abs(found - wanted).mean() < 0.05
+    plain = distance.learned_distances(features, first, second, head, DEGREE_ONE, distance.UNCALIBRATED)
+    assert np.abs(plain - wanted).mean() > 0.1
 
 
 def test_distance_metrics_against_hand_computed_values():

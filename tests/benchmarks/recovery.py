@@ -22,8 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import alignment, distance, environment, pairs, recovery, rotations, simulation
+from engine import alignment, distance, environment, harmonics, pairs, recovery, rotations, simulation
 from engine.config import Config, config_from_dict
+from engine.symmetry import NO_SYMMETRY
 from engine.volume import load_volume
 from tests.benchmarks.measuring import Store, default_folder, default_volume, say
 
@@ -95,14 +96,14 @@ def problems(coverage: str, count: int, seeds: int, source: str, folder: Path) -
     volume, model = load_volume(config.volume), _network(config, folder)
     from engine import imaging, siamese
 
-    size = min(config.training.image_size, volume.diagonal)
+    size, degrees = min(config.training.image_size, volume.diagonal), harmonics.degrees_of(NO_SYMMETRY)
     for seed in range(seeds):
         test = simulation.simulate(volume, config.projections, count, np.random.default_rng([seed, 0]))
         exact = distance.exact_distances(rotations.to_quaternion(test.poses), first, second)
         yield "exact", seed, (test.poses, first, second, exact)
         features = siamese.embed(model, imaging.standardise(imaging.fourier_crop(test.images, size)))
-        yield "learned", seed, (test.poses, first, second, distance.distances_from_features(
-            features, first, second, config.distance.head))  # fmt: skip
+        yield "learned", seed, (test.poses, first, second, distance.learned_distances(
+            features, first, second, config.distance.head, degrees, distance.UNCALIBRATED))  # fmt: skip
 
 
 def _network(config: Config, folder: Path) -> object:
