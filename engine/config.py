@@ -97,7 +97,7 @@ class DistanceConfig(_Section):
         None,
         ge=4,
         le=4096,
-        description="features per projection; 9 when not given, the size of a matrix; with symmetry, as it wants",
+        description="features per projection that the trace is learned from; three kinds are learned when not given",
     )
 
 

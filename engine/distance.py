@@ -87,21 +87,20 @@ def learned_distances(
 ) -> Distances:
     """Distances that the features (n, dim) of a trained network say.
 
-    Without symmetry (one degree) the network is trained so that the trace of the relative rotation, ``t = tr(R_i^T R_j)
-    = 1 + 2 cos d``, is
+    The network is trained so that three times the kernel of each degree (:mod:`engine.harmonics`), which for degree one
+    and no symmetry is the trace of the relative rotation, ``t = tr(R_i^T R_j) = 1 + 2 cos d``, is
 
     - ``cosine``: ``t = 3 <f_i, f_j>`` of features of unit norm (nine features that are R / sqrt(3) do that exactly);
     - ``euclidean``: ``t = 3 - |f_i - f_j|^2 / 2`` (features that are R itself: the squared chordal distance is 6 - 2
-      t);
+      t).
 
-    and ``calibration`` are the coefficients, constant first, of a polynomial from those distances to true ones. With
-    symmetry the same holds of three times the kernel of each degree, and ``calibration`` are those that
-    :func:`engine.harmonics.distances_from_kernels` takes.
+    ``calibration`` are what :func:`engine.harmonics.distances_from_kernels` takes; of the trace alone, the
+    coefficients, constant first, of a polynomial from the distances that it gives to true ones.
     """
     parts = []
     for block in _blocks(len(first)):
         kernels = _kernels(features, first[block], second[block], head, degrees)
-        if _without_symmetry(degrees):
+        if _trace_alone(degrees):
             parts.append(Calibration(Polynomial(calibration))(_from_trace(kernels[:, 0])))
         else:
             parts.append(distances_from_kernels(kernels, calibration).astype(np.float32))
@@ -118,13 +117,13 @@ def fit_feature_calibration(
 ) -> NDArray[np.floating]:
     """The calibration with which :func:`learned_distances` come closest to known ones (m,)."""
     kernels = _kernels(features, first, second, head, degrees)
-    if _without_symmetry(degrees):
+    if _trace_alone(degrees):
         curve = fit_calibration(_from_trace(kernels[:, 0]), distances, "polynomial").curve
         return np.asarray(curve.convert().coef, dtype=float)
     return fit_distances(kernels, distances.astype(float))
 
 
-def _without_symmetry(degrees: Sequence[Degree]) -> bool:
+def _trace_alone(degrees: Sequence[Degree]) -> bool:
     return [degree.degree for degree in degrees] == [1]
 
 

@@ -6,9 +6,11 @@ often a function turns with the image. Two poses' functions of one degree have t
 
     K_l(R_i, R_j) = sum over g of chi_l(R_i^T g R_j) / (|G| n_l)        chi_l = 1 + 2 cos t + ... + 2 cos l t
 
-for functions of unit norm together, t the angle of ``R_i^T g R_j``. Without symmetry the nine entries of R are those of
-degree one, ``n_1 = 3``, and ``3 K_1`` is the trace that the distance is made from. With symmetry the smallest distance
-over the group is no function of one K_l, but close to one of two or three of them: those of :func:`degrees_of`.
+for functions of unit norm together, t the angle of ``R_i^T g R_j``. Without symmetry the nine entries of R are those
+of degree one, ``n_1 = 3``, and ``3 K_1`` is the trace, which gives the distance. Degrees two and three say the same in
+finer functions: a network that learns all three estimates distances better from noisy or shifted images than one that
+learns the trace alone. With symmetry the smallest distance over the group is no function of one K_l, but close to one
+of two or three of them, those of :func:`degrees_of`.
 """
 
 from __future__ import annotations
@@ -25,11 +27,13 @@ from scipy.stats import qmc
 Array = NDArray[np.floating]
 
 _HIGHEST = 12  # degree
+_WITHOUT_SYMMETRY = (1, 2, 3)
 _MOST = 3  # degrees together
 _TERMS = (6, 6, 5)  # total degree of the polynomial in one, two, three kernels
 _POINTS = 1 << 12
 _FEATURE_ERROR = 0.005  # rad, as if poses erred by it; without errors a fit would use what no network can learn
 _LEAST_SINE = 0.1
+_NEGLIGIBLE = 1e-6  # of the fit's singular values: kernels of few poses, or of no symmetry, tell little apart
 
 
 class Degree(NamedTuple):
@@ -51,12 +55,13 @@ class Degree(NamedTuple):
 def degrees_of(elements: Array, feature_dim: int | None = None) -> tuple[Degree, ...]:
     """The features that tell poses apart for a group (|G|, 4).
 
-    Without symmetry, ``feature_dim`` of degree one (nine when not given). With it, of the up to three degrees that give
-    the distance best, each chosen beside those before it, if features err a little.
+    Without symmetry those of degrees one to three, or ``feature_dim`` of degree one. With it, of the up to three
+    degrees that give the distance best, each chosen beside those before it, if features err a little.
     """
+    if feature_dim is not None:
+        return (Degree(1, 3, feature_dim - 2 * (feature_dim // 3), feature_dim // 3, 1),)
     if len(elements) == 1:
-        size = feature_dim or 9
-        return (Degree(1, 3, size - 2 * (size // 3), size // 3, 1),)
+        return tuple(Degree(each, 2 * each + 1, 2 * each + 1, 2 * each + 1, each) for each in _WITHOUT_SYMMETRY)
     candidates = {degree: n for degree in range(1, _HIGHEST + 1) if (n := multiplicity(elements, degree)) > 0}
     traces = _traces(elements)
     distances = np.arccos(np.clip((traces.max(axis=0) - 1) / 2, -1, 1))
@@ -99,7 +104,7 @@ def fit_distances(kernels: Array, distances: Array) -> Array:
     """
     weights = 1 / np.maximum(np.sin(distances), _LEAST_SINE)  # of errors in d rather than in cos d
     columns = _monomials(kernels) * weights[:, None]
-    found: Array = np.linalg.lstsq(columns, (1 - np.cos(distances)) * weights, rcond=1e-10)[0]
+    found: Array = np.linalg.lstsq(columns, (1 - np.cos(distances)) * weights, rcond=_NEGLIGIBLE)[0]
     return found
 
 

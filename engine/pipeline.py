@@ -220,7 +220,7 @@ class _Experiment:
             shown = [others.identities, frame, self.volume.voxel_size, signal_variance]
         settings = [table[section] for section in ("projections", "pairs", "training")]
         key = self._key(
-            "training", 8, shown, noise_variance, *settings, config.distance.head, config.distance.feature_dim,
+            "training", 9, shown, noise_variance, *settings, config.distance.head, config.distance.feature_dim,
             config.volume.symmetry,
         )  # fmt: skip
         checkpoint = checkpoints.Checkpoint(self.run.path.parent, key)

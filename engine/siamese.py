@@ -247,9 +247,8 @@ def train(
         (n,): of which protein each validation projection is; only pairs of the same one are looked at. All of one when
         not given.
     calibrate
-        fit on the validation projections what takes what the network says to true distances: for symmetric objects,
-        whose distance is a function of several inner products; and for proteins that it has not seen, of whose poses it
-        is surer than it should be.
+        fit on the validation projections what takes what the network says to true distances, also where it says no
+        more than the trace: for proteins that it has not seen, of whose poses it is surer than it should be.
     resumed, offer
         a snapshot to go on from, of a training with the same arguments; what is called after each step with a function
         that takes one.
@@ -262,6 +261,7 @@ def train(
     keras.backend.clear_session()
     size = images.shape[-1]
     degrees = degrees_of(elements, distance.feature_dim)
+    calibrate |= len(degrees) > 1
     model = build_network(size, radius, degrees, distance.head, rng, opposites_are_seen(poses))
     optimiser = MatrixOptimiser(training.learning_rate, weight_decay=_WEIGHT_DECAY, clipnorm=1.0)
     step = _training_step(model, optimiser, images, poses, noise_variance, max_shift, distance.head, elements, degrees)

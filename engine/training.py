@@ -49,7 +49,7 @@ def train_network(
         data.noise_variance, data.max_shift, radius, config.distance, settings, steps,
         estimate.longest_training(config, steps), stream("training"),
         lambda fraction, values: _both(told, progress, fraction, values), elements,
-        data.validation_proteins, len(elements) > 1 or data.held_out, resumed, checkpoint.offer,
+        data.validation_proteins, data.held_out, resumed, checkpoint.offer,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from engine import distance, metrics, pairs, rotations
 from engine.harmonics import degrees_of
 from engine.symmetry import NO_SYMMETRY
 
-DEGREE_ONE = degrees_of(NO_SYMMETRY)
+TRACE = degrees_of(NO_SYMMETRY, 9)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_features_that_are_rotations_give_the_exact_distance_with_either_head(kn
     exact = distance.exact_distances(quaternions, first, second)
     features = poses.reshape(-1, 9).astype(np.float32)
     by_chord, by_cosine = (
-        distance.learned_distances(scaled, first, second, head, DEGREE_ONE, distance.UNCALIBRATED)
+        distance.learned_distances(scaled, first, second, head, TRACE, distance.UNCALIBRATED)
         for scaled, head in ((features, "euclidean"), (features / np.sqrt(3).astype(np.float32), "cosine"))
     )
     np.testing.assert_allclose(by_chord, exact, atol=2e-3)  # arccos of a float32 near -1 keeps half of its digits
@@ -89,10 +89,10 @@ def test_calibrated_features_give_the_distances_that_they_were_calibrated_to(kno
     features = (features + rng.normal(0, 0.02, features.shape)).astype(np.float32)
     exact = distance.exact_distances(quaternions, first, second)
     wanted = 0.2 + 0.8 * exact
-    calibration = distance.fit_feature_calibration(features, first, second, head, DEGREE_ONE, wanted)
-    found = distance.learned_distances(features, first, second, head, DEGREE_ONE, calibration)
+    calibration = distance.fit_feature_calibration(features, first, second, head, TRACE, wanted)
+    found = distance.learned_distances(features, first, second, head, TRACE, calibration)
     assert np.abs(found - wanted).mean() < 0.05
-    plain = distance.learned_distances(features, first, second, head, DEGREE_ONE, distance.UNCALIBRATED)
+    plain = distance.learned_distances(features, first, second, head, TRACE, distance.UNCALIBRATED)
     assert np.abs(plain - wanted).mean() > 0.1
 
 

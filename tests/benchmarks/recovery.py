@@ -93,7 +93,7 @@ def problems(coverage: str, count: int, seeds: int, source: str, folder: Path) -
     config = config_from_dict(
         {"volume": {"source": source}, "projections": {"coverage": coverage, "count": count, "sampling": "so3"}}
     )
-    volume, model = load_volume(config.volume), _network(config, folder)
+    volume, (model, calibration) = load_volume(config.volume), _network(config, folder)
     from engine import imaging, siamese
 
     size, degrees = min(config.training.image_size, volume.diagonal), harmonics.degrees_of(NO_SYMMETRY)
@@ -103,11 +103,11 @@ def problems(coverage: str, count: int, seeds: int, source: str, folder: Path) -
         yield "exact", seed, (test.poses, first, second, exact)
         features = siamese.embed(model, imaging.standardise(imaging.fourier_crop(test.images, size)))
         yield "learned", seed, (test.poses, first, second, distance.learned_distances(
-            features, first, second, config.distance.head, degrees, distance.UNCALIBRATED))  # fmt: skip
+            features, first, second, config.distance.head, degrees, calibration))  # fmt: skip
 
 
-def _network(config: Config, folder: Path) -> object:
-    """The network that a default run of this coverage trains; once, then kept."""
+def _network(config: Config, folder: Path) -> tuple[object, rotations.Array]:
+    """The network and its calibration that a default run of this coverage trains; once, then kept."""
     from engine import siamese
     from engine.pipeline import run_experiment
     from engine.runrecord import read_run
@@ -116,7 +116,8 @@ def _network(config: Config, folder: Path) -> object:
     small = config.model_copy(update={"projections": config.projections.model_copy(update={"count": 100})})
     kept = [path for path in runs_dir.glob("2*") if read_run(path).status == "finished"]
     path = kept[0] if kept else run_experiment(small, runs_dir, sys.argv).path
-    return siamese.load_model(path / "model.keras")
+    with np.load(path / "training.npz") as arrays:
+        return siamese.load_model(path / "model.keras"), arrays["calibration"]
 
 
 def basins(seeds: int, source: str, folder: Path) -> None:
