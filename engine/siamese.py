@@ -293,7 +293,7 @@ def train(
             progress(fraction, values)
 
     def validated() -> tuple[float, NDArray[np.floating]]:
-        """Mean absolute error of the validation pairs, and the calibration: 50 numbers or so fitted on the same pairs."""
+        """Mean absolute error of the validation pairs, and the calibration: some 50 numbers fitted on those pairs."""
         features, pairs = embed(model, validation_images), (first, second)
         calibration = UNCALIBRATED
         if calibrate:
