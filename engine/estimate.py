@@ -161,7 +161,7 @@ def _work(config: Config, diagonal: int, signal_variance: float) -> dict[str, fl
         shown = training.projections + training.validation_projections
         found["training"] = 10 + 1e-7 * shown * network + step * _steps(config, diagonal, signal_variance)
         found["training"] += _making_proteins(config)
-        found["distance"] = 0.4 + 1.5e-7 * count * network
+        found["distance"] = 0.4 + 1.5e-7 * count * network + 1e-6 * pairs
     elif config.distance.method == "euclidean":
         found["distance"] = 1e-7 * 1000 * size**2 + 2e-11 * pairs * size**2
     else:
