@@ -124,8 +124,11 @@ def test_mean_spread_and_ratio_in_the_tables():
     summary = tables.Summary(row, runs, comparable=True)
     assert summary.figures["angle_error_median"] == pytest.approx((0.06, 0.01))
     assert summary.ratio == pytest.approx(0.2546 / 0.06)
-    line = tables.markdown([summary], "5j0n", []).splitlines()[2]
-    assert line == "| full-so3-noise16 | 0.255 | 0.0600 ± 0.0100 | 4.24 | 0.0207 | 0.075 | 0.042 | yes |"
+    errors, _, rest = tables.markdown([summary], "5j0n", []).partition("\n\n")
+    assert errors.splitlines()[2] == (
+        "| full, so3 | 16 | 0 | 0.278 | 0.0800 ± 0.0000 | 0.255 | 0.0600 ± 0.0100 | 4.24 | 0.0207 | 200 ± 100 |"
+    )
+    assert "| full-so3-noise16 | 0.075 | 0.042 | yes | 0.0945 |" in rest
     (found,) = read_csv(tables.comma_separated([summary], "5j0n", ["training.steps=50"]))
     assert float(found["angle_error_median_mean"]) == pytest.approx(0.06)
     assert float(found["angle_error_median_sd"]) == pytest.approx(0.01)
@@ -137,7 +140,7 @@ def test_mean_spread_and_ratio_in_the_tables():
 
 def test_other_figures_and_cost_have_tables_of_their_own():
     text = tables.markdown([tables.Summary(BY_NAME["full-so3"], [finished(0.01, 0.02)], True)], "5j0n", [])
-    assert "| full-so3 | 0.215 | 0.0200 | 0.0664 | 0.00100 | 12.2 | 8.00 | 7.60 | – |" in text
+    assert "| full-so3 | 0.02 | 0.005 | yes | 0.0664 | 0.00100 | 12.2 | 8.00 | 7.60 | – |" in text
     assert "| full-so3 | 1 | 100 | 150 | 2.00 |" in text
     assert "Measured on 2026-11-22, a CPU, cores: 2; poselab 0.1.0. Commit abc" in text
 
@@ -157,21 +160,23 @@ def test_bars_are_met_or_the_shortfall_is_said(run, missed):
     summary = tables.Summary(BY_NAME["full-so3"], [run], comparable=True)
     assert summary.shortfalls == missed
     assert read_csv(tables.comma_separated([summary], "5j0n", []))[0]["met"] == ("no" if missed else "yes")
-    assert (f"- full-so3: {missed[0]}" if missed else "| yes |") in tables.markdown([summary], "5j0n", [])
+    assert (f"- full-so3: {missed[0]}" if missed else " yes |") in tables.markdown([summary], "5j0n", [])
 
 
 def test_a_failed_seed_is_told_and_does_not_enter_the_mean():
     summary = tables.Summary(BY_NAME["exact"], [finished(1e-7), FAILED], comparable=True)
     assert summary.figures["angle_error_median"][0] == 1e-7
     text = tables.markdown([summary], "5j0n", [])
-    assert "| exact | 0.00280 | 1.0e-07 | 28,000 | – | 0.0005 | – | no |" in text
+    assert "| quarter, so3, exact distances | – | – | – | – | 0.00280 | 1.0e-07 | 28,000 | – | 100 |" in text
+    assert "| exact | 0.0005 | – | no |" in text
     assert "2 (1 failed)" in text
 
 
 def test_another_volume_is_compared_with_nothing_published():
     summary = tables.Summary(BY_NAME["full-so3"], [finished(0.5)], comparable=False)
     text = tables.markdown([summary], "1bd2", [])
-    assert text.splitlines()[2] == "| full-so3 | – | 0.500 | – | – | – | – | – |"
+    assert text.splitlines()[2] == "| full, so3 | 0 | 0 | – | 0.0200 | – | 0.500 | – | – | 100 |"
+    assert "| full-so3 | – | – | – | – |" in text
     assert "not the published map" in text
 
 
@@ -182,6 +187,16 @@ def test_another_volume_is_compared_with_nothing_published():
 )  # fmt: skip
 def test_numbers_have_three_digits(value, text):
     assert tables.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [((0.001188, 0.0000512), "0.00119 ± 0.00005"), ((405.3, 12.6), "405 ± 13"), ((7.43, 0.0), "7.43 ± 0.00"),
+     ((6.04e-8, 1.2e-9), "6.0e-08 ± 1e-09"), ((0.0386, 2e-6), "0.0386 ± 2e-06"), ((0.5, math.nan), "0.500"),
+     (None, "–")],
+)  # fmt: skip
+def test_spreads_have_the_decimals_of_their_mean(figure, text):
+    assert tables.spread(figure) == text
 
 
 # Running and going on
@@ -208,7 +223,7 @@ def test_finished_runs_are_kept_and_failed_ones_tried_again(tmp_path: Path, publ
     assert [settings[-1] for settings in again.asked] == ["seed=1"]
     (line,) = read_csv((tmp_path / "published.csv").read_text())
     assert (float(line["angle_error_median_mean"]), line["failed"]) == (0.02, "0")
-    assert "| full-so3 | 0.199 | 0.0200 ± 0.0141 | 9.96 |" in (tmp_path / "published.md").read_text()
+    assert "| 0.199 | 0.0200 ± 0.0141 | 9.96 |" in (tmp_path / "published.md").read_text()
 
 
 def test_a_killed_benchmark_has_the_tables_of_what_is_done(tmp_path: Path, published_map):
@@ -340,7 +355,7 @@ def test_recovery_tables_have_means_over_seeds(tmp_path: Path):
     results = [result("ours", 0, 0.02), result("ours", 1, 0.04), result("ASPIRE, CLSyncVoting", 0, 1.0)]
     results.append(result("ASPIRE, class averages, CLSyncVoting", 0, 0.1, averaged=True))
     text = aspire_recovery.write_tables(tmp_path, results, "5j0n", [])
-    assert "| ours | 16.0 | 200 | 2 | 0.0300 ± 0.0141 | 0.0200 to 0.0400 | – | 10.0 ± 0 | 20.0 ± 0 |" in text
+    assert "| ours | 16.0 | 200 | 2 | 0.0300 ± 0.0141 | 0.0200 to 0.0400 | – | 10.0 ± 0.0 | 20.0 ± 0.0 |" in text
     assert "| ASPIRE, CLSyncVoting | 16.0 | 200 | 1 | 1.00 | 1.00 to 1.00 | 1.00 | 10.0 | 20.0 |" in text
     assert text.index("1000 images;") < text.index("ASPIRE, class averages")
     assert "ASPIRE knows no volume, ours is trained on one" in text

@@ -62,6 +62,15 @@ class Row:
         """Whether distances are estimated from images, so that the figures depend on the volume."""
         return self.distance == "siamese"
 
+    @property
+    def label(self) -> str:
+        """What sets the row apart, in words, but for noise and shift."""
+        given = {
+            "exact": ", exact distances",
+            "perturbed": f", distances with errors of {self.perturbation_variance} rad²",
+        }
+        return f"{self.coverage}, {self.sampling}{given.get(self.distance, '')}"
+
 
 def _angle(at_most: float, stretch: float | None = None) -> Bar:
     return Bar("angle_error_median", at_most, stretch)

@@ -70,11 +70,11 @@ class Summary:
 
 
 def markdown(summaries: Sequence[Summary], volume: str, settings: Sequence[str]) -> str:
-    """Three tables (angle errors, with what was missed; the other figures; cost) and what they were measured on."""
+    """Three tables (errors; bars, with what was missed, and the other figures; cost) and what they were measured on."""
     parts = [
-        markdown_table(_ANGLE_HEADINGS, [_angle_cells(summary) for summary in summaries]),
-        "\n".join(f"- {s.row.name}: {'; '.join(s.shortfalls)}" for s in summaries if _met(s) == "no"),
+        markdown_table(_ERROR_HEADINGS, [_error_cells(summary) for summary in summaries]),
         markdown_table(_OTHER_HEADINGS, [_other_cells(summary) for summary in summaries]),
+        "\n".join(f"- {s.row.name}: {'; '.join(s.shortfalls)}" for s in summaries if _met(s) == "no"),
         markdown_table(_COST_HEADINGS, [_cost_cells(summary) for summary in summaries]),
         _footing(summaries, volume, settings),
     ]
@@ -143,11 +143,15 @@ def number(value: float | None) -> str:
 
 
 def spread(figure: tuple[float, float] | None) -> str:
-    """``mean ± sd``, or the mean alone of a single run."""
+    """``mean ± sd``, the latter with as many decimals as the mean; or the mean alone of a single run."""
     if figure is None:
         return "–"
     mean, sd = figure
-    return number(mean) if math.isnan(sd) else f"{number(mean)} ± {number(sd)}"
+    if math.isnan(sd):
+        return number(mean)
+    text = number(mean)
+    rounded = "" if "e" in text else f"{sd:,.{len(text.partition('.')[2])}f}"
+    return f"{text} ± {rounded if rounded.strip('0.') or sd == 0 else f'{sd:.0e}'}"
 
 
 def footing(results: Sequence[Result], settings: Sequence[str]) -> list[str]:
@@ -165,33 +169,39 @@ def footing(results: Sequence[Result], settings: Sequence[str]) -> list[str]:
     return sentences
 
 
-_ANGLE_HEADINGS = (
-    "row", "E_OR published, rad", "E_OR ours, rad", "published / ours", "bound", "bar", "stretch", "all bars met",
+_ERROR_HEADINGS = (
+    "coverage, sampling", "noise variance", "shift, px", "L_DE published, rad", "L_DE ours", "E_OR published, rad",
+    "E_OR ours", "published / ours", "bound", "wall s",
 )  # fmt: skip
 _OTHER_HEADINGS = (
-    "row", "L_DE published, rad", "L_DE ours", "L_OR published, rad²", "L_OR ours", "FSC 0.5 published, Å",
+    "row", "E_OR at most, rad", "stretch", "all bars met", "L_OR published, rad²", "L_OR ours", "FSC 0.5 published, Å",
     "FSC 0.5 ours", "FSC 0.143 published, Å", "FSC 0.143 ours",
 )  # fmt: skip
 _COST_HEADINGS = ("row", "seeds", "wall s", "CPU s", "peak memory, GB")
 
 
-def _angle_cells(summary: Summary) -> list[str]:
-    bars = [bar for bar in summary.row.bars if bar.metric == "angle_error_median" and summary.comparable]
+def _error_cells(summary: Summary) -> list[str]:
+    row, errors = summary.row, []
+    for name in ("distance_mae", "angle_error_median"):
+        errors += [number(summary.published.get(name)), spread(summary.figures.get(name))]
     return [
-        summary.row.name,
-        number(summary.published.get("angle_error_median")),
-        spread(summary.figures.get("angle_error_median")),
+        row.label,
+        *([f"{row.noise_variance:g}", f"{row.max_shift_px:g}", *errors] if row.learned else ["–"] * 4 + errors[2:]),
         number(summary.ratio),
         number(summary.bound),
-        f"{bars[0].at_most:g}" if bars else "–",
-        f"{bars[0].stretch:g}" if bars and bars[0].stretch else "–",
-        _met(summary) or "–",
+        spread(summary.figures.get("wall_s")),
     ]
 
 
 def _other_cells(summary: Summary) -> list[str]:
-    cells = [summary.row.name]
-    for name in list(METRICS)[1:]:
+    bars = [bar for bar in summary.row.bars if bar.metric == "angle_error_median" and summary.comparable]
+    cells = [
+        summary.row.name,
+        f"{bars[0].at_most:g}" if bars else "–",
+        f"{bars[0].stretch:g}" if bars and bars[0].stretch else "–",
+        _met(summary) or "–",
+    ]
+    for name in list(METRICS)[2:]:
         cells += [number(summary.published.get(name)), spread(summary.figures.get(name))]
     return cells
 
