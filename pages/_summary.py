@@ -45,7 +45,7 @@ def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]
         Merit("Mean angle error", _text.degrees(mean), _text.number(mean, "rad"), "Mean of the same angles."),
         Merit("L_DE, distance error", _text.degrees(distance), _text.number(distance, "rad"),
               "Mean absolute error of the estimated distances, over pairs of test projections."),
-        Merit("L_OR, recovery loss", _text.number(found.get("recovery_loss"), "rad²"), "mean square",
+        Merit("L_OR, recovery loss", _text.number(found.get("recovery_loss")), "rad², mean square",
               "Mean squared difference between the given distances and those of the recovered poses."),
     ]  # fmt: skip
     if (refined := found.get("refined_angle_error_median")) is not None:
@@ -65,7 +65,7 @@ def stays_above(curve: NDArray[Any], threshold: float) -> bool:
 def _resolution(resolution: float | None, curve: NDArray[Any], label: str, which: str, threshold: float) -> Merit:
     explained = f"Resolution where the Fourier shell correlation {which} falls below {threshold}."
     if resolution is not None and stays_above(curve, threshold):
-        return Merit(label, f"≤ {_text.number(resolution, 'Å')}", "above the threshold to Nyquist", explained)
+        return Merit(label, f"≤ {_text.number(resolution, 'Å')}", "never falls below", explained)
     return Merit(label, _text.number(resolution, "Å"), "resolution", explained)
 
 

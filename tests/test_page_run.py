@@ -33,7 +33,7 @@ def test_a_finished_run_shows_what_matters_most_first(finished):
     assert values["E_OR, median angle error"][0] in ("0°", "< 0.001°")
     assert values["L_DE, distance error"] == ("0°", "0 rad")
     nyquist = f"≤ {finished.metrics['fsc_0.5_angstrom']:#.3g} Å"
-    assert values["FSC 0.5, against input"] == (nyquist, "above the threshold to Nyquist")
+    assert values["FSC 0.5, against input"] == (nyquist, "never falls below")
     assert [tab.label for tab in app.tabs] == list(DRAWN)
     first, second = charts(app)
     assert "Distances of 1,770 pairs of test projections" in first
