@@ -1,7 +1,9 @@
-"""The table of the notebooks: nothing is left out, every command is one that the engine takes, every picture exists."""
+"""The table of the notebooks: nothing is left out, every command is one that the engine takes, every picture exists.
+The table of accuracies is the benchmark's, row for row."""
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +12,8 @@ import pytest
 
 from engine import generate, sweep
 from engine.config import load_config
+from tests.benchmarks import tables
+from tests.benchmarks.rows import ROWS as PUBLISHED_ROWS
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "notebooks.md").read_text(encoding="utf-8")
@@ -43,3 +47,21 @@ def test_pictures_are_pictures(picture):
 
 def test_every_picture_is_shown():
     assert {path.name for path in (DOCS / "pictures").iterdir()} == set(re.findall(r"\(pictures/([^)]+)\)", TEXT))
+
+
+def test_the_readme_shows_the_benchmarks_table():
+    """README, accuracy.md and accuracy.csv are of one run of ``python -m tests.benchmarks.published``, all of it."""
+    heading = "| coverage, sampling | noise variance |"
+    shown, whole = (
+        text[text.index(heading) :].partition("\n\n")[0].splitlines()
+        for text in ((DOCS.parent / "README.md").read_text("utf-8"), (DOCS / "accuracy.md").read_text("utf-8"))
+    )
+    assert shown == whole
+    with (DOCS / "accuracy.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["row"] for line in lines] == [row.name for row in PUBLISHED_ROWS]
+    for row, line, text in zip(PUBLISHED_ROWS, lines, shown[2:], strict=True):
+        cells = [cell.strip() for cell in text.strip("|").split("|")]
+        mean, sd = (line[f"angle_error_median_{which}"] for which in ("mean", "sd"))
+        assert cells[0] == row.label
+        assert cells[6] == tables.spread((float(mean), float(sd or "nan")))
