@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import rotations
+from engine import pairs, rotations
 from engine.config import VolumeConfig, load_config
+from engine.distance import exact_distances
 from engine.errors import InputError
 from engine.projection import project
 from engine.volume import Volume, load_volume
 from tests.benchmarks import aspire_peer, aspire_recovery, measuring, projector, published, tables
+from tests.benchmarks import recovery as recovery_benchmark
 from tests.benchmarks.measuring import Store
 from tests.benchmarks.rows import (
     COUNT,
@@ -197,6 +199,35 @@ def test_numbers_have_three_digits(value, text):
 )  # fmt: skip
 def test_spreads_have_the_decimals_of_their_mean(figure, text):
     assert tables.spread(figure) == text
+
+
+# Recovery by itself
+
+
+def test_basins_counts_what_is_lost_and_goes_on(tmp_path: Path, monkeypatch, rng):
+    poses = rotations.sample_orientations(30, rng)
+    first, second = pairs.all_pairs(30)
+    given = exact_distances(rotations.to_quaternion(poses), first, second)
+    asked = []
+
+    def problems(config, folder):
+        def of_seed(seed):
+            asked.append((config.projections.coverage, seed))
+            return dict.fromkeys(("exact", "learned"), (poses, first, second, given))
+
+        return of_seed
+
+    monkeypatch.setattr(recovery_benchmark, "problems", problems)
+    monkeypatch.setattr(recovery_benchmark, "_COUNTS", (30,))
+    recovery_benchmark.basins(1, "1bd2", tmp_path)
+    assert asked == [("full", 0), ("half", 0), ("quarter", 0)]
+    lost = recovery_benchmark.Outcome(loss=0.0212, best_loss=0.02, angle_error=0.3)
+    monkeypatch.setattr(recovery_benchmark, "recover", lambda *problem: lost)
+    recovery_benchmark.basins(2, "1bd2", tmp_path)
+    assert asked[3:] == [("full", 1), ("half", 1), ("quarter", 1)]
+    _, *lines = (tmp_path / "basins.txt").read_text().splitlines()
+    assert len(lines) == 6
+    assert lines[0].startswith("30 | full | exact | 2 | 1 | 1.0600 | 0.15")
 
 
 # Running and going on

@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -38,12 +38,11 @@ _ZERO = 1e-9  # rad^2, the loss of exact distances in single precision
 
 @dataclass(frozen=True)
 class Outcome:
-    """One recovery: its loss and that from the true poses (rad^2), the median angle error (rad), its wall time (s)."""
+    """One recovery: its loss and that from the true poses (rad^2), the median angle error (rad)."""
 
     loss: float
     best_loss: float
     angle_error: float
-    seconds: float
 
     @property
     def ratio(self) -> float:
@@ -55,12 +54,10 @@ def recover(
     poses: rotations.Array, first: pairs.Indices, second: pairs.Indices, given: distance.Distances, seed: int
 ) -> Outcome:
     """Recover, and descend from the true poses too."""
-    begun = time.perf_counter()
     found = recovery.recover_poses(len(poses), first, second, given, np.random.default_rng([seed, 1]), calibrate=False)
-    seconds = time.perf_counter() - begun
     best = recovery.recovery_loss_from(rotations.to_quaternion(poses), first, second, given)
     error = np.median(alignment.align_poses(found.poses, poses, np.random.default_rng([seed, 2])).errors)
-    return Outcome(found.loss, best, float(error), seconds)
+    return Outcome(found.loss, best, float(error))
 
 
 def scale(count: int) -> tuple[float, float, float, int]:
@@ -87,23 +84,23 @@ def scaling() -> None:
         print(f"{count:>11,} | {number:>10,} | {seconds:6.1f} | {peak:6.0f} | {error:.4f}", flush=True)
 
 
-def problems(coverage: str, count: int, seeds: int, source: str, folder: Path) -> Iterator[tuple[str, int, tuple]]:
-    """Kind, seed and (poses, first, second, distances) of every problem of a coverage and a size."""
-    first, second = pairs.all_pairs(count)
-    config = config_from_dict(
-        {"volume": {"source": source}, "projections": {"coverage": coverage, "count": count, "sampling": "so3"}}
-    )
-    volume, (model, calibration) = load_volume(config.volume), _network(config, folder)
+def problems(config: Config, folder: Path) -> Callable[[int], dict[str, tuple]]:
+    """What makes a seed's problems for an experiment: kind of distances -> (poses, first, second, distances)."""
     from engine import imaging, siamese
 
+    count = config.projections.count
+    first, second = pairs.all_pairs(count)
+    volume, (model, calibration) = load_volume(config.volume), _network(config, folder)
     size, degrees = min(config.training.image_size, volume.diagonal), harmonics.degrees_of(NO_SYMMETRY)
-    for seed in range(seeds):
+
+    def of_seed(seed: int) -> dict[str, tuple]:
         test = simulation.simulate(volume, config.projections, count, np.random.default_rng([seed, 0]))
         exact = distance.exact_distances(rotations.to_quaternion(test.poses), first, second)
-        yield "exact", seed, (test.poses, first, second, exact)
         features = siamese.embed(model, imaging.standardise(imaging.fourier_crop(test.images, size)))
-        yield "learned", seed, (test.poses, first, second, distance.learned_distances(
-            features, first, second, config.distance.head, degrees, calibration))  # fmt: skip
+        learned = distance.learned_distances(features, first, second, config.distance.head, degrees, calibration)
+        return {"exact": (test.poses, first, second, exact), "learned": (test.poses, first, second, learned)}
+
+    return of_seed
 
 
 def _network(config: Config, folder: Path) -> tuple[object, rotations.Array]:
@@ -122,24 +119,25 @@ def _network(config: Config, folder: Path) -> tuple[object, rotations.Array]:
 
 def basins(seeds: int, source: str, folder: Path) -> None:
     """Run what is missing and print the table."""
-    store = Store(folder)
-    lines = ["projections | coverage | distances | runs | lost | worst loss ratio | E_OR rad, median | wall s, median"]
+    store, settings = Store(folder), [source]
+    lines = ["projections | coverage | distances | runs | lost | worst loss ratio | E_OR rad, median"]
     for count in _COUNTS:
         for coverage in _COVERAGES:
+            projections = {"coverage": coverage, "count": count, "sampling": "so3"}
+            of_seed = problems(config_from_dict({"volume": {"source": source}, "projections": projections}), folder)
             outcomes: dict[str, list[Outcome]] = {"exact": [], "learned": []}
-            for kind, seed, problem in problems(coverage, count, seeds, source, folder):
-                name, settings = f"{count}-{coverage}-{kind}-seed{seed}", [source]
-                kept = store.get(name, settings)
-                if kept is None:
-                    kept = asdict(recover(*problem, seed))
-                    store.put(name, settings, kept)
-                outcomes[kind].append(Outcome(**kept))
+            for seed in range(seeds):
+                names = {kind: f"{count}-{coverage}-{kind}-seed{seed}" for kind in outcomes}
+                if any(store.get(name, settings) is None for name in names.values()):
+                    for kind, problem in of_seed(seed).items():
+                        store.put(names[kind], settings, asdict(recover(*problem, seed)))
+                for kind, name in names.items():
+                    outcomes[kind].append(Outcome(**store.get(name, settings)))
             for kind, found in outcomes.items():
                 ratios = [outcome.ratio for outcome in found]
                 lines.append(
                     f"{count:,} | {coverage} | {kind} | {len(found)} | {sum(r > _LOST for r in ratios)} | "
-                    f"{max(ratios):.4f} | {np.median([o.angle_error for o in found]):.2g} | "
-                    f"{np.median([o.seconds for o in found]):.1f}"
+                    f"{max(ratios):.4f} | {np.median([o.angle_error for o in found]):.2g}"
                 )
                 say(lines[-1])
     print("\n".join(lines))
