@@ -205,7 +205,9 @@ def _reversed(x: Any) -> Any:
 
 
 def _power(harmonic: Any) -> Any:
-    return layers.GlobalAveragePooling1D(data_format="channels_first")(layers.Multiply()([harmonic, harmonic]))
+    # Not the product of the harmonic with itself: that gives it two gradients, with those of its other uses three or
+    # more, and TensorFlow adds those in the order in which their buffers come free. A sum of two has one order only.
+    return layers.GlobalAveragePooling1D(data_format="channels_first")(keras.ops.square(harmonic))
 
 
 def train(

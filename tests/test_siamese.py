@@ -158,6 +158,29 @@ def test_the_same_seed_gives_the_same_weights(protein):
     assert any(not np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
 
 
+@pytest.mark.parametrize("head", ["cosine", "euclidean"])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_no_sum_of_a_step_depends_on_which_buffer_comes_free_first(head, mirrored, rng):
+    """TensorFlow adds three or more tensors beginning with the first that nobody else holds at that moment.
+
+    Who else holds one depends on how far other threads are, unless it is the first and has one consumer only.
+    """
+    model = siamese.build_network(24, 10.0, DEGREES, head, rng, mirrored)
+    optimiser = siamese.MatrixOptimiser(0.001, weight_decay=0.1, clipnorm=1.0)
+    optimiser.build(model.trainable_variables)
+    images, poses = rng.standard_normal((8, 24, 24)).astype(np.float32), rotations.sample_orientations(8, rng)
+    step = siamese._training_step(model, optimiser, images, poses, 0.1, 1.0, head, NO_SYMMETRY, DEGREES)
+    arguments = (np.arange(8), np.ones((8, 8), np.float32), np.array([1, 2]))
+    graph = step.get_concrete_function(*(siamese.tf.constant(argument) for argument in arguments)).graph
+    sums = [op for op in graph.get_operations() if op.type == "AddN" and len(op.inputs) > 2]
+    assert sums, "else the test shows nothing"
+    for op in sums:
+        holder = op.inputs[0]
+        while len(holder.consumers()) == 1 and holder.op.type in ("Reshape", "Identity", "Squeeze", "ExpandDims"):
+            holder = holder.op.inputs[0]
+        assert len(holder.consumers()) == 1, f"{op.name}: {[source.name for source in op.inputs]}"
+
+
 def test_training_that_runs_out_of_time_says_so(protein):
     result, *_ = trained(protein, steps=100_000, max_seconds=3.0)
     assert result.paced_by_clock
