@@ -225,9 +225,9 @@ def test_basins_counts_what_is_lost_and_goes_on(tmp_path: Path, monkeypatch, rng
     monkeypatch.setattr(recovery_benchmark, "recover", lambda *problem: lost)
     recovery_benchmark.basins(2, "1bd2", tmp_path)
     assert asked[3:] == [("full", 1), ("half", 1), ("quarter", 1)]
-    _, *lines = (tmp_path / "basins.txt").read_text().splitlines()
+    _, _, *lines = (tmp_path / "basins.md").read_text().splitlines()
     assert len(lines) == 6
-    assert lines[0].startswith("30 | full | exact | 2 | 1 | 1.0600 | 0.15")
+    assert lines[0].startswith("| full, exact | 30 | 2 | 1 | 1.0600 | 0.15")
 
 
 # Running and going on

@@ -11,7 +11,6 @@ kept in ``--out``: a benchmark that was killed goes on where it was.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -24,8 +23,10 @@ import numpy as np
 
 from engine import alignment, distance, environment, harmonics, pairs, recovery, rotations, simulation
 from engine.config import Config, config_from_dict
+from engine.files import writing
 from engine.symmetry import NO_SYMMETRY
 from engine.volume import load_volume
+from tests.benchmarks import tables
 from tests.benchmarks.measuring import Store, default_folder, default_volume, say
 
 _COUNTS = (300, 1650, 5000)
@@ -77,11 +78,13 @@ def scale(count: int) -> tuple[float, float, float, int]:
 
 def scaling() -> None:
     """Print the table."""
-    print("projections | pairs | wall s | peak memory MB | E_OR rad")
+    rows = []
     for count in _SCALING:
+        say(f"{count:,} projections")
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
             seconds, peak, error, number = apart.submit(scale, count).result()
-        print(f"{count:>11,} | {number:>10,} | {seconds:6.1f} | {peak:6.0f} | {error:.4f}", flush=True)
+        rows.append([f"{count:,}", f"{number:,}", f"{seconds:.1f}", f"{peak:.0f}", f"{error:.4f}"])
+    print(tables.markdown_table(("projections", "pairs", "wall s", "peak memory, MB", "E_OR, rad"), rows))
 
 
 def problems(config: Config, folder: Path) -> Callable[[int], dict[str, tuple]]:
@@ -118,9 +121,8 @@ def _network(config: Config, folder: Path) -> tuple[object, rotations.Array]:
 
 
 def basins(seeds: int, source: str, folder: Path) -> None:
-    """Run what is missing and print the table."""
-    store, settings = Store(folder), [source]
-    lines = ["projections | coverage | distances | runs | lost | worst loss ratio | E_OR rad, median"]
+    """Run what is missing; print the table and write it to ``basins.md``."""
+    store, settings, rows = Store(folder), [source], []
     for count in _COUNTS:
         for coverage in _COVERAGES:
             projections = {"coverage": coverage, "count": count, "sampling": "so3"}
@@ -135,14 +137,17 @@ def basins(seeds: int, source: str, folder: Path) -> None:
                     outcomes[kind].append(Outcome(**store.get(name, settings)))
             for kind, found in outcomes.items():
                 ratios = [outcome.ratio for outcome in found]
-                lines.append(
-                    f"{count:,} | {coverage} | {kind} | {len(found)} | {sum(r > _LOST for r in ratios)} | "
-                    f"{max(ratios):.4f} | {np.median([o.angle_error for o in found]):.2g}"
+                lost = sum(ratio > _LOST for ratio in ratios)
+                error = tables.number(float(np.median([outcome.angle_error for outcome in found])))
+                rows.append(
+                    [f"{coverage}, {kind}", f"{count:,}", str(len(found)), str(lost), f"{max(ratios):.4f}", error]
                 )
-                say(lines[-1])
-    print("\n".join(lines))
-    (folder / "basins.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "basins.json").write_text(json.dumps({"seeds": seeds, "source": source}), encoding="utf-8")
+                say(", ".join(rows[-1]))
+    headings = ("coverage, distances", "projections", "runs", "lost", "worst loss ratio", "E_OR, rad, median")
+    table = tables.markdown_table(headings, rows)
+    print(table)
+    with writing(folder / "basins.md") as aside:
+        aside.write_text(table + "\n", encoding="utf-8")
 
 
 def main() -> None:
