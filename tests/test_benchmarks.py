@@ -394,6 +394,26 @@ def test_recovery_tables_have_means_over_seeds(tmp_path: Path):
     assert [float(line["median"]) for line in lines] == [0.02, 0.04, 1.0, 0.1]
 
 
+def test_aspire_alone_goes_on_with_more_seeds_than_ours(tmp_path: Path, monkeypatch):
+    asked = []
+
+    def measure_case(case, *others):
+        asked.append((case.seed, case.ours))
+        result = {"averaged": False, "variance": 16.0, "seed": case.seed, "images": 200, "mean": 1.0, "own": 1.0}
+        result |= {"wall_s": 10.0, "cpu_s": 20.0, **FACTS}
+        theirs, ours = (result | {"method": name, "median": 1.0 + case.seed} for name in ("ASPIRE", "ours"))
+        return [ours, theirs] if case.ours else [theirs]
+
+    monkeypatch.setattr(aspire_recovery, "measure_case", measure_case)
+    arguments = ["--raw", "16", "--averaged", "--volume", "1bd2", "--seeds", "1", "--out", str(tmp_path)]
+    for _ in range(2):  # the second time all is kept
+        assert aspire_recovery.main([*arguments, "--aspire-seeds", "3"]) == 0
+    assert asked == [(0, True), (1, False), (2, False)]
+    text = (tmp_path / "aspire_recovery.md").read_text()
+    assert "| ours | 16.0 | 200 | 1 | 1.00 |" in text
+    assert "| ASPIRE | 16.0 | 200 | 3 | 2.00 ± 1.00 | 1.00 to 3.00 |" in text
+
+
 def test_importing_aspire_leaves_no_trace(aspire, tmp_path: Path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     hook = sys.excepthook

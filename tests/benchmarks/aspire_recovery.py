@@ -52,16 +52,21 @@ _COLUMNS = ("own", "wall_s", "cpu_s")
 
 @dataclass(frozen=True)
 class Case:
-    """One noise variance and seed. ``averaged``: the large stack and its class averages; else the small one, raw."""
+    """One noise variance and seed. ``averaged``: the large stack and its class averages; else the small one, raw.
+
+    Without ``ours``, ASPIRE's methods alone: their spread over seeds is large, and a seed takes them seconds.
+    """
 
     averaged: bool
     variance: float
     seed: int
+    ours: bool = True
 
     @property
     def name(self) -> str:
         """In the store."""
-        return f"{'averaged' if self.averaged else 'raw'}-noise{self.variance:g}-seed{self.seed}"
+        stack, who = "averaged" if self.averaged else "raw", "" if self.ours else "-aspire"
+        return f"{stack}-noise{self.variance:g}-seed{self.seed}{who}"
 
     def settings(self, source: str, volume: Volume, extra: Sequence[str]) -> list[str]:
         """Of our run."""
@@ -87,14 +92,16 @@ def measure_case(case: Case, config: Config, volume: Volume, settings: Sequence[
     stack = simulation.simulate(
         volume, config.projections, config.projections.count, simulation.stream(case.seed, "test projections")
     )
-    say(f"{case.name}: ours")
-    errors, clocks = _our_errors(case, settings, log, stack.poses)
-    results = [_result("ours", errors, *clocks)]
-    averages = None
+    results, averages = [], None
+    if case.ours:
+        say(f"{case.name}: ours")
+        errors, clocks = _our_errors(case, settings, log, stack.poses)
+        results.append(_result("ours", errors, *clocks))
     if case.averaged:
         say(f"{case.name}: ASPIRE's class averages")
         averages = aspire_peer.class_averages(stack.images, AVERAGE_SIZE, AVERAGES, NEIGHBOURS, case.seed)
-        results.append(_result("ours, on the classes' images", errors[averages.references], *clocks))
+        if case.ours:
+            results.append(_result("ours, on the classes' images", errors[averages.references], *clocks))
     for method in aspire_peer.METHODS:
         say(f"{case.name}: ASPIRE's {method}")
         results.append(_common_lines(method, stack, averages, case.seed))
@@ -194,10 +201,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         volume = load_volume(load_config(None, [f"volume.source={source}"]).volume)
         cases = [
-            Case(averaged, variance, seed)
+            Case(averaged, variance, seed, ours=seed < arguments.seeds)
             for averaged, variances in ((False, arguments.raw), (True, arguments.averaged))
             for variance in variances
-            for seed in range(arguments.seeds)
+            for seed in range(max(arguments.seeds, arguments.aspire_seeds))
         ]
         configs = [load_config(None, case.settings(source, volume, arguments.set)) for case in cases]
         measuring.use_cores(arguments.cores)
@@ -235,6 +242,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--raw", type=float, nargs="*", default=[0, 5, 10, 16], metavar="VARIANCE")
     parser.add_argument("--averaged", type=float, nargs="*", default=[16, 25], metavar="VARIANCE")
     parser.add_argument("--seeds", type=int, default=3, help="stacks of each variance (default 3)")
+    parser.add_argument(
+        "--aspire-seeds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="stacks in all, the others for ASPIRE alone",
+    )
     parser.add_argument("--out", type=Path, default=measuring.default_folder("aspire_recovery"), metavar="DIR")
     parser.add_argument("--volume", default=source, metavar="SOURCE", help=f"default {source}")
     parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="for our runs")
