@@ -376,6 +376,19 @@ def test_common_lines_find_our_poses_in_our_convention(aspire, toy_volume, rng, 
     assert np.median(transposed) > 0.3
 
 
+def test_a_classification_that_fails_is_tried_with_other_seeds(aspire, monkeypatch, rng):
+    asked = []
+
+    def classify(classifier):
+        asked.append(classifier.seed)
+        raise RuntimeError("bispec_2drot_large failed to return valid feature vector.")
+
+    monkeypatch.setattr(aspire.classification.RIRClass2D, "classify", classify)
+    with pytest.raises(RuntimeError, match="bispec"):
+        aspire_peer.class_averages(rng.standard_normal((500, 16, 16)).astype(np.float32), 16, 2, 2, seed=3)
+    assert asked == [3, 6, 9, 12]
+
+
 def test_recovery_tables_have_means_over_seeds(tmp_path: Path):
     def result(method, seed, median, averaged=False):
         return {

@@ -27,6 +27,7 @@ Images = NDArray[np.float32]
 Poses = NDArray[np.floating]
 
 METHODS = ("CLSyncVoting", "CLSync3N")
+_CLASSIFICATIONS, _ITS_ATTEMPTS = 4, 3  # ASPIRE itself tries three seeds, one after the other
 
 
 def import_aspire() -> ModuleType:
@@ -111,17 +112,24 @@ def class_averages(images: Images, size: int, count: int, neighbours: int, seed:
     """The ``count`` best class averages of images (n, full, full) reduced to ``size`` pixels.
 
     ASPIRE's rotationally invariant classification (Zhao & Singer, 2014) with its defaults, the classes of the greatest
-    contrast chosen as its ``LegacyClassAvgSource`` does. Images are centred, so no shift is searched for.
+    contrast chosen as its ``LegacyClassAvgSource`` does. Images are centred, so no shift is searched for. Its random
+    choice of bispectrum components fails for some seeds, and others are tried then; the clocks count that.
     """
     aspire = import_aspire()
     clocks = _clocks()
     source = aspire.source.ArrayImageSource(images, pixel_size=1.0).downsample(size).cache()
-    classifier = aspire.classification.RIRClass2D(
-        source, fspca_components=400, bispectrum_components=300, n_nbor=neighbours, nn_implementation="sklearn",
-        seed=seed,
-    )  # fmt: skip
-    averages = aspire.denoising.LegacyClassAvgSource(source, classifier=classifier)
-    found = averages.images[:count].asnumpy().astype(np.float32)
+    for attempt in range(_CLASSIFICATIONS):
+        classifier = aspire.classification.RIRClass2D(
+            source, fspca_components=400, bispectrum_components=300, n_nbor=neighbours, nn_implementation="sklearn",
+            seed=seed + attempt * _ITS_ATTEMPTS,
+        )  # fmt: skip
+        averages = aspire.denoising.LegacyClassAvgSource(source, classifier=classifier)
+        try:
+            found = averages.images[:count].asnumpy().astype(np.float32)
+            break
+        except RuntimeError as error:
+            if "bispec" not in str(error) or attempt == _CLASSIFICATIONS - 1:
+                raise
     references = averages.class_indices[averages.selection_indices[:count], 0]
     return ClassAverages(found, np.asarray(references, dtype=np.int64), *_elapsed(clocks))
 
