@@ -399,8 +399,8 @@ def test_recovery_tables_have_means_over_seeds(tmp_path: Path):
     results = [result("ours", 0, 0.02), result("ours", 1, 0.04), result("ASPIRE, CLSyncVoting", 0, 1.0)]
     results.append(result("ASPIRE, class averages, CLSyncVoting", 0, 0.1, averaged=True))
     text = aspire_recovery.write_tables(tmp_path, results, "5j0n", [])
-    assert "| ours | 16.0 | 200 | 2 | 0.0300 ± 0.0141 | 0.0200 to 0.0400 | – | 10.0 ± 0.0 | 20.0 ± 0.0 |" in text
-    assert "| ASPIRE, CLSyncVoting | 16.0 | 200 | 1 | 1.00 | 1.00 to 1.00 | 1.00 | 10.0 | 20.0 |" in text
+    assert "| ours | 16 | 200 | 2 | 0.0300 ± 0.0141 | 0.0200 to 0.0400 | – | 10.0 ± 0.0 | 20.0 ± 0.0 |" in text
+    assert "| ASPIRE, CLSyncVoting | 16 | 200 | 1 | 1.00 | 1.00 to 1.00 | 1.00 | 10.0 | 20.0 |" in text
     assert text.index("1000 images;") < text.index("ASPIRE, class averages")
     assert "ASPIRE knows no volume, ours is trained on one" in text
     lines = read_csv((tmp_path / "aspire_recovery.csv").read_text())
@@ -423,8 +423,8 @@ def test_aspire_alone_goes_on_with_more_seeds_than_ours(tmp_path: Path, monkeypa
         assert aspire_recovery.main([*arguments, "--aspire-seeds", "3"]) == 0
     assert asked == [(0, True), (1, False), (2, False)]
     text = (tmp_path / "aspire_recovery.md").read_text()
-    assert "| ours | 16.0 | 200 | 1 | 1.00 |" in text
-    assert "| ASPIRE | 16.0 | 200 | 3 | 2.00 ± 1.00 | 1.00 to 3.00 |" in text
+    assert "| ours | 16 | 200 | 1 | 1.00 |" in text
+    assert "| ASPIRE | 16 | 200 | 3 | 2.00 ± 1.00 | 1.00 to 3.00 |" in text
 
 
 def test_importing_aspire_leaves_no_trace(aspire, tmp_path: Path, monkeypatch, capfd):

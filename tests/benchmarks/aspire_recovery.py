@@ -155,7 +155,7 @@ def write_tables(folder: Path, results: Sequence[Result], volume: str, settings:
         rows = [
             [
                 method,
-                tables.number(variance) if variance else "0",
+                f"{variance:g}",
                 str(found[0]["images"]),
                 str(len(found)),
                 tables.spread(mean_and_sd([result["median"] for result in found])),
