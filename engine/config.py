@@ -25,6 +25,10 @@ PairStrategy = Literal["random", "knn", "knn+random", "uniform"]
 Initialisation = Literal["spectral", "mds", "isomap", "random"]
 MOST_HELD = 5000
 """Projections whose full matrix of distances is held; of more, only a part of the pairs is looked at."""
+FEWEST_STEPS, MOST_STEPS = 1800, 6000
+"""Of a training that does not say how many, by how noisy and how far off centre its projections are."""
+TRAINING_START_S, SLOWEST_STEPS_PER_SECOND = 30, 11.5
+"""A training without a limit of its own that is slower than this is cut short."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -125,15 +129,16 @@ class TrainingConfig(_Section):
     steps: int | None = Field(
         None,
         ge=1,
-        description="optimiser steps, projections / batch_size to an epoch; 1,800 when not given, up to 5,000 with "
-        "noise or shifts",
+        description=f"optimiser steps, projections / batch_size to an epoch; {FEWEST_STEPS:,} when not given, up to "
+        f"{MOST_STEPS:,} with noise or shifts",
     )
     batch_size: int = Field(64, ge=4, le=4096, description="projections in a step; all their pairs count")
     learning_rate: Positive = Field(4e-3, description="peak; linear decay to zero")
     image_size: int = Field(48, ge=16, le=512, description="pixels; images are Fourier-cropped to this for the network")
     max_seconds: Positive | None = Field(
         None,
-        description="30 s and 1/15 s a step when not given; a run that meets it says so, and is not repeatable",
+        description=f"when not given {TRAINING_START_S} s and 1 s for every {SLOWEST_STEPS_PER_SECOND} steps; a run "
+        "that meets it says so, and is not repeatable",
     )
     patience: int | None = Field(
         None,

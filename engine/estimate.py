@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.config import Config, VolumeConfig, config_from_dict, config_to_dict
+from engine.config import (
+    FEWEST_STEPS,
+    MOST_STEPS,
+    SLOWEST_STEPS_PER_SECOND,
+    TRAINING_START_S,
+    Config,
+    VolumeConfig,
+    config_from_dict,
+    config_to_dict,
+)
 from engine.errors import InputError
 from engine.sources import expand, is_random
 from engine.stages import stages_of
@@ -20,9 +29,6 @@ from engine.symmetry import group
 
 START = "start"
 """The time before the first stage, which a run's record does not count: starting Python, loading libraries."""
-_LEAST_STEPS, _MOST_STEPS = 1800, 6000
-
-_TRAINING_START_S, _STEPS_PER_SECOND = 30, 11.5  # slower than this, a training without a limit of its own is cut short
 _PUBLISHED_FRAME = (116, 69 * 57 * 75)
 _RECENT = 20  # runs that a correction is taken from
 _LEAST_S = 0.05  # a stage quicker than this says nothing about the machine
@@ -123,12 +129,12 @@ def training_steps(noise_to_signal: float, shift_to_frame: float) -> int:
     2.6 times the signal's variance, and at shifts of up to a sixth of the frame, the error still falls after 5,000.
     """
     hardness = min(1.0, noise_to_signal / 2 + 6 * shift_to_frame)
-    return round(_LEAST_STEPS + (_MOST_STEPS - _LEAST_STEPS) * hardness)
+    return round(FEWEST_STEPS + (MOST_STEPS - FEWEST_STEPS) * hardness)
 
 
 def longest_training(config: Config, steps: int) -> float:
     """Seconds after which a training of so many steps is cut short."""
-    return config.training.max_seconds or _TRAINING_START_S + steps / _STEPS_PER_SECOND
+    return config.training.max_seconds or TRAINING_START_S + steps / SLOWEST_STEPS_PER_SECOND
 
 
 def _pairs(count: int) -> int:
