@@ -212,19 +212,22 @@ def test_basins_counts_what_is_lost_and_goes_on(tmp_path: Path, monkeypatch, rng
 
     def problems(config, folder):
         def of_seed(seed):
-            asked.append((config.projections.coverage, seed))
+            asked.append((config.projections.coverage, config.projections.noise_variance, seed))
             return dict.fromkeys(("exact", "learned"), (poses, first, second, given))
 
         return of_seed
 
     monkeypatch.setattr(recovery_benchmark, "problems", problems)
     monkeypatch.setattr(recovery_benchmark, "_COUNTS", (30,))
-    recovery_benchmark.basins(1, "1bd2", tmp_path)
-    assert asked == [("full", 0), ("half", 0), ("quarter", 0)]
+    recovery_benchmark.basins(1, "1bd2", 0.0, tmp_path)
+    assert asked == [("full", 0, 0), ("half", 0, 0), ("quarter", 0, 0)]
     lost = recovery_benchmark.Outcome(loss=0.0212, best_loss=0.02, angle_error=0.3)
     monkeypatch.setattr(recovery_benchmark, "recover", lambda *problem: lost)
-    recovery_benchmark.basins(2, "1bd2", tmp_path)
-    assert asked[3:] == [("full", 1), ("half", 1), ("quarter", 1)]
+    recovery_benchmark.basins(2, "1bd2", 0.0, tmp_path)
+    assert asked[3:] == [("full", 0, 1), ("half", 0, 1), ("quarter", 0, 1)]
+    recovery_benchmark.basins(1, "1bd2", 16.0, tmp_path)
+    assert asked[6:] == [("full", 16, 0), ("half", 16, 0), ("quarter", 16, 0)]
+    assert "| 30 | 1 | 1 |" in (tmp_path / "noise-16" / "basins.md").read_text()
     _, _, *lines = (tmp_path / "basins.md").read_text().splitlines()
     assert len(lines) == 6
     assert lines[0].startswith("| full, exact | 30 | 2 | 1 | 1.0600 | 0.15")

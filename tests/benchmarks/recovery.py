@@ -1,11 +1,12 @@
-"""Recovery by itself: ``python -m tests.benchmarks.recovery scaling`` and ``... basins [--seeds N] [--out DIR]``.
+"""Recovery by itself: ``python -m tests.benchmarks.recovery scaling`` and ``... basins [--seeds N]``.
 
 ``scaling``: wall time and peak memory from 300 to 50,000 projections, each in a process of its own.
 
 ``basins``: does recovery ever end in a wrong one? For every seed new poses and new distances, exact ones and those that
 a network (trained once for each coverage) estimates from new projections; the loss reached against the loss that the
-same descent reaches from the true poses. A run that ends more than 5 % above it is counted as lost. Finished seeds are
-kept in ``--out``: a benchmark that was killed goes on where it was.
+same descent reaches from the true poses. A run that ends more than 5 % above it is counted as lost. With
+``--noise-variance`` only the network's, which sees projections as noisy as those that it was trained for. Finished
+seeds are kept in ``--out``, and the table of those: a benchmark that was killed goes on where it was.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _COVERAGES = ("full", "half", "quarter")
 _SCALING = (300, 1650, 5000, 10_000, 20_000, 50_000)
 _PERTURBATION = 0.1  # rad^2
 _LOST = 1.05
+_HEADINGS = ("coverage, distances", "projections", "runs", "lost", "worst loss ratio", "E_OR, rad, median")
 _ZERO = 1e-9  # rad^2, the loss of exact distances in single precision
 
 
@@ -120,19 +122,24 @@ def _network(config: Config, folder: Path) -> tuple[object, rotations.Array]:
         return siamese.load_model(path / "model.keras"), arrays["calibration"]
 
 
-def basins(seeds: int, source: str, folder: Path) -> None:
-    """Run what is missing; print the table and write it to ``basins.md``."""
+def basins(seeds: int, source: str, noise_variance: float, folder: Path) -> None:
+    """Run what is missing; print the table and write it to ``basins.md``, in a folder of its own for each noise."""
+    folder = folder / f"noise-{noise_variance:g}" if noise_variance else folder
+    kinds = ("learned",) if noise_variance else ("exact", "learned")
     store, settings, rows = Store(folder), [source], []
     for count in _COUNTS:
         for coverage in _COVERAGES:
-            projections = {"coverage": coverage, "count": count, "sampling": "so3"}
+            projections = {
+                "coverage": coverage, "count": count, "sampling": "so3", "noise_variance": noise_variance
+            }  # fmt: skip
             of_seed = problems(config_from_dict({"volume": {"source": source}, "projections": projections}), folder)
-            outcomes: dict[str, list[Outcome]] = {"exact": [], "learned": []}
+            outcomes: dict[str, list[Outcome]] = {kind: [] for kind in kinds}
             for seed in range(seeds):
                 names = {kind: f"{count}-{coverage}-{kind}-seed{seed}" for kind in outcomes}
                 if any(store.get(name, settings) is None for name in names.values()):
-                    for kind, problem in of_seed(seed).items():
-                        store.put(names[kind], settings, asdict(recover(*problem, seed)))
+                    made = of_seed(seed)
+                    for kind, name in names.items():
+                        store.put(name, settings, asdict(recover(*made[kind], seed)))
                 for kind, name in names.items():
                     outcomes[kind].append(Outcome(**store.get(name, settings)))
             for kind, found in outcomes.items():
@@ -143,11 +150,10 @@ def basins(seeds: int, source: str, folder: Path) -> None:
                     [f"{coverage}, {kind}", f"{count:,}", str(len(found)), str(lost), f"{max(ratios):.4f}", error]
                 )
                 say(", ".join(rows[-1]))
-    headings = ("coverage, distances", "projections", "runs", "lost", "worst loss ratio", "E_OR, rad, median")
-    table = tables.markdown_table(headings, rows)
+            table = tables.markdown_table(_HEADINGS, rows)
+            with writing(folder / "basins.md") as aside:
+                aside.write_text(table + "\n", encoding="utf-8")
     print(table)
-    with writing(folder / "basins.md") as aside:
-        aside.write_text(table + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -155,13 +161,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.recovery", description=__doc__)
     parser.add_argument("what", choices=["scaling", "basins"])
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--noise-variance", type=float, default=0.0, metavar="V")
     parser.add_argument("--out", type=Path, default=default_folder("basins"), metavar="DIR")
     parser.add_argument("--volume", default=None, metavar="SOURCE")
     arguments = parser.parse_args()
     if arguments.what == "scaling":
         scaling()
     else:
-        basins(arguments.seeds, arguments.volume or default_volume(), arguments.out)
+        basins(arguments.seeds, arguments.volume or default_volume(), arguments.noise_variance, arguments.out)
 
 
 if __name__ == "__main__":
