@@ -412,7 +412,7 @@ def _training_step(
         mean, variance = tf.nn.moments(batch, axes=(1, 2), keepdims=True)
         return (batch - mean) * tf.math.rsqrt(variance + 1e-12)
 
-    @tf.function
+    @tf.function(autograph=False)  # which would write the translated code to files that a killed run leaves behind
     def step(indices: Any, weights: Any, seed: Any) -> Any:
         batch = corrupt(tf.gather(stored, indices), seed)
         pose = tf.gather(rotations, indices)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 import zipfile
 
 import numpy as np
@@ -117,6 +118,14 @@ def trained(volume, seed=0, head="cosine", strategy="random", steps=60, max_seco
         lambda fraction, values: told.append((fraction, dict(values))),
     )  # fmt: skip
     return result, told, imaging.standardise(validation), validation_poses
+
+
+def test_a_training_leaves_nothing_in_the_temporary_folder_even_if_it_is_killed(protein, tmp_path, monkeypatch):
+    left = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(siamese.MatrixOptimiser, "apply_gradients", lambda *_: left.append(list(tmp_path.iterdir())))
+    trained(protein, steps=1)
+    assert left == [[]]
 
 
 @pytest.mark.slow
