@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.config import Config, config_to_dict
+from engine.config import Config, config_to_dict, if_not_given
 
 Row = dict[str, Any]
 Level = Any
@@ -71,6 +71,11 @@ def parameters(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Dotted keys in which configurations (nested tables) differ, each with its value in every one of them."""
     return {key: found for key, found in parameters(configs).items() if any(value != found[0] for value in found)}
+
+
+def said(key: str, value: Any) -> str:
+    """A value of :func:`parameters` in words, also where there is none."""
+    return if_not_given(key) if value is None else str(value)
 
 
 def fold_seeds(rows: Sequence[Row]) -> list[list[Row]]:
@@ -195,15 +200,11 @@ def _hashable(value: Any) -> Any:
 def _disagreement(row: Row, taken: Row, keys: Sequence[str]) -> str:
     found = differences([row["config"], taken["config"]])
     told = [
-        f"{key} is {_said(own)}, not {_said(theirs)}"
+        f"{key} is {said(key, own)}, not {said(key, theirs)}"
         for key, (own, theirs) in found.items()
         if key != "seed" and key not in keys
     ]
     return ", ".join(told)
-
-
-def _said(value: Any) -> str:
-    return "automatic" if value is None else str(value)
 
 
 def _order(key: str) -> tuple[int, str]:

@@ -30,6 +30,11 @@ FEWEST_STEPS, MOST_STEPS = 1800, 6000
 TRAINING_START_S, SLOWEST_STEPS_PER_SECOND = 30, 11.5
 """A training without a limit of its own that is slower than this is cut short."""
 
+_IF_NOT_GIVEN = {
+    "volume.symmetry": "C1", "projections.noise_variance": "none", "projections.snr": "none",
+    "training.volumes": "the protein itself", "training.patience": "never", "recovery.max_distance": "no limit",
+}  # fmt: skip
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -341,6 +346,11 @@ def optional_keys() -> list[str]:
     defaults = Config().model_dump()
     tables = {name: table for name, table in defaults.items() if isinstance(table, dict)}
     return [f"{name}.{key}" for name, table in tables.items() for key, value in table.items() if value is None]
+
+
+def if_not_given(key: str) -> str:
+    """What it means to give no value to a key, in words."""
+    return _IF_NOT_GIVEN.get(key, "automatic")
 
 
 def require_known(key: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
-from engine.comparison import Row, Spread, fold_seeds, mean_and_spread, parameters
+from engine.comparison import Row, Spread, fold_seeds, mean_and_spread, parameters, said
 from pages import _runtable, _style, _text
 
 MEASURES = {key: column for key, column in _runtable.COLUMNS.items() if column.kind == "measure"}
@@ -90,7 +90,7 @@ def parameter_rows(runs: Sequence[Compared], baseline: int, only_differences: bo
         if only_differences and all(value == values[0] for value in values):
             continue
         by_place = dict(zip(known, values, strict=True))
-        words = tuple(_value(by_place[place]) if place in by_place else UNKNOWN for place in range(len(runs)))
+        words = tuple(_value(key, by_place[place]) if place in by_place else UNKNOWN for place in range(len(runs)))
         differs = tuple(
             baseline in by_place and place in by_place and by_place[place] != by_place[baseline]
             for place in range(len(runs))
@@ -119,12 +119,10 @@ def particulars(runs: Sequence[Compared]) -> list[str]:
     ]
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    return "automatic" if value is None else _text.toml_value(value)
+def _value(key: str, value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return said(key, value)
+    return f"{value:.10g}" if isinstance(value, float) else _text.toml_value(value)
 
 
 # Metrics -------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,11 @@ def distance_figure(
     are a sample of the pairs, which ``points`` shows in the map too; ``errors`` is what
     :func:`engine.metrics.error_by_distance` says of all pairs, or else it is asked about the sample. All in rad.
     """
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.05)
+    mae = f"L<sub>DE</sub> {_text.degrees(distance_mae)} ({_text.number(distance_mae, 'rad')})"
+    figure = make_subplots(
+        rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.05, subplot_titles=(mae,)
+    )
+    _style.subtitled(figure).update_annotations(x=0, xanchor="left")
     centres = np.degrees((edges[:-1] + edges[1:]) / 2)
     shown = np.where(counts > 0, counts, 1)
     decades = np.arange(int(np.log10(shown.max())) + 1)
@@ -66,8 +70,6 @@ def distance_figure(
             row=1,
             col=1,
         )
-    mae = f"<b>L<sub>DE</sub> = {_text.degrees(distance_mae)}</b> ({_text.number(distance_mae, 'rad')})"
-    _style.note(figure, mae, 0.02, 0.97, "left")
     of_whom = "pairs" if errors is not None else "sampled pairs"
     profile = np.degrees(error_by_distance(estimated, exact) if errors is None else errors)
     _add_error_profile(figure, profile, of_whom)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from engine.comparison import Row, Spread, differences
+from engine.comparison import Row, Spread, differences, said
 from engine.factors import CLOSE_PAIRS, METRICS, RECOVERY_METRICS, Factor, Level, Study
 from pages import _text
 
@@ -198,7 +198,7 @@ def _particulars(number: int, common: list[str], found: Sequence[Sequence[Row]],
     differing = differences([found[n][0]["config"] for n in alike])
     own = alike.index(number)
     told = [
-        f"{key}={'automatic' if values[own] is None else values[own]}"
+        f"{key}={said(key, values[own])}"
         for key, values in differing.items()
         if key != "seed" and key not in factor.keys
     ]

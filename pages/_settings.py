@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.config import Config
+from engine.config import Config, if_not_given
 
 Kind = Literal["choice", "integer", "number", "flag", "text"]
 
 _KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "flag"}
 _SPELT = {"snr": "SNR"}
-_EMPTY = {
-    "volume.symmetry": "C1", "training.volumes": "the protein itself", "training.patience": "never",
-    "recovery.max_distance": "no limit",
-}  # fmt: skip
 _UNITS = {"pixels": "px", "rad": "rad", "rad^2": "rad²", "Å": "Å", "Å per voxel": "Å"}  # with which descriptions begin
 
 
@@ -41,7 +37,7 @@ class Setting:
     @property
     def if_empty(self) -> str:
         """What leaving it empty means."""
-        return _EMPTY.get(self.key, "automatic")
+        return if_not_given(self.key)
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,11 @@ def test_what_a_run_has_of_its_own_is_told_seed_last(runs):
     assert _compare_table.particulars(runs)[1:3] == ["noise variance 0, seed 1", "noise variance 16, seed 0"]
 
 
+def test_no_noise_is_not_called_automatic():
+    runs = _compare_table.compared([run_row(1), run_row(2, projections={"noise_variance": 4.0})])
+    assert _compare_table.particulars(runs) == ["noise variance none", "noise variance 4"]
+
+
 # Metrics -------------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from engine import comparison
-from engine.config import config_from_dict, config_to_dict
+from engine.config import config_from_dict, config_to_dict, known_keys, optional_keys
 
 
 def row(number, status="finished", **settings):
@@ -71,6 +71,15 @@ def test_by_factor_takes_the_largest_group_that_agrees_and_says_why_the_others_a
         "6": "it is running",
         "7": "training.steps is 10, not automatic",
     }
+
+
+def test_a_value_that_was_not_given_is_said_by_what_it_means():
+    assert comparison.said("projections.noise_variance", None) == comparison.said("projections.snr", None) == "none"
+    assert comparison.said("recovery.max_distance", None) == "no limit"
+    assert comparison.said("training.steps", None) == "automatic"
+    assert comparison.said("training.steps", 10) == "10"
+    without = {key for key in known_keys() if comparison.said(key, None) != "automatic"}
+    assert without <= {*optional_keys(), "volume.symmetry", "training.volumes"}
 
 
 def test_levels_are_in_order():

@@ -25,7 +25,7 @@ _WIDTHS = (1440, 390)
 _SCHEMES = ("light", "dark")
 _HIGHEST = 6000
 _LARGEST_BYTES = 400_000
-_NOISE_VARIANCES = (0, 1, 4)
+_NOISE_VARIANCES = (4, 1, 0)  # the last is the one that is shown by itself
 _TABS = ("Overview", "Sphere", "Reconstruction", "Losses", "Projections", "Record")
 
 
