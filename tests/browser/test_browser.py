@@ -197,6 +197,8 @@ def test_a_sweep_is_launched_compared_and_shared(page: Page, chromium: Browser, 
         (0, 1), (0, 2), (16, 1), (16, 2),
     }  # fmt: skip
     settle(page)
+    # Until then a line may still come at the top, and move the ticked ones under the next click.
+    expect(page.get_by_text(f"4 of {len(rows)} runs, 0 running")).to_be_visible(timeout=SLOW_MS)
     for line in range(4):
         page.get_by_test_id("stDataFrame").click(position={"x": 16, "y": 52 + 33 * line})
         expect(page.get_by_text(f"{line + 1} ticked")).to_be_visible()
