@@ -25,19 +25,23 @@ _PATIENCE_MS = 30_000  # the first visit reads the app's files from a disk that 
 
 
 @contextmanager
-def serving(runs_dir: Path, working_directory: Path = ROOT) -> Iterator[str]:
-    """The address of an app of its own whose runs are in ``runs_dir``; it ends with the context."""
+def serving(runs_dir: Path, working_directory: Path = ROOT, terminal: Path = Path(os.devnull)) -> Iterator[str]:
+    """The address of an app of its own whose runs are in ``runs_dir``; it ends with the context.
+
+    What whoever started it would read goes to the file ``terminal``.
+    """
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), f"--server.port={port}"]
-    process = subprocess.Popen(
-        [*command, "--server.headless=true", "--server.fileWatcherType=none"],
-        cwd=working_directory,
-        env={**os.environ, "POSELAB_RUNS_DIR": str(runs_dir)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with terminal.open("ab") as said:
+        process = subprocess.Popen(
+            [*command, "--server.headless=true"],
+            cwd=working_directory,
+            env={**os.environ, "POSELAB_RUNS_DIR": str(runs_dir)},
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
     try:
         address = f"http://localhost:{port}"
         _wait_until_healthy(address, process)

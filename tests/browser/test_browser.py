@@ -34,8 +34,13 @@ def runs_dir(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(runs_dir: Path) -> Iterator[str]:
-    with serving(runs_dir, working_directory=Path("/")) as url:
+def terminal(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("terminal") / "output.txt"
+
+
+@pytest.fixture(scope="module")
+def address(runs_dir: Path, terminal: Path) -> Iterator[str]:
+    with serving(runs_dir, working_directory=Path("/"), terminal=terminal) as url:
         yield url
 
 
@@ -245,3 +250,13 @@ def test_a_malformed_address_is_answered_kindly(page: Page, address: str) -> Non
     assert page.locator("img[src=x]").count() == 0
     page.get_by_text("All runs").click()
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+
+
+def test_the_terminal_says_where_the_app_is_and_nothing_else(page: Page, address: str, terminal: Path) -> None:
+    open_page(page, address)
+    lines = [line for line in terminal.read_text().splitlines() if line.strip()]
+    assert re.search(r"server started on localhost:\d+$", lines[0])
+    assert [line.strip() for line in lines[1:]] == [
+        "You can now view your Streamlit app in your browser.",
+        f"URL: {address}",
+    ]
