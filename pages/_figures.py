@@ -18,7 +18,7 @@ def distance_figure(
     edges: Array,
     exact: Array,
     estimated: Array,
-    distance_mae: float,
+    distance_mae: float | None,
     points: bool = False,
     errors: Array | None = None,
 ) -> go.Figure:
@@ -26,11 +26,14 @@ def distance_figure(
 
     ``counts`` (bins, bins) are pairs by [exact, estimated] over ``edges`` (bins + 1,); ``exact`` and ``estimated`` (m,)
     are a sample of the pairs, which ``points`` shows in the map too; ``errors`` is what
-    :func:`engine.metrics.error_by_distance` says of all pairs, or else it is asked about the sample. All in rad.
+    :func:`engine.metrics.error_by_distance` says of all pairs, ``distance_mae`` the mean absolute error of all pairs;
+    what of these is None is taken from the sample, and told to be. All in rad.
     """
-    mae = f"L<sub>DE</sub> {_text.degrees(distance_mae)} ({_text.number(distance_mae, 'rad')})"
+    whose = "" if distance_mae is not None else f" in a sample of {exact.size:,} pairs"
+    mae = float(np.mean(np.abs(estimated.astype(float) - exact))) if distance_mae is None else distance_mae
+    said = f"L<sub>DE</sub> {_text.degrees(mae)} ({_text.number(mae, 'rad')}){whose}"
     figure = make_subplots(
-        rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.05, subplot_titles=(mae,)
+        rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.05, subplot_titles=(said,)
     )
     _style.subtitled(figure).update_annotations(x=0, xanchor="left")
     centres = np.degrees((edges[:-1] + edges[1:]) / 2)

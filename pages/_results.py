@@ -96,7 +96,7 @@ def _found(record: RunRecord, key: str) -> go.Figure | InputError | None:
     points = key == "distances" and st.session_state.get("points", st.query_params.get("points") == "true")
     try:
         with st.spinner("Drawing …"):
-            return _drawn(record.path, _left(record.path), f"{key}-points" if points else key, record)
+            return _drawn(record.path, record.status, _left(record.path), f"{key}-points" if points else key, record)
     except InputError as error:
         return error
 
@@ -111,8 +111,13 @@ def _show(key: str, found: go.Figure | InputError) -> None:
 
 
 @st.cache_resource(max_entries=200, show_spinner=False)
-def _drawn(path: Path, left: tuple[tuple[str, int], ...], key: str, _record: RunRecord) -> go.Figure | None:
-    """Drawn once for all who look at the run, until it leaves something else."""
+def _drawn(
+    path: Path, status: str, left: tuple[tuple[str, int], ...], key: str, _record: RunRecord
+) -> go.Figure | None:
+    """Drawn once for all who look at the run, until it leaves something else or ends.
+
+    (Its last file may come between the reading of the record, which then has no metrics yet, and ``left``.)
+    """
     return _run_figures.draw(key, _record, _READING)
 
 

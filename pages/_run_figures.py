@@ -59,9 +59,7 @@ def distances(record: RunRecord, reading: Reading, points: bool = False) -> go.F
     if found is None:
         return None
     exact, estimated = found["exact"], found["estimated"]
-    error = record.metrics.get("distance_mae")
-    if error is None:  # the run has not told it yet: from the sample
-        error = float(np.mean(np.abs(estimated.astype(float) - exact)))
+    error = record.metrics.get("distance_mae")  # None as long as the run has not ended
     errors = found.get("error_by_distance")  # runs of older versions have not kept it
     return _figures.distance_figure(found["counts"], found["edges"], exact, estimated, error, points, errors)
 

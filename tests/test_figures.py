@@ -71,6 +71,16 @@ def test_the_error_beneath_is_that_of_all_pairs_where_the_run_has_kept_it(pairs)
     assert trace(sampled, "10–90 % of sampled pairs")
 
 
+def test_a_mean_error_of_the_sample_is_told_to_be_one(pairs):
+    exact, estimated = pairs
+    counts, edges = distance_histogram(estimated, exact)
+    whole, sampled = (_figures.distance_figure(counts, edges, exact, estimated, mae) for mae in (0.1, None))
+    assert whole.layout.annotations[0].text == "L<sub>DE</sub> 5.73° (0.100 rad)"
+    mae = np.mean(np.abs(estimated - exact))
+    said = f"L<sub>DE</sub> {np.degrees(mae):.3g}° ({mae:#.3g} rad) in a sample of {exact.size:,} pairs"
+    assert sampled.layout.annotations[0].text == said
+
+
 def test_histograms_of_angle_errors(rng):
     errors = np.radians(np.abs(rng.normal(1.0, 0.3, 997)))
     errors = np.concatenate([errors, np.radians([120.0, 150.0, 179.0])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from engine import annotations, launch, runqueue
 from engine.config import Config
 from engine.runlog import RunWriter
-from pages import _record, _tables, _text
+from pages import _record, _results, _tables, _text
 from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
 
 pytestmark = pytest.mark.usefixtures("visited_server")
@@ -48,6 +49,14 @@ def test_the_tab_is_in_the_address_and_only_it_is_drawn(finished, tab, count):
     assert len(charts(app)) == count
     assert not app.error
     assert not app.warning
+
+
+def test_a_figure_of_a_run_that_had_not_told_its_metrics_is_not_kept_for_its_end(finished):
+    """The record was read before the last file came, what the run has left was listed after it."""
+    before = replace(finished, status="running", metrics={})
+    said = [_results._found(record, "distances").layout.annotations[0].text for record in (before, finished)]
+    assert "in a sample of 1,770 pairs" in said[0]
+    assert "sample" not in said[1]
 
 
 def test_an_embedding_is_chosen_and_kept_in_the_address(finished):
