@@ -7,19 +7,20 @@ from typing import Any
 
 import streamlit as st
 
-from engine.errors import InputError
-from pages import _compare_overview, _compare_table, _compared_runs, _comparisons, _state
-from pages._compare_table import Compared, View
+from engine.base.errors import InputError
+from pages._compare import compare_overview, compare_table, compared_runs, comparisons
+from pages._compare.compare_table import Compared, View
+from pages._shared import state
 
 _REFRESH_S = 3.0
 _SEEN, _TAB = "compared-seen", "section"
 _SECTIONS: dict[str, Callable[[View], None]] = {
-    "Overview": _compare_overview.show_overview,
-    "Distances": _comparisons.show_distances,
-    "Angle errors": _comparisons.show_angle_errors,
-    "Losses": _comparisons.show_losses,
-    "Projections": _comparisons.show_projections,
-    "Directions": _comparisons.show_directions,
+    "Overview": compare_overview.show_overview,
+    "Distances": comparisons.show_distances,
+    "Angle errors": comparisons.show_angle_errors,
+    "Losses": comparisons.show_losses,
+    "Projections": comparisons.show_projections,
+    "Directions": comparisons.show_directions,
 }
 
 
@@ -27,18 +28,18 @@ def _show_page() -> None:
     head = st.container(horizontal=True, vertical_alignment="center")
     head.subheader("Compare", anchor=False)
     try:
-        if not _state.runs().rows:
-            _state.no_runs()
-        asked = _compared_runs.asked()
-        _compared_runs.pick(asked, head)
+        if not state.runs().rows:
+            state.no_runs()
+        asked = compared_runs.asked()
+        compared_runs.pick(asked, head)
     except InputError as error:
-        _state.show_error(error)
+        state.show_error(error)
         return
-    _state.show_told()
-    runs = _compare_table.compared(asked.rows)
+    state.show_told()
+    runs = compare_table.compared(asked.rows)
     if not runs:
         st.info("Nothing to compare yet: pick runs above, or tick them on **Runs** and press **Compare**.")
-        st.page_link(_state.RUNS_PAGE, label="All runs", icon=":material/table_rows:")
+        st.page_link(state.RUNS_PAGE, label="All runs", icon=":material/table_rows:")
     else:
         _show_comparison(runs)
     st.session_state[_SEEN] = _seen()
@@ -46,9 +47,9 @@ def _show_page() -> None:
 
 
 def _show_comparison(runs: list[Compared]) -> None:
-    _compared_runs.show_key(runs)
+    compared_runs.show_key(runs)
     with st.container(horizontal=True, vertical_alignment="center"):
-        baseline = _compared_runs.pick_baseline(runs)
+        baseline = compared_runs.pick_baseline(runs)
         only = st.toggle("Only differences", True, key="differences", bind="query-params")
         folded = st.toggle(
             "Mean over seeds", True, key="average", bind="query-params", help="Runs that differ only in seed are one."
@@ -70,14 +71,14 @@ def _follow() -> None:
 def _seen() -> Any:
     """What changes when there is something else to show."""
     try:
-        asked = _compared_runs.asked()
+        asked = compared_runs.asked()
     except InputError as error:
         return str(error)
     losses = st.session_state.get(_TAB) == "Losses"
-    rows = [(row["run_id"], row["status"], row["name"], _comparisons.left(row, losses)) for row in asked.rows]
+    rows = [(row["run_id"], row["status"], row["name"], comparisons.left(row, losses)) for row in asked.rows]
     return asked.problems, rows
 
 
-_state.require_navigation()
-_compared_runs.restore_address()
+state.require_navigation()
+compared_runs.restore_address()
 _show_page()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.factors import COVERAGE
-from pages import _factor, _state
+from engine.analysis.factors import COVERAGE
+from pages._factors import factor
+from pages._shared import state
 
-_state.require_navigation()
+state.require_navigation()
 st.subheader("Coverage", anchor=False)
-if (shown := _factor.show(COVERAGE)) is not None:
-    _factor.draw_orientations(shown)
+if (shown := factor.show(COVERAGE)) is not None:
+    factor.draw_orientations(shown)

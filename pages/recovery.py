@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.factors import CLOSE_PAIRS, INITIALISATION, RECOVERY_PAIRS, Factor
-from pages import _factor, _state
-from pages._factor_runs import FAMILY
+from engine.analysis.factors import CLOSE_PAIRS, INITIALISATION, RECOVERY_PAIRS, Factor
+from pages._factors import factor
+from pages._factors.factor_runs import FAMILY
+from pages._shared import state
 
 _TABS: dict[str, tuple[Factor, str, str]] = {
     "Which pairs": (
@@ -31,15 +32,15 @@ _TABS: dict[str, tuple[Factor, str, str]] = {
 """By tab the factor, the URL parameter that keeps its family, and what it is about."""
 
 
-_state.require_navigation()
+state.require_navigation()
 st.subheader("Recovery", anchor=False)
-for tab, (factor, parameter, about) in zip(
+for tab, (one, parameter, about) in zip(
     st.tabs(list(_TABS), key="tab", bind="query-params"), _TABS.values(), strict=True
 ):
     if tab.open:
         with tab:
             st.caption(about)
-            if _factor.show(factor, parameter) is not None:
+            if factor.show(one, parameter) is not None:
                 st.caption(
                     "L_OR is a mean over the pairs that were used: where these are others it says little about the "
                     "poses, E_OR does. Times are those of the machine at that hour."

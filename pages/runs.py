@@ -7,12 +7,13 @@ from typing import Any
 
 import streamlit as st
 
-from engine import launch, runqueue
-from engine.config import Config
-from engine.errors import InputError
-from engine.runrecord import latest_progress
-from pages import _queue, _runactions, _runtable, _selection, _state, _text
-from pages._runtable import COLUMNS, FACETS, NAME, Column, Row, View
+from engine.base.errors import InputError
+from engine.config.schema import Config
+from engine.dispatch import local, runqueue
+from engine.record.runrecord import latest_progress
+from pages._runs import queue
+from pages._shared import runactions, runtable, selection, state, text
+from pages._shared.runtable import COLUMNS, FACETS, NAME, Column, Row, View
 
 _REFRESH_S = 2.0  # and less than one in _state.runs: what others do is seen within 3 s
 _TABLE, _STAR, _OPEN = "runs-table", "runs-star", "runs-open"
@@ -37,7 +38,7 @@ def _controls(rows: list[Row]) -> tuple[View, list[str], bool]:
                 facets = {facet: _facet(rows, facet, linked) for facet in FACETS}
         with st.popover("Columns", icon=":material/view_column:"):
             columns = st.multiselect(
-                "Columns", list(COLUMNS), _runtable.SHOWN, key="columns", width=420, **linked
+                "Columns", list(COLUMNS), runtable.SHOWN, key="columns", width=420, **linked
             )  # fmt: skip
         sort = st.selectbox(
             "Sort by", [NAME, *COLUMNS], list(COLUMNS).index("started") + 1, key="sort", width=170,
@@ -54,7 +55,7 @@ def _restore_address() -> None:
 
     On the way there, st.switch_page (Streamlit 1.67) has put that page's parameters in the place of this one's.
     """
-    if _state.RUN in st.query_params or _state.RUNS in st.query_params:
+    if state.RUN in st.query_params or state.RUNS in st.query_params:
         st.query_params.from_dict(st.session_state.get(_ADDRESS, {}))
         st.rerun()
     st.session_state[_ADDRESS] = {key: st.query_params.get_all(key) for key in st.query_params}
@@ -67,7 +68,7 @@ def _clear_filters() -> None:
 def _facet(rows: list[Row], facet: str, linked: dict[str, Any]) -> list[str]:
     key = f"only-{facet}"
     asked = st.query_params.get_all(key)  # a linked filter stays where no run has what it asks for
-    options = [*dict.fromkeys([*_runtable.labels(rows, facet), *asked])]
+    options = [*dict.fromkeys([*runtable.labels(rows, facet), *asked])]
     choice = linked | {"disabled": not options, "select_all": False}
     return st.multiselect(facet.capitalize(), options, key=key, placeholder="any", width=244, **choice)
 
@@ -108,49 +109,49 @@ def _column_configs() -> dict[str, Any]:
 
 def _star() -> None:
     """The star of a line was clicked."""
-    by_id = {row["run_id"]: row for row in _state.runs().rows}
-    line = _selection.line(_TABLE, st.session_state[_STAR]["row"])
+    by_id = {row["run_id"]: row for row in state.runs().rows}
+    line = selection.line(_TABLE, st.session_state[_STAR]["row"])
     for run_id in line:
         if run_id in by_id:
-            _runactions.toggle_star(by_id[run_id])
+            runactions.toggle_star(by_id[run_id])
 
 
 def _open(line: Sequence[str]) -> None:
     """The name of a line was clicked."""
     if len(line) == 1:
-        _state.go_to_run(line[0])
+        state.go_to_run(line[0])
     elif line:
-        _state.go_to_compare(line[: _state.MOST_COMPARED])
+        state.go_to_compare(line[: state.MOST_COMPARED])
 
 
 @st.fragment(run_every=_REFRESH_S)
 def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -> None:
-    folder = _state.runs_dir()
+    folder = state.runs_dir()
     try:
-        rows, waiting = _state.runs().rows, runqueue.waiting(folder)
-        _state.show_told()
+        rows, waiting = state.runs().rows, runqueue.waiting(folder)
+        state.show_told()
         if (not rows and not waiting) != none_yet:
             st.rerun()
-        _queue.show(waiting)
+        queue.show(waiting)
         if none_yet:
             _welcome()
             return
     except InputError as error:
-        _state.show_error(error)
+        state.show_error(error)
         return
     groups = view.groups(row for row in rows if row["archived"] == archived)
     if click := st.session_state.get(_OPEN):
-        _open(_selection.line(_TABLE, click["row"]))
-    ticked = _selection.follow(_TABLE, [[row["run_id"] for row in group] for group in groups])
+        _open(selection.line(_TABLE, click["row"]))
+    ticked = selection.follow(_TABLE, [[row["run_id"] for row in group] for group in groups])
     by_id = {row["run_id"]: row for row in rows}
-    told = _how_many(rows, groups, view, archived, len(launch.starting(folder)))
-    _runactions.show([by_id[run_id] for run_id in ticked], archived, _TABLE, told)
+    told = _how_many(rows, groups, view, archived, len(local.starting(folder)))
+    runactions.show([by_id[run_id] for run_id in ticked], archived, _TABLE, told)
     if not groups:
         st.info("No run is like that: take a filter away." if str(view) else "The archive is empty.")
         return
     running = [row["run_id"] for group in groups for row in group if row["status"] == "running"]
     st.dataframe(
-        _runtable.lines(groups, columns, {run_id: _progress(run_id) for run_id in running}, view.folded),
+        runtable.lines(groups, columns, {run_id: _progress(run_id) for run_id in running}, view.folded),
         column_config=_column_configs(),
         hide_index=True,
         height="content" if len(groups) < _LONG else _HEIGHT,
@@ -163,7 +164,7 @@ def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -
 
 
 def _progress(run_id: str) -> str:
-    progress = latest_progress(_state.runs_dir() / run_id)
+    progress = latest_progress(state.runs_dir() / run_id)
     return "starting" if progress is None else f"{progress.stage} {progress.fraction:.0%}"
 
 
@@ -173,7 +174,7 @@ def _how_many(rows: list[Row], groups: list[list[Row]], view: View, archived: bo
     said = f"{len(here):,} {'archived ' if archived else ''}run{'' if len(here) == 1 else 's'}, {running} running"
     said += f", {starting} starting" if starting else ""
     if asked := str(view):
-        said = f"{sum(len(group) for group in groups):,} of {said}, {_text.escaped(asked)}"
+        said = f"{sum(len(group) for group in groups):,} of {said}, {text.escaped(asked)}"
     return said + (f", in {len(groups):,} lines: mean and standard deviation over seeds" if view.folded else "")
 
 
@@ -183,33 +184,33 @@ def _welcome() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Run the default experiment", type="primary", icon=":material/play_arrow:"):
             try:
-                (run_id,) = runqueue.submit([Config()], _state.runs_dir())
+                (run_id,) = runqueue.submit([Config()], state.runs_dir())
             except InputError as error:
-                _state.show_error(error)
+                state.show_error(error)
             else:
-                _state.go_to_run(run_id)
-        st.page_link(_state.EXPERIMENT_PAGE, label="New experiment", icon=":material/add_circle:")
+                state.go_to_run(run_id)
+        st.page_link(state.EXPERIMENT_PAGE, label="New experiment", icon=":material/add_circle:")
 
 
 def _show_page() -> None:
     head = st.container(horizontal=True, vertical_alignment="center")
     head.subheader("Runs", anchor=False)
     try:
-        rows = _state.runs().rows
-        none_yet = not rows and not runqueue.waiting(_state.runs_dir())
+        rows = state.runs().rows
+        none_yet = not rows and not runqueue.waiting(state.runs_dir())
     except InputError as error:
-        _state.show_error(error)
+        state.show_error(error)
         return
     if none_yet:
         _show_runs(View(), [], False, none_yet)
         return
     with head:
         with st.popover("Queue", icon=":material/low_priority:"):
-            _queue.set_at_a_time()
-        st.page_link(_state.EXPERIMENT_PAGE, label="New experiment", icon=":material/add_circle:")
+            queue.set_at_a_time()
+        st.page_link(state.EXPERIMENT_PAGE, label="New experiment", icon=":material/add_circle:")
     _show_runs(*_controls(rows), none_yet)
 
 
-_state.require_navigation()
+state.require_navigation()
 _restore_address()
 _show_page()

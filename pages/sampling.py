@@ -5,28 +5,30 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine.config import Config, config_from_dict
-from engine.errors import InputError
-from engine.factors import ORIENTATIONS, PAIRS
-from engine.strategies import MOST_PROJECTIONS, strategy_distances
-from pages import _distribution_figures, _factor, _state, _text
+from engine.analysis.factors import ORIENTATIONS, PAIRS
+from engine.base.errors import InputError
+from engine.config.schema import Config
+from engine.config.settings import config_from_dict
+from engine.experiment.strategies import MOST_PROJECTIONS, strategy_distances
+from pages._factors import distribution_figures, factor
+from pages._shared import state, text
 
 _PAIRS_FAMILY = "pairs-family"  # the URL parameter
 
 
 @st.cache_resource(max_entries=16, show_spinner="Drawing pairs of simulated projections …")
 def _strategies(config: Config) -> go.Figure:
-    shares = strategy_distances(config, _state.input_volume(config.volume))
-    return _distribution_figures.strategy_figure(shares, symmetric=config.volume.symmetry != "C1")
+    shares = strategy_distances(config, state.input_volume(config.volume))
+    return distribution_figures.strategy_figure(shares, symmetric=config.volume.symmetry != "C1")
 
 
 def _show_orientations() -> None:
-    if (shown := _factor.show(ORIENTATIONS)) is not None:
-        _factor.draw_orientations(shown)
+    if (shown := factor.show(ORIENTATIONS)) is not None:
+        factor.draw_orientations(shown)
 
 
 def _show_pairs() -> None:
-    shown = _factor.show(PAIRS, _PAIRS_FAMILY)
+    shown = factor.show(PAIRS, _PAIRS_FAMILY)
     config = Config()
     try:
         if shown is not None:
@@ -36,25 +38,25 @@ def _show_pairs() -> None:
                 st.info(
                     f"These runs have {config.distance.method} distances: no network is trained, no pairs are drawn."
                 )
-        _factor.chart(_strategies(config), "strategies")
+        factor.chart(_strategies(config), "strategies")
     except InputError as error:
-        _state.show_error(error)
+        state.show_error(error)
         return
     of = "the first of these runs" if shown is not None else "the default experiment"
     count = min(config.training.projections, MOST_PROJECTIONS)
     said = (
         f"As the training of {of} draws its batches of {config.training.batch_size}, from {count:,} clean "
-        f"projections of {_text.source_name(config.volume.source)}; the {config.pairs.neighbours} neighbours are "
+        f"projections of {text.source_name(config.volume.source)}; the {config.pairs.neighbours} neighbours are "
         "the nearest in the images."
     )
     if config.training.volumes:
         said += " The runs themselves were trained on other proteins."
     if config.volume.symmetry != "C1":
         said += f" Distances are the smallest over the group {config.volume.symmetry}."
-    st.caption(_text.escaped(said))
+    st.caption(text.escaped(said))
 
 
-_state.require_navigation()
+state.require_navigation()
 st.subheader("Sampling", anchor=False)
 orientations, pairs = st.tabs(["Orientations", "Pairs"], key="tab", bind="query-params")
 if orientations.open:

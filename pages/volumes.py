@@ -5,13 +5,16 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine import library, shape, simulation, symmetry
-from engine.config import ProjectionsConfig, VolumeConfig
-from engine.errors import InputError
-from engine.inputs import without_gz
-from engine.library import Entry
-from engine.volume import BUILT_IN, Volume, local_path
-from pages import _ambiguity, _origin, _previews, _protein, _state, _surfaces, _text
+from engine.base.errors import InputError
+from engine.base.inputs import without_gz
+from engine.config.schema import ProjectionsConfig, VolumeConfig
+from engine.imaging import shape, simulation, symmetric_density
+from engine.imaging.volume import Volume
+from engine.io import library
+from engine.io.library import Entry
+from engine.io.loading import BUILT_IN, local_path
+from pages._experiment import ambiguity, origin, previews, protein
+from pages._shared import state, surfaces, text
 
 _VOLUME = "volume"  # the URL parameter
 _LEVEL = "level"
@@ -30,7 +33,7 @@ _HELP = {
 def _choose(entries: list[Entry]) -> Entry:
     """The protein of the address, of the list where one is picked from it, or of the last upload."""
     by_name = {entry.name: entry for entry in entries}
-    source = _protein.uploaded()
+    source = protein.uploaded()
     new = next((entry.name for entry in entries if entry.source == source), None)
     asked = st.query_params.get(_VOLUME)
     if new is not None:
@@ -38,7 +41,7 @@ def _choose(entries: list[Entry]) -> Entry:
     elif _VOLUME not in st.session_state:
         if asked is not None and asked not in by_name:
             st.warning(
-                _text.escaped(f"No protein {asked[:80]!r} at hand; {entries[0].name} is shown instead."),
+                text.escaped(f"No protein {asked[:80]!r} at hand; {entries[0].name} is shown instead."),
                 icon=":material/search_off:",
             )
         st.session_state[_VOLUME] = asked if asked in by_name else entries[0].name
@@ -54,7 +57,7 @@ def _choose(entries: list[Entry]) -> Entry:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _facts(config: VolumeConfig) -> dict[str, str]:
     """What is known of a protein, in words."""
-    volume = _state.input_volume(config)
+    volume = state.input_volume(config)
     nz, ny, nx = volume.density.shape
     found = {
         "Outer radius": f"{shape.outer_radius(volume):.1f} Å",
@@ -68,12 +71,12 @@ def _facts(config: VolumeConfig) -> dict[str, str]:
 
 
 def _axes_in_words(config: VolumeConfig) -> str:
-    found = [f"{fold}-fold about {axis}" for fold, axis, _ in _ambiguity.axes(config)]
+    found = [f"{fold}-fold about {axis}" for fold, axis, _ in ambiguity.axes(config)]
     return ", ".join(found) or "none seen"
 
 
 def _composition(source: str) -> dict[str, str]:
-    from engine import coordinates  # only here: maps need no reader of coordinates
+    from engine.io import coordinates  # only here: maps need no reader of coordinates
 
     path = local_path(source)
     if without_gz(path).suffix.lower() not in coordinates.COORDINATE_ENDINGS:
@@ -85,22 +88,22 @@ def _composition(source: str) -> dict[str, str]:
 
 @st.cache_resource(max_entries=32, show_spinner="Finding the surface …")
 def _surface(config: VolumeConfig, level: float) -> go.Figure:
-    volume = _state.input_volume(config)
-    return _surfaces.isosurface_figure(
+    volume = state.input_volume(config)
+    return surfaces.isosurface_figure(
         {"volume": (volume.density, volume.voxel_size)}, level, f"Surface at {level:g} σ above the mean"
     )
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _slices(config: VolumeConfig) -> go.Figure:
-    return _previews.slices_figure(_state.input_volume(config))
+    return previews.slices_figure(state.input_volume(config))
 
 
 @st.cache_resource(max_entries=16, show_spinner="Projecting …")
 def _gallery(config: VolumeConfig) -> go.Figure:
-    volume = _state.input_volume(config)
+    volume = state.input_volume(config)
     found = simulation.preview(volume, ProjectionsConfig(count=_GALLERY), _GALLERY, seed=0)
-    return _previews.gallery_figure(found)
+    return previews.gallery_figure(found)
 
 
 def _level(volume: Volume, name: str) -> float:
@@ -128,15 +131,15 @@ def _number(text: str | None, default: float) -> float:
 
 def _show(entry: Entry) -> None:
     title, link = st.columns([3, 2], vertical_alignment="center")
-    title.subheader(_text.escaped(entry.name), anchor=False)
+    title.subheader(text.escaped(entry.name), anchor=False)
     with link:
-        _origin.experiment_link(entry.source)
+        origin.experiment_link(entry.source)
     config = VolumeConfig(source=entry.source)
-    volume = _state.input_volume(config)
+    volume = state.input_volume(config)
     if entry.name in BUILT_IN:
         st.caption(BUILT_IN[entry.name])
-    if entry.name not in BUILT_IN and (axes := _ambiguity.axes(config)):
-        _state.show_warning(symmetry.ambiguity(axes))
+    if entry.name not in BUILT_IN and (axes := ambiguity.axes(config)):
+        state.show_warning(symmetric_density.ambiguity(axes))
     with st.container(horizontal=True, gap="medium"):
         for label, value in _facts(config).items():
             st.markdown(f":gray[:small[{label}]]  \n**{value}**", width="content", help=_HELP.get(label))
@@ -149,20 +152,20 @@ def _show(entry: Entry) -> None:
         st.plotly_chart(_gallery(config), key="gallery")
 
 
-_state.require_navigation()
+state.require_navigation()
 try:
-    entries = library.list_volumes(_state.runs_dir())
+    entries = library.list_volumes(state.runs_dir())
 except InputError as error:
-    _state.show_error(error)
+    state.show_error(error)
     st.stop()
 choices, shown = st.columns([3, 9], gap="medium")
 with choices:
     st.subheader("Volumes", anchor=False)
     chosen = _choose(entries)
-    _protein.upload("Add a map or coordinates")
-    st.caption(_text.escaped(f"Files in {library.volumes_dir(_state.runs_dir())} on the server are listed here."))
+    protein.upload("Add a map or coordinates")
+    st.caption(text.escaped(f"Files in {library.volumes_dir(state.runs_dir())} on the server are listed here."))
 with shown:
     try:
         _show(chosen)
     except InputError as error:
-        _state.show_error(error)
+        state.show_error(error)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine.config import Config, config_from_dict
-from engine.errors import InputError
-from engine.runlog import RunWriter
+from engine.base.errors import InputError
+from engine.config.schema import Config
+from engine.config.settings import config_from_dict
+from engine.record.runlog import RunWriter
 
 ROOT = Path(__file__).parents[1]
 QUICK = config_from_dict({"distance": {"method": "exact"}, "projections": {"count": 60}, "recovery": {"restarts": 10}})

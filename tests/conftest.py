@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 if TYPE_CHECKING:
-    from engine.runrecord import RunRecord
-    from engine.volume import Volume
+    from engine.imaging.volume import Volume
+    from engine.record.runrecord import RunRecord
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -58,7 +58,7 @@ def toy_density() -> NDArray[np.float32]:
 
 @pytest.fixture
 def toy_volume(toy_density: NDArray[np.float32]) -> Volume:
-    from engine.volume import Volume
+    from engine.imaging.volume import Volume
 
     return Volume(density=toy_density, voxel_size=2.5, origin=np.zeros(3), name="toy")
 
@@ -74,7 +74,7 @@ def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with one finished run, to be copied."""
-    from engine.pipeline import run_experiment
+    from engine.experiment.pipeline import run_experiment
     from tests.app_testing import QUICK, TYPED
 
     folder = tmp_path_factory.mktemp("finished")
@@ -85,8 +85,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with eight finished runs: two coverages, two variances of the noise, two seeds; to be copied."""
-    from engine.config import config_from_dict
-    from engine.pipeline import run_experiment
+    from engine.config.settings import config_from_dict
+    from engine.experiment.pipeline import run_experiment
 
     folder = tmp_path_factory.mktemp("family")
     for coverage, variance, seed in itertools.product(("full", "half"), (0.0, 16.0), (0, 1)):
@@ -103,7 +103,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def finished(made: Path, runs_dir: Path) -> RunRecord:
     """A finished run, the only one in ``runs_dir``."""
-    from engine.runrecord import read_run
+    from engine.record.runrecord import read_run
 
     shutil.copytree(made, runs_dir)
     (path,) = runs_dir.glob("2*")

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.config import config_from_dict
-from engine.runlog import RunWriter
+from engine.config.settings import config_from_dict
+from engine.record.runlog import RunWriter
 
 CONFIG = config_from_dict(
     {

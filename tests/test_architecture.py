@@ -12,14 +12,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOORS = {
-    "tensorflow": "engine.siamese",
-    "keras": "engine.siamese",
-    "finufft": "engine.fourier",
-    "astra": "engine.astra_gpu",
-    "duckdb": "engine.catalogue",
-    "mrcfile": "engine.maps",
-    "gemmi": "engine.coordinates",
-    "starfile": "engine.particles",
+    "tensorflow": "engine.learning.network",
+    "keras": "engine.learning.network",
+    "finufft": "engine.imaging.fourier",
+    "astra": "engine.imaging.astra_gpu",
+    "duckdb": "engine.record.catalogue",
+    "mrcfile": "engine.io.mrc",
+    "gemmi": "engine.io.coordinates",
+    "starfile": "engine.io.star",
 }
 LONGEST = 450  # lines
 
@@ -112,12 +112,14 @@ def test_pages_know_only_their_helpers():
             assert not [name for name in imports(module) if name.startswith("pages")], module
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name in ("app", "engine.config") or "pages" in name])
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if name in ("app", "engine.config.schema") or "pages" in name]
+)
 def test_the_app_and_the_configuration_load_no_network_library(module):
     assert not loaded_by(module) & {"tensorflow", "keras", "astra"}
 
 
-@pytest.mark.parametrize("command", ["import engine.config", "run_module('engine', run_name='__main__')"])
+@pytest.mark.parametrize("command", ["import engine.config.schema", "run_module('engine', run_name='__main__')"])
 def test_help_and_configuration_start_without_heavy_libraries(command):
     program = f"""
 import sys

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import generate, sweep
-from engine.config import load_config
+from engine.cli import generate
+from engine.config.settings import load_config
+from engine.experiment import sweep
 from tests.benchmarks import tables
 from tests.benchmarks.rows import ROWS as PUBLISHED_ROWS
 

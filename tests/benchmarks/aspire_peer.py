@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.quiet import silenced_stderr
+from engine.base.quiet import silenced_stderr
 
 Images = NDArray[np.float32]
 Poses = NDArray[np.floating]

@@ -7,7 +7,7 @@ Three ways to the poses of the same simulated projections:
 - the same on ASPIRE's class averages: many images, reduced in size, averaged with their neighbours to a few.
 
 The comparison is of figures, not of equals: ASPIRE knows no volume, ours is trained on one. Errors of all are taken
-after our ``engine.alignment.align_poses``, over O(4). Common lines leave less open (a rotation from the left and
+after our ``engine.poses.alignment.align_poses``, over O(4). Common lines leave less open (a rotation from the left and
 handedness, both in O(4)), so this can only favour them; ``own`` is the median after ASPIRE's own registration. The pose
 of a class average is that of the image that the class was gathered around; ours is taken on those images and on all.
 
@@ -32,14 +32,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import simulation
-from engine.alignment import align_poses
-from engine.config import Config, load_config
-from engine.errors import InputError
-from engine.files import writing
-from engine.runlog import cancel_on_sigterm
-from engine.simulation import Projections
-from engine.volume import Volume, load_volume
+from engine.base.errors import InputError
+from engine.base.files import writing
+from engine.config.schema import Config
+from engine.config.settings import load_config
+from engine.imaging import simulation
+from engine.imaging.simulation import Projections
+from engine.imaging.volume import Volume
+from engine.io.loading import load_volume
+from engine.poses.alignment import align_poses
+from engine.record.runlog import cancel_on_sigterm
 from tests.benchmarks import aspire_peer, measuring, tables
 from tests.benchmarks.aspire_peer import ClassAverages
 from tests.benchmarks.measuring import Result, Store, mean_and_sd, say

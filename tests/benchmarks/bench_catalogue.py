@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine import catalogue
-from engine.config import config_from_dict
-from engine.runlog import RunWriter
+from engine.config.settings import config_from_dict
+from engine.record import catalogue
+from engine.record.runlog import RunWriter
 
 
 def make_runs(runs_dir: Path, count: int) -> None:

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING
 
 from streamlit.testing.v1 import AppTest
 
-from engine.config import config_from_dict, config_to_toml
-from engine.pipeline import run_experiment
-from engine.runlog import RunWriter
-from engine.runrecord import RUN_ID
+from engine.config.settings import config_from_dict, config_to_toml
+from engine.experiment.pipeline import run_experiment
+from engine.record.runlog import RunWriter
+from engine.record.runrecord import RUN_ID
 from tests.browser.serving import ROOT, browser, serving, settle
 
 if TYPE_CHECKING:

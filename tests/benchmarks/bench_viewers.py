@@ -27,8 +27,8 @@ import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from engine.config import Config
-from engine.runrecord import new_run_id, read_run
+from engine.config.schema import Config
+from engine.record.runrecord import new_run_id, read_run
 from tests.browser.serving import ROOT, serving
 
 SETTINGS = (

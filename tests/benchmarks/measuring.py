@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from engine import environment
-from engine.files import writing
-from engine.runrecord import default_runs_dir
+from engine.base import environment
+from engine.base.files import writing
+from engine.record.runrecord import default_runs_dir
 
 _SHOWN_PACKAGES = ("numpy", "scipy", "finufft", "astra-toolbox", "tensorflow", "keras", "aspire")
 _TIMEOUT_S = 7200.0

@@ -23,13 +23,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import imaging
-from engine.config import VolumeConfig
-from engine.errors import InputError
-from engine.files import writing
-from engine.projection import project
-from engine.rotations import sample_orientations
-from engine.volume import Volume, load_volume
+from engine.base.errors import InputError
+from engine.base.files import writing
+from engine.config.schema import VolumeConfig
+from engine.geometry.rotations import sample_orientations
+from engine.imaging import filters
+from engine.imaging.projection import project
+from engine.imaging.volume import Volume
+from engine.io.loading import load_volume
 from tests.benchmarks import measuring, tables
 from tests.benchmarks.aspire_peer import import_aspire
 
@@ -107,7 +108,7 @@ def measure(volume: Volume, size: int, count: int, rounds: int) -> tuple[list[fl
     our_images, peer_images = ours(few), theirs(few) * size
     # ASPIRE's turn about voxel n // 2, ours about the centre of mass.
     shift = (volume.center_index - np.array([n // 2 for n in volume.density.shape[::-1]])) @ poses[few]
-    moved = imaging.shift_images(our_images, shift[:, :2])
+    moved = filters.shift_images(our_images, shift[:, :2])
     lines = [
         f"relative L2 error against double-precision sums, {_CHECKED} projections: "
         f"ours {relative_error(our_images, volume.density, volume.center_index, poses[few]):.1e} "

@@ -14,11 +14,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.config import load_config
-from engine.errors import InputError
-from engine.files import writing
-from engine.runlog import cancel_on_sigterm
-from engine.volume import Volume, load_volume
+from engine.base.errors import InputError
+from engine.base.files import writing
+from engine.config.settings import load_config
+from engine.imaging.volume import Volume
+from engine.io.loading import load_volume
+from engine.record.runlog import cancel_on_sigterm
 from tests.benchmarks import measuring, tables
 from tests.benchmarks.measuring import Result, Store, say
 from tests.benchmarks.rows import ROWS, Row, is_published_map, overrides

@@ -22,11 +22,15 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import alignment, distance, environment, harmonics, pairs, recovery, rotations, simulation
-from engine.config import Config, config_from_dict
-from engine.files import writing
-from engine.symmetry import NO_SYMMETRY
-from engine.volume import load_volume
+from engine.base import environment
+from engine.base.files import writing
+from engine.config.schema import Config
+from engine.config.settings import config_from_dict
+from engine.geometry import harmonics, rotations
+from engine.geometry.symmetry import NO_SYMMETRY
+from engine.imaging import simulation
+from engine.io.loading import load_volume
+from engine.poses import alignment, distance, pairs, recovery
 from tests.benchmarks import tables
 from tests.benchmarks.measuring import Store, default_folder, default_volume, say
 
@@ -91,7 +95,8 @@ def scaling() -> None:
 
 def problems(config: Config, folder: Path) -> Callable[[int], dict[str, tuple]]:
     """What makes a seed's problems for an experiment: kind of distances -> (poses, first, second, distances)."""
-    from engine import imaging, siamese
+    from engine.imaging import filters
+    from engine.learning import network
 
     count = config.projections.count
     first, second = pairs.all_pairs(count)
@@ -101,7 +106,7 @@ def problems(config: Config, folder: Path) -> Callable[[int], dict[str, tuple]]:
     def of_seed(seed: int) -> dict[str, tuple]:
         test = simulation.simulate(volume, config.projections, count, np.random.default_rng([seed, 0]))
         exact = distance.exact_distances(rotations.to_quaternion(test.poses), first, second)
-        features = siamese.embed(model, imaging.standardise(imaging.fourier_crop(test.images, size)))
+        features = network.embed(model, filters.standardise(filters.fourier_crop(test.images, size)))
         learned = distance.learned_distances(features, first, second, config.distance.head, degrees, calibration)
         return {"exact": (test.poses, first, second, exact), "learned": (test.poses, first, second, learned)}
 
@@ -110,16 +115,16 @@ def problems(config: Config, folder: Path) -> Callable[[int], dict[str, tuple]]:
 
 def _network(config: Config, folder: Path) -> tuple[object, rotations.Array]:
     """The network and its calibration that a default run of this coverage trains; once, then kept."""
-    from engine import siamese
-    from engine.pipeline import run_experiment
-    from engine.runrecord import read_run
+    from engine.experiment.pipeline import run_experiment
+    from engine.learning import network
+    from engine.record.runrecord import read_run
 
     runs_dir = folder / f"network-{config.projections.coverage}"
     small = config.model_copy(update={"projections": config.projections.model_copy(update={"count": 100})})
     kept = [path for path in runs_dir.glob("2*") if read_run(path).status == "finished"]
     path = kept[0] if kept else run_experiment(small, runs_dir, sys.argv).path
     with np.load(path / "training.npz") as arrays:
-        return siamese.load_model(path / "model.keras"), arrays["calibration"]
+        return network.load_model(path / "model.keras"), arrays["calibration"]
 
 
 def basins(seeds: int, source: str, noise_variance: float, folder: Path) -> None:

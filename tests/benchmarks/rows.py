@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.volume import Volume
+from engine.imaging.volume import Volume
 
 PUBLISHED_RESULTS = Path(__file__).parents[2] / "engine" / "data" / "published-results.csv"
 COUNT = 1650  # test projections, as published

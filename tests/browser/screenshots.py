@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import catalogue
+from engine.record import catalogue
 from tests.browser import gallery
 from tests.browser.serving import ROOT, browser, serving, settle
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import mrcfile
 import pytest
 
-from engine import catalogue
-from engine.annotations import read_annotations
-from engine.runrecord import read_run
+from engine.record import catalogue
+from engine.record.annotations import read_annotations
+from engine.record.runrecord import read_run
 
 pytest.importorskip("playwright")
 

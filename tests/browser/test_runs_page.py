@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import catalogue
-from engine.annotations import annotate, read_annotations
+from engine.record import catalogue
+from engine.record.annotations import annotate, read_annotations
 
 pytest.importorskip("playwright")
 

@@ -1,0 +1,1 @@
+"""What recorded runs say: comparisons, factors, figures as data."""

@@ -1,0 +1,228 @@
+"""Comparing runs: what differs between them, which differ only in one thing, means over seeds, published figures.
+
+Runs come as rows of :func:`record.catalogue.list_runs`. Pure functions; nothing here reads a run's directory.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..config.schema import Config
+from ..config.settings import config_to_dict, if_not_given
+
+Row = dict[str, Any]
+Level = Any
+
+PUBLISHED_RESULTS = Path(__file__).parents[1] / "data" / "published-results.csv"
+
+
+class Spread(NamedTuple):
+    """Mean, sample standard deviation (None of fewer than two values) and number of values."""
+
+    mean: float
+    sd: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Runs by the level of a factor, in ascending order of the levels; and those left out, each with its reason."""
+
+    levels: dict[Level, list[Row]]
+    left_out: list[tuple[Row, str]]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row of the published results; angles in rad, resolutions in Å, None where nothing was published."""
+
+    experiment: str
+    protein: str
+    coverage: str
+    sampling: str
+    noise_variance: float
+    max_shift: float
+    method: str
+    metrics: Mapping[str, float]
+
+
+def flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables of a configuration as dotted keys; keys that this version knows and the table lacks get defaults.
+
+    So runs of an earlier version, which knew fewer settings, can be compared with later ones.
+    """
+    found = _defaults() | _flat(table)
+    return {key: found.get(key) for key in sorted(found)}
+
+
+def parameters(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """All dotted keys of configurations (nested tables), in their order, each with its value in every one of them."""
+    tables = [flat(config) for config in configs]
+    keys = sorted({key for table in tables for key in table}, key=_order)
+    return {key: [table.get(key) for table in tables] for key in keys}
+
+
+def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Dotted keys in which configurations (nested tables) differ, each with its value in every one of them."""
+    return {key: found for key, found in parameters(configs).items() if any(value != found[0] for value in found)}
+
+
+def said(key: str, value: Any) -> str:
+    """A value of :func:`parameters` in words, also where there is none."""
+    return if_not_given(key) if value is None else str(value)
+
+
+def fold_seeds(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows grouped by everything in their configuration but ``seed``; groups in the order of their first rows.
+
+    Runs that did not finish, and those without a configuration, stand alone.
+    """
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        alone = row["status"] != "finished" or not row["config"]
+        groups.setdefault(row["run_id"] if alone else _signature(row, ()), []).append(row)
+    return list(groups.values())
+
+
+def mean_and_spread(values: Sequence[float | None]) -> Spread | None:
+    """Of the values that are known and finite; None where there are none."""
+    known = [float(value) for value in values if value is not None and math.isfinite(value)]
+    if not known:
+        return None
+    return Spread(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
+
+
+def level_of(row: Row, keys: Sequence[str]) -> Level:
+    """The row's value of a factor: that of its only key, or a tuple of several keys' values."""
+    table = flat(row["config"])
+    values = tuple(table.get(key) for key in keys)
+    return _hashable(values[0] if len(values) == 1 else values)
+
+
+def families(rows: Sequence[Row], keys: Sequence[str]) -> list[list[Row]]:
+    """Finished runs that agree in everything but a factor's ``keys`` and the seed: groups with two levels or more.
+
+    Those with most levels come first, then those with most runs, then the newest.
+    """
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        if row["status"] == "finished" and row["config"]:
+            groups.setdefault(_signature(row, keys), []).append(row)
+    found = [(len({level_of(row, keys) for row in group}), len(group), group) for group in groups.values()]
+    found.sort(key=lambda entry: entry[:2], reverse=True)  # stable: rows come newest first
+    return [group for levels, _, group in found if levels > 1]
+
+
+def by_factor(rows: Sequence[Row], keys: Sequence[str], like: Row | None = None) -> Levels:
+    """The rows by the level of a factor (its configuration ``keys``), all others equal but the seed.
+
+    Of runs that do not agree, those that agree with ``like`` are taken, else the largest group (by levels, then runs);
+    the others are left out, and so are runs that did not finish.
+    """
+    left_out: list[tuple[Row, str]] = []
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        if row["status"] != "finished":
+            left_out.append((row, f"it is {row['status']}"))
+        elif not row["config"]:
+            left_out.append((row, "its configuration cannot be read"))
+        else:
+            groups.setdefault(_signature(row, keys), []).append(row)
+    if not groups:
+        return Levels({}, left_out)
+    taken = max(groups.values(), key=lambda group: (len({level_of(row, keys) for row in group}), len(group)))
+    if like is not None:
+        taken = groups.get(_signature(like, keys), taken)
+    for group in groups.values():
+        if group is not taken:
+            reason = _disagreement(group[0], taken[0], keys)
+            left_out += [(row, reason) for row in group]
+    levels: dict[Level, list[Row]] = {}
+    for row in taken:
+        levels.setdefault(level_of(row, keys), []).append(row)
+    return Levels(dict(sorted(levels.items(), key=lambda item: _sortable(item[0]))), left_out)
+
+
+def noise_level(row: Row) -> float:
+    """The variance of the noise in the projections' units, however it was given; 0 without noise."""
+    told = (row["metrics"] or {}).get("noise_variance")
+    return float(told if told is not None else row["noise_variance"] or 0.0)
+
+
+@cache
+def published_results() -> tuple[Published, ...]:
+    """All rows of ``engine/data/published-results.csv``."""
+    names = {
+        "L_DE_val": "distance_mae", "L_OR": "recovery_loss", "E_OR": "angle_error_median",
+        "fsc_0.5": "fsc_0.5_angstrom", "fsc_0.143": "fsc_0.143_angstrom",
+    }  # fmt: skip
+    with PUBLISHED_RESULTS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    return tuple(
+        Published(
+            row["experiment"], row["protein"], row["coverage"], row["orientation_sampling"],
+            float(row["noise_variance"]), float(row["max_shift_px"]), row["distance"],
+            {ours: float(row[theirs]) for theirs, ours in names.items() if row[theirs]},
+        )
+        for row in rows
+    )  # fmt: skip
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return _flat(config_to_dict(Config()))
+
+
+def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        found |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def _signature(row: Row, keys: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    table = flat(row["config"])
+    return tuple((key, _hashable(value)) for key, value in table.items() if key != "seed" and key not in keys)
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, Mapping):  # in a configuration that is none
+        return tuple((key, _hashable(item)) for key, item in value.items())
+    return tuple(_hashable(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _disagreement(row: Row, taken: Row, keys: Sequence[str]) -> str:
+    found = differences([row["config"], taken["config"]])
+    told = [
+        f"{key} is {said(key, own)}, not {said(key, theirs)}"
+        for key, (own, theirs) in found.items()
+        if key != "seed" and key not in keys
+    ]
+    return ", ".join(told)
+
+
+def _order(key: str) -> tuple[int, str]:
+    """As in the configuration; what this version does not know comes last."""
+    known = _places()
+    return (known.get(key, len(known)), key)
+
+
+@cache
+def _places() -> dict[str, int]:
+    return {key: place for place, key in enumerate(_flat(Config().model_dump(mode="json")))}
+
+
+def _sortable(level: Level) -> tuple[int, float, str]:
+    """Nothing first, then numbers by size, then words."""
+    if level is None:
+        return (0, 0.0, "")
+    if isinstance(level, int | float):
+        return (1, float(level), "")
+    return (2, 0.0, str(level))

@@ -1,0 +1,199 @@
+"""One factor of an experiment: its runs by level, means over seeds, and the published figures that are like them.
+
+Runs come as rows of :func:`record.catalogue.list_runs`; :mod:`analysis.comparison` says which of them agree. Pure
+functions, nothing here reads a run's directory.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import comparison
+from .comparison import Published, Row, Spread, by_factor, level_of, mean_and_spread, noise_level
+
+METRICS = ("distance_mae", "recovery_loss", "angle_error_median")
+"""L_DE (rad), L_OR (rad²) and E_OR (rad), as runs record them."""
+RECOVERY_SECONDS = "recovery_seconds"
+RECOVERY_METRICS = ("angle_error_median", "recovery_loss", RECOVERY_SECONDS, "recovery_pairs")
+"""Where distances are the same and only the recovery differs: also its wall time (s) and how many pairs it used."""
+
+PUBLISHED_SIGNAL_VARIANCE = {"5j0n": 1.109}
+"""Variance of the clean projections of the published map, in its own units, to which the published noise refers."""
+_SAME_SNR = 0.05  # two signal-to-noise ratios that differ by less are the same level of noise
+
+_NOISE = ("projections.noise_variance", "projections.snr")
+_OTHERS: dict[str, Callable[[Published], Any]] = {
+    "projections.coverage": lambda one: one.coverage,
+    "projections.sampling": lambda one: one.sampling,
+    "projections.max_shift": lambda one: one.max_shift,
+    "distance.method": lambda one: one.method,
+}
+_EXPERIMENTS = {
+    "perturbed variance": "distance.perturbation_variance",
+    "feature_dim": "distance.feature_dim",
+    "distance_head": "distance.head",
+}
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What runs are compared by: its name, its configuration ``keys``, the study that varies it, what it changes."""
+
+    name: str
+    keys: tuple[str, ...]
+    study: str
+    metrics: tuple[str, ...] = METRICS
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the levels are numbers, the variances of the noise; else they are words."""
+        return self.keys == _NOISE
+
+    def value(self, row: Row) -> Any:
+        """The row's level, alike for runs that mean the same."""
+        level = level_of(row, self.keys)
+        if self.is_noise:
+            variance, snr = level
+            return (variance or 0.0, None) if snr is None else (None, snr)
+        return level
+
+
+COVERAGE = Factor("coverage", ("projections.coverage",), "coverage")
+NOISE = Factor("noise", _NOISE, "noise")
+ORIENTATIONS = Factor("orientation sampling", ("projections.sampling",), "orientation-sampling")
+PAIRS = Factor("pair sampling", ("pairs.strategy",), "pair-sampling")
+RECOVERY_PAIRS = Factor("recovery pairs", ("recovery.pairs",), "recovery-pairs", RECOVERY_METRICS)
+CLOSE_PAIRS = Factor("largest distance", ("recovery.max_distance",), "close-pairs", RECOVERY_METRICS)
+INITIALISATION = Factor("initialisation", ("recovery.initialisation",), "initialisation", RECOVERY_METRICS)
+
+
+@dataclass(frozen=True)
+class Level:
+    """The runs of a level, by seed.
+
+    ``value`` is what they were given, of noise ``(variance, None)`` or ``(None, SNR)``; ``variance`` is that of the
+    noise, a mean over the runs, in their units.
+    """
+
+    value: Any
+    variance: float
+    rows: tuple[Row, ...]
+
+    def values(self, metric: str) -> list[float | None]:
+        """What each run has found, in the order of ``rows``; None where that is not known."""
+        return [_measured(row, metric) for row in self.rows]
+
+    def spread(self, metric: str) -> Spread | None:
+        """Mean and standard deviation over the runs."""
+        return mean_and_spread(self.values(metric))
+
+
+@dataclass(frozen=True)
+class PublishedLevel:
+    """A published result at a level of the factor: of noise its variance in the runs' own units, else a word."""
+
+    value: Any
+    result: Published
+
+
+@dataclass(frozen=True)
+class Study:
+    """The levels of a factor in order, the runs left out with the reasons, the published results that are alike."""
+
+    levels: list[Level]
+    left_out: list[tuple[Row, str]]
+    published: list[PublishedLevel]
+
+
+def families(rows: Sequence[Row], factor: Factor) -> list[list[Row]]:
+    """Finished runs that differ only in the factor and the seed, as :func:`analysis.comparison.families` has them."""
+    found = comparison.families(rows, factor.keys)
+    return [family for family in found if len({factor.value(row) for row in family}) > 1]
+
+
+def study(rows: Sequence[Row], factor: Factor, like: Row | None = None) -> Study:
+    """The rows by the factor's levels: those that agree with ``like`` in all else, or the largest group that agrees."""
+    found = by_factor(rows, factor.keys, like)
+    groups: dict[Any, list[Row]] = {}
+    for row in (row for group in found.levels.values() for row in group):
+        groups.setdefault(factor.value(row), []).append(row)
+    levels = [
+        Level(
+            value,
+            statistics.fmean(noise_level(row) for row in group),
+            tuple(sorted(group, key=lambda row: (row["seed"] or 0, row["run_id"]))),
+        )
+        for value, group in groups.items()
+    ]
+    if factor.is_noise:
+        levels.sort(key=lambda level: level.variance)
+    elif factor == CLOSE_PAIRS:
+        levels.sort(key=lambda level: math.inf if level.value is None else level.value)
+    taken = [row for level in levels for row in level.rows]
+    return Study(levels, found.left_out, published(taken, factor) if taken else [])
+
+
+def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
+    """Published results that agree with runs of one family in all that was published, but the factor and the protein.
+
+    What the published experiments had otherwise (their network, its training, the number of projections) is not
+    compared. Noise agrees, and has its place among the runs' levels, by its ratio to the signal, for the units of its
+    variance are those of the map; a noisy result whose ratio is not known, or cannot be found for the runs, is left
+    out. Of several results of a protein at one level the first is taken: the others vary something else.
+    """
+    if not factor.is_noise and factor.keys[0] not in _OTHERS:
+        return []
+    table = comparison.flat(rows[0]["config"])
+    found = []
+    for result in comparison.published_results():
+        name, separator, given = result.experiment.partition("=")
+        if separator and str(table.get(_EXPERIMENTS[name])) != given:
+            continue
+        if any(table.get(key) != of(result) for key, of in _OTHERS.items() if key not in factor.keys):
+            continue
+        if not result.metrics.keys() & set(METRICS):
+            continue
+        if factor.is_noise:
+            place = _variance_in_units_of(rows, result)
+            if place is not None:
+                found.append(PublishedLevel(place, result))
+        elif _noise_agrees(rows, result):
+            found.append(PublishedLevel(_OTHERS[factor.keys[0]](result), result))
+    firsts = {(level.result.protein, level.value): level for level in reversed(found)}
+    return [level for level in found if firsts[level.result.protein, level.value] is level]
+
+
+def _measured(row: Row, metric: str) -> float | None:
+    if metric == RECOVERY_SECONDS:  # taken from an earlier run it cost nothing, which says nothing
+        return None if "recovery" in row["reused"] else row["seconds"].get("recovery")
+    return (row["metrics"] or {}).get(metric)
+
+
+def signal_variance(rows: Sequence[Row]) -> float | None:
+    """Variance of the clean projections in the runs' units, a mean over the noisy ones; None where none tells."""
+    told = (_noise_and_snr(row["metrics"] or {}) for row in rows)
+    found = [variance * snr for variance, snr in told if variance and snr]
+    return statistics.fmean(found) if found else None
+
+
+def _noise_and_snr(metrics: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    return metrics.get("noise_variance"), metrics.get("snr")
+
+
+def _variance_in_units_of(rows: Sequence[Row], result: Published) -> float | None:
+    if result.noise_variance == 0:
+        return 0.0
+    theirs, ours = PUBLISHED_SIGNAL_VARIANCE.get(result.protein), signal_variance(rows)
+    return None if theirs is None or ours is None else result.noise_variance * ours / theirs
+
+
+def _noise_agrees(rows: Sequence[Row], result: Published) -> bool:
+    ours = statistics.fmean(noise_level(row) for row in rows)
+    if ours == 0 or result.noise_variance == 0:
+        return ours == result.noise_variance
+    theirs = _variance_in_units_of(rows, result)
+    return theirs is not None and abs(theirs / ours - 1) < _SAME_SNR

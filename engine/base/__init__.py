@@ -1,0 +1,1 @@
+"""What everything stands on: errors, files, progress, the machine. Knows nothing of the science."""

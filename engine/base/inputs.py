@@ -1,0 +1,74 @@
+"""Files that a user hands in: opened and unpacked, or refused in one line; and memory asked for before it is taken."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import stat
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from .errors import InputError
+
+GZIP_MAGIC = b"\x1f\x8b"
+GZIP_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
+"""What reading a gzip file raises when it is cut short, altered, or none."""
+
+# Of one voxel while it is projected: its density (4), complex (8), on FINUFFT's grid of twice the samples (8 * 8).
+WORKING_BYTES_PER_VOXEL = 76
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[io.BufferedIOBase]:
+    """Open a file for reading bytes, unpacked if it is gzipped (told by its content, not by its name).
+
+    Raises
+    ------
+    InputError
+        naming the file: missing, no regular file, unreadable, empty, or (while it is being read) a damaged gzip file.
+    """
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r}: a path holds no null character")
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise InputError(f"{path} is a directory; wanted a file")
+        if not stat.S_ISREG(kind):  # opening a pipe would wait for whoever writes to it
+            raise InputError(f"{path} is no regular file; wanted one")
+        with path.open("rb") as file:
+            start = file.peek(2)[:2]
+            if not start:
+                raise InputError(f"{path} is empty")
+            if start == GZIP_MAGIC:
+                with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
+                    yield unpacked
+            elif path.suffix.lower() == ".gz":
+                raise InputError(f"{path} is named .gz but is not gzipped; rename it or compress it")
+            else:
+                yield file
+    except GZIP_DAMAGE as error:
+        raise InputError(f"{path}: the gzip file is cut short or damaged ({error}); fetch it again") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+
+
+def without_gz(path: Path) -> Path:
+    """The path as it would be without compression: its suffix tells what the file claims to hold."""
+    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
+
+
+def require_memory_for_voxels(shape: Sequence[float], what: str, remedy: str) -> None:
+    """Raise InputError if a volume of this shape could not be worked with in the memory that is free now."""
+    needed = math.prod(float(n) for n in shape) * WORKING_BYTES_PER_VOXEL
+    free = psutil.virtual_memory().available
+    if needed > free:
+        size = " x ".join(f"{n:.0f}" for n in reversed(shape))
+        raise InputError(
+            f"{what}: {size} voxels need about {needed / 2**30:,.1f} GiB to work with, "
+            f"{free / 2**30:,.1f} GiB are free; {remedy}"
+        )

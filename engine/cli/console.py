@@ -1,0 +1,191 @@
+"""What the command line shows: progress on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Self
+
+from tqdm import tqdm
+
+from ..base.files import plain
+from ..dispatch.runqueue import QueuedRun
+from ..experiment.estimate import Total
+from ..record.runlog import Event
+from ..record.runrecord import RunRecord
+
+_PLAIN_INTERVAL_S = 10.0
+_SHOWN_VALUES = ("step", "iteration", "loss", "validation_mae")
+_HEADINGS = {
+    "distance_mae": ("distance error L_DE, mean absolute", "rad"),
+    "distance_rmse": ("distance error, root mean square", "rad"),
+    "neighbour_recall_at_10": ("of the 10 nearest, found by distance", ""),
+    "recovery_loss": ("recovery loss L_OR", "rad²"),
+    "angle_error_median": ("angle error E_OR, median, aligned", "rad"),
+    "angle_error_mean": ("angle error, mean, aligned", "rad"),
+    "angle_error_median_unaligned": ("angle error, median, before alignment", "rad"),
+    "fsc_0.5_angstrom": ("resolution, FSC 0.5 against the input", "Å"),
+    "fsc_0.143_angstrom": ("resolution, FSC 0.143 between halves", "Å"),
+    "refined_angle_error_median": ("angle error after refinement, median", "rad"),
+    "refined_fsc_0.5_angstrom": ("resolution after refinement, FSC 0.5", "Å"),
+    "noise_variance": ("noise variance", ""),
+    "snr": ("signal-to-noise ratio", ""),
+}
+
+
+class Reporter:
+    """Shows a run's events on standard error: a bar a stage on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._bar: Any = None
+        self._last_line = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._close_bar()
+
+    def on_event(self, event: Event) -> None:
+        """Show one event of :class:`record.runlog.RunWriter`."""
+        kind = event["kind"]
+        if kind == "stage_started":
+            self._last_line = time.monotonic()
+            if self._terminal:
+                self._bar = tqdm(
+                    total=1.0,
+                    desc=f"{event['stage']:<14}",
+                    file=sys.stderr,
+                    bar_format="{desc} {percentage:3.0f}%|{bar:30}| {elapsed}<{remaining} {postfix}",
+                )
+        elif kind == "progress":
+            self._show_progress(event)
+        elif kind == "stage_reused":
+            self._line(f"{event['stage']:<14} reused from an earlier run")
+        elif kind in ("stage_ended", "stage_failed"):
+            if self._bar is not None and kind == "stage_ended":
+                self._bar.update(1.0 - self._bar.n)
+            self._close_bar()
+            if not self._terminal:
+                self._line(f"{event['stage']:<14} {kind.removeprefix('stage_')} after {event['seconds']:.1f} s")
+        elif kind in ("log", "warning"):
+            self._line(event["message"])
+
+    def _show_progress(self, event: Event) -> None:
+        fraction, values = event["fraction"], event["values"]
+        shown = ", ".join(f"{name} {values[name]:.4g}" for name in _SHOWN_VALUES if values.get(name) is not None)
+        if self._bar is not None:
+            self._bar.set_postfix_str(shown, refresh=False)
+            self._bar.update(max(0.0, fraction - self._bar.n))
+        elif time.monotonic() - self._last_line > _PLAIN_INTERVAL_S:
+            self._last_line = time.monotonic()
+            self._line(f"{event['stage']:<14} {fraction:4.0%} {shown}")
+
+    def _line(self, text: str) -> None:
+        if self._terminal:
+            tqdm.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def summary(record: RunRecord) -> dict[str, Any]:
+    """A run as ``--json`` prints it. Times are in seconds; a metric that is not finite is null."""
+    return {
+        "run_id": record.run_id,
+        "status": record.status,
+        "message": record.message,
+        "metrics": plain(record.metrics),
+        "seconds": {**record.seconds, "total": record.total_seconds},
+        "peak_memory_mb": record.peak_memory_mb,
+        "reused": list(record.reused),
+    }
+
+
+def describe(record: RunRecord) -> str:
+    """A run for people, some lines."""
+    lines = [f"run {record.run_id}: {record.status}" + (f" ({record.message})" if record.message else "")]
+    for name, (heading, unit) in _HEADINGS.items():
+        value = record.metrics.get(name)
+        if value is not None and math.isfinite(value):
+            degrees = f" = {math.degrees(value):.2f}°" if unit == "rad" else ""
+            lines.append(f"  {heading:<42} {value:.4g} {unit}{degrees}".rstrip())
+    if record.total_seconds is not None:
+        stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in record.seconds.items())
+        lines.append(f"  {'seconds':<42} {record.total_seconds:.1f} ({stages})")
+    if record.peak_memory_mb is not None:
+        lines.append(f"  {'peak memory':<42} {record.peak_memory_mb:.0f} MB")
+    if record.reused:
+        lines.append(f"  {'reused from earlier runs':<42} {', '.join(record.reused)}")
+    lines.append(f"  {'record':<42} {record.path}")
+    return "\n".join(lines)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows of the catalogue for people: one line a run."""
+    if not rows:
+        return "no runs yet; `python -m engine run` makes the first"
+    columns = (
+        "run",
+        "status",
+        "volume",
+        "coverage",
+        "sampling",
+        "noise",
+        "distance",
+        "L_DE rad",
+        "E_OR rad",
+        "seconds",
+    )
+    cells: list[tuple[str, ...]] = [columns]
+    for row in rows:
+        found = row["metrics"] or {}
+        noise = row["noise_variance"] if row["snr"] is None else f"snr {row['snr']:g}"
+        values = (
+            row["run_id"], row["status"], row["source"], row["coverage"], row["sampling"], noise or 0,
+            row["distance_method"], found.get("distance_mae"), found.get("angle_error_median"), row["total_seconds"],
+        )  # fmt: skip
+        cells.append(tuple(_cell(value) for value in values))
+    widths = [min(40, max(len(line[i]) for line in cells)) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell[:40].ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+    )
+
+
+def planned(names: Sequence[str], expected: Total) -> str:
+    """The runs of a sweep, and what they may take, some lines."""
+    return "\n".join([*names, f"{len(names)} runs; {expectation(expected)}"])
+
+
+def expectation(expected: Total) -> str:
+    """Expected time and memory in a line."""
+    basis = f"from {expected.runs} runs of this machine" if expected.runs else "from other machines"
+    told = f"about {_duration(expected.seconds)} one after the other ({basis}), {expected.memory_bytes / 1e9:.1f} GB"
+    if expected.assumed:
+        told += f"; {', '.join(expected.assumed)} is not at hand, so a frame of 116 pixels was assumed"
+    return told
+
+
+def queue(waiting: Sequence[QueuedRun], at_a_time: int) -> str:
+    """The runs that wait, one line each."""
+    head = f"{len(waiting)} waiting, {at_a_time} at a time"
+    return "\n".join([head, *(f"{run.position:>4}  {run.run_id}  {run.name or ''}".rstrip() for run in waiting)])
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,369 @@
+"""``python -m engine generate``: projections of a volume with their angles, as the published generator wrote them.
+
+The flags, the config file's syntax and the names in the files are the published ones: ``.h5`` and ``.mat`` hold
+``Projections`` (n, size, size), float32, and ``Angles`` (n, 3), float64: (rot, tilt, psi) in **radians**, intrinsic
+ZYZ. ``.mrcs`` holds the projections, with a RELION ``.star`` beside it. Angles mean what :mod:`geometry.rotations`
+says; the published code built its detector from the transposed matrix, so that a triple of its angles shows another
+view, while the distances between poses are the same.
+
+Projections are made and written a chunk at a time, except for ``.mat``, which SciPy writes whole.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+import shutil
+import time
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import configargparse
+import h5py
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from scipy.io import savemat
+
+from ..base.errors import InputError
+from ..base.files import saying_full_disk, writing
+from ..base.progress import Progress, silent
+from ..config.schema import VolumeConfig
+from ..geometry import rotations
+from ..imaging import noise
+from ..imaging.projection import project
+from ..imaging.volume import Volume
+from ..io import mrc, star
+from ..io.loading import load_volume
+from .console import Reporter
+
+CONVENTION = (
+    "x_object = R x_image, R = Rz(rot) Ry(tilt) Rz(psi), right-handed; "
+    "image[v, u] = sum over w of density(R (u, v, w)); origin at pixel size // 2"
+)
+_ENDINGS = (".h5", ".mat", ".mrcs")
+_WANTED_ENDING = "wanted a name that ends in .h5, .mat or .mrcs"
+_CHUNK_BYTES = 64 * 2**20
+_MAT_BYTES = 2**31  # a variable of MATLAB's level-5 format is smaller
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be generated. ``shift``, ``coverage``: start and width of (rot, tilt, psi) in units of pi, checked."""
+
+    source: str
+    output: Path
+    count: int = 5000
+    shift: Triple = (0.0, 0.0, 0.0)
+    coverage: Triple = rotations.PUBLISHED_COVERAGES["full"]
+    sampling: str = "euler"
+    seed: int = 0
+    noise_variance: float = 0.0
+    overwrite: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The output's ending, in lower case."""
+        return self.output.suffix.lower()
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that come out: the output, and the ``.star`` beside a stack."""
+        return [self.output, self.output.with_suffix(".star")] if self.kind == ".mrcs" else [self.output]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command with its arguments; returns the exit status.
+
+    Progress goes to standard error, what was written is said on standard output.
+
+    Raises
+    ------
+    InputError
+        for every wrong argument, config file, input or output. No output is left half-written.
+    """
+    request = read_arguments(argv)
+    _require_free_names(request)
+    with Reporter() as reporter:
+        with _stage(reporter, "volume") as progress:
+            volume = load_volume(VolumeConfig(source=request.source), progress)
+        with _stage(reporter, "projections") as progress:
+            generate(request, volume, progress)
+    names, size = " and ".join(map(str, request.paths)), volume.diagonal
+    print(f"{names}: {request.count} projections of {size} x {size} pixels, {volume.voxel_size:g} Å per pixel")
+    return 0
+
+
+def read_arguments(argv: Sequence[str]) -> Request:
+    """The request that the arguments and the config file they name make together; arguments win over the file.
+
+    Raises
+    ------
+    InputError
+        naming the argument or key.
+    """
+    parser = _parser()
+    found, left_over = parser.parse_known_args(list(argv))
+    _refuse_unknown(parser, left_over)
+    if found.input_file is None:
+        raise InputError("generate: no input; wanted -in/--input-file, a map, coordinates or a built-in name")
+    if found.output_file is None:
+        raise InputError(f"generate: no output; give -out/--output-file, {_WANTED_ENDING}")
+    request = Request(
+        source=found.input_file,
+        output=Path(found.output_file),
+        count=found.projections_num,
+        shift=_triple("-shift/--angle-shift", found.angle_shift, Request.shift),
+        coverage=_triple("-cov/--angle-coverage", found.angle_coverage, Request.coverage),
+        sampling=found.sampling,
+        seed=found.seed,
+        noise_variance=found.noise_variance,
+        overwrite=found.overwrite,
+    )
+    if request.kind not in _ENDINGS:
+        raise InputError(f"generate: -out/--output-file is {found.output_file!r}; {_WANTED_ENDING}")
+    region_degrees(request.shift, request.coverage)
+    return request
+
+
+def region_degrees(shift: Triple, coverage: Triple) -> rotations.EulerRegion:
+    """Intervals in degrees of (rot, tilt, psi) that start at ``shift`` and are ``coverage`` wide, in units of pi.
+
+    Raises
+    ------
+    InputError
+        for a width that is not above zero or above a full turn, and for a tilt outside of [0, pi].
+    """
+    for name, start, width in zip(("rot", "tilt", "psi"), shift, coverage, strict=True):
+        if not (math.isfinite(start) and 0 < width <= 2):
+            raise InputError(
+                f"generate: {name} starts at {start:g} pi (-shift) and is {width:g} pi wide (-cov); "
+                "wanted a width above 0, at most 2"
+            )
+    # 0.3 + 0.7 is not 1 in binary, and a tilt just above 180 would be refused.
+    low, high = (np.round(180 * np.array(ends), 9).tolist() for ends in (shift, np.add(shift, coverage)))
+    if low[1] < 0 or high[1] > 180:
+        raise InputError(
+            f"generate: tilt goes from {low[1] / 180:g} pi to {high[1] / 180:g} pi (second -shift, plus second -cov); "
+            "wanted it within 0 and 1 pi"
+        )
+    return (low[0], high[0]), (low[1], high[1]), (low[2], high[2])
+
+
+def generate(request: Request, volume: Volume, progress: Progress = silent) -> None:
+    """Make the projections, in frames of the volume's diagonal, and write them. The noise does not alter the poses.
+
+    Raises
+    ------
+    InputError
+        for an output that exists, is too large for its format, the memory or the disk, or cannot be written.
+    """
+    _require_free_names(request)
+    _require_room(request, volume.diagonal)
+    pose_rng, noise_rng = np.random.default_rng(request.seed).spawn(2)
+    region = region_degrees(request.shift, request.coverage)
+    poses = rotations.sample_orientations(request.count, pose_rng, region, request.sampling)
+    images = _Images(volume, poses, request.noise_variance, noise_rng, progress)
+    try:
+        with saying_full_disk(request.output.parent):
+            if request.kind == ".mrcs":
+                stack, table = request.paths
+                mrc.write_stack(stack, (part for _, part in images.chunks()), volume.voxel_size)
+                star.write_star(table, poses, volume.voxel_size, volume.diagonal, stack.name)
+            else:
+                write = _write_h5 if request.kind == ".h5" else _write_mat
+                with writing(request.output) as aside:
+                    write(aside, images, angles_rad(poses, region), _about(request, volume, region))
+    except OSError as error:
+        raise InputError(f"{request.output} cannot be written: {error.strerror or error}") from error
+
+
+def angles_rad(poses: NDArray[np.floating], region: rotations.EulerRegion) -> NDArray[np.float64]:
+    """(rot, tilt, psi) (n, 3) in radians of poses (n, 3, 3); rot and psi in the full turn that the region starts."""
+    rot, tilt, psi = rotations.to_euler(poses).T
+    rot, psi = (low + (angle - low) % 360 for angle, (low, _) in ((rot, region[0]), (psi, region[2])))
+    return np.radians(np.stack([rot, tilt, psi], axis=-1))
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The projections, made as they are asked for, in the order of the poses."""
+
+    volume: Volume
+    poses: NDArray[np.floating]
+    noise_variance: float
+    rng: np.random.Generator
+    progress: Progress
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return len(self.poses), self.volume.diagonal, self.volume.diagonal
+
+    def chunks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        count, size, _ = self.shape
+        step = max(1, _CHUNK_BYTES // (4 * size**2))
+        for start in range(0, count, step):
+            chunk = slice(start, min(start + step, count))
+            clean = project(self.volume, self.poses[chunk], progress=self._after(start, chunk.stop - start))
+            yield chunk, noise.add_noise(clean, self.noise_variance, self.rng)
+
+    def _after(self, start: int, length: int) -> Progress:
+        def report(fraction: float, values: Mapping[str, float]) -> None:
+            done = start + fraction * length
+            self.progress(done / len(self.poses), {"projections": done})
+
+        return report
+
+    def whole(self) -> NDArray[np.float32]:
+        images = np.empty(self.shape, dtype=np.float32)
+        for chunk, part in self.chunks():
+            images[chunk] = part
+        return images
+
+
+def _write_h5(path: Path, images: _Images, angles: NDArray[np.float64], about: dict[str, Any]) -> None:
+    try:
+        with h5py.File(path, "w") as file:
+            file.attrs.update(about)
+            file.create_dataset("Angles", data=angles)
+            projections = file.create_dataset("Projections", shape=images.shape, dtype=np.float32)
+            for chunk, part in images.chunks():
+                projections[chunk] = part
+    except (OSError, RuntimeError) as error:
+        # HDF5 names the system's reason only within lines of its own, and on closing raises RuntimeError for it.
+        reason = re.search(r"errno = (\d+)", str(error))
+        if reason is None:
+            raise
+        raise OSError(int(reason[1]), os.strerror(int(reason[1]))) from error
+
+
+def _write_mat(path: Path, images: _Images, angles: NDArray[np.float64], about: dict[str, Any]) -> None:
+    savemat(path, {"Projections": images.whole(), "Angles": angles, **about})
+
+
+def _about(request: Request, volume: Volume, region: rotations.EulerRegion) -> dict[str, Any]:
+    """What the arrays mean and where they come from: attributes of an ``.h5``, further variables of a ``.mat``."""
+    return {
+        "source": request.source,
+        "voxel_size_angstrom": volume.voxel_size,
+        "angle_units": "radian",
+        "angle_order": "rot, tilt, psi; intrinsic ZYZ",
+        "convention": CONVENTION,
+        "coverage_degrees": np.array(region),
+        "sampling": request.sampling,
+        "seed": request.seed,
+        "noise_variance": request.noise_variance,
+    }
+
+
+def _require_free_names(request: Request) -> None:
+    if request.kind == ".mrcs":
+        star.check_stack_name(request.output.name)
+    if not request.output.parent.is_dir():
+        raise InputError(f"generate: {request.output.parent} is no folder; make it, or give another -out/--output-file")
+    taken = next((path for path in request.paths if path.exists()), None)
+    if taken and not request.overwrite:
+        raise InputError(f"generate: {taken} exists; give --overwrite to replace it, or another -out/--output-file")
+
+
+def _require_room(request: Request, size: int) -> None:
+    gib = request.count * size**2 * 4 / 2**30
+    what = f"{request.output}: {request.count} projections of {size} x {size} are {gib:.1f} GiB"
+    if request.kind == ".mat" and gib * 2**30 >= _MAT_BYTES:
+        raise InputError(f"{what}; a variable of a .mat holds less than 2, use .h5")
+    memory, disk = psutil.virtual_memory().available / 2**30, shutil.disk_usage(request.output.parent).free / 2**30
+    if request.kind == ".mat" and 2 * gib > memory:
+        raise InputError(f"{what}, and twice that in memory while written; {memory:.1f} GiB are free, use .h5")
+    if gib > disk:
+        raise InputError(f"{what}; {disk:.1f} GiB are free in {request.output.parent}, make room or use another disk")
+
+
+@contextmanager
+def _stage(reporter: Reporter, name: str) -> Iterator[Progress]:
+    started = time.monotonic()
+    reporter.on_event({"kind": "stage_started", "stage": name})
+    yield lambda fraction, values: reporter.on_event(
+        {"kind": "progress", "stage": name, "fraction": fraction, "values": values}
+    )
+    reporter.on_event({"kind": "stage_ended", "stage": name, "seconds": time.monotonic() - started})
+
+
+class _Parser(configargparse.ArgumentParser):
+    """Says what is wrong as an InputError instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"generate: {message}; see python -m engine generate --help")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="python -m engine generate",
+        description="Write projections of a volume from random directions, with their angles.",
+        allow_abbrev=False,  # else a key of the config file that only begins like a known one would pass for it
+    )
+    add = parser.add_argument
+    add("-conf", "-config", "--config-file", is_config_file=True, metavar="FILE", help="file of any of the long names")
+    add("-in", "--input-file", metavar="VOLUME", help=".mrc, .map, .ccp4, .pdb, .cif, built-in name, emdb:ID or pdb:ID")
+    add("-num", "--projections-num", type=_number(int, 1), default=5000, metavar="N", help="how many; 5000")
+    for flags, text in (
+        (("-shift", "--angle-shift"), "start of the rot, tilt and psi angles, in units of pi; three times; 0 0 0"),
+        (("-cov", "--angle-coverage"), "width of their intervals, in units of pi; three times; 2 1 2"),
+    ):
+        add(*flags, type=float, action="append", metavar="PI", help=text)
+    add("-out", "--output-file", metavar="FILE", help="*.h5, *.mat or *.mrcs (with a .star beside it)")
+    add(
+        "--sampling",
+        choices=("euler", "so3"),
+        default="euler",
+        help="uniform in the angles (default) or over rotations",
+    )
+    add("--seed", type=_number(int, 0), default=0, metavar="N", help="of the random directions and noise; 0")
+    add("--noise-variance", type=_number(float, 0), default=0.0, metavar="V", help="of white noise to be added; 0")
+    add("--overwrite", action="store_true", help="replace the output if it exists")
+    return parser
+
+
+def _number(kind: type[int] | type[float], least: int) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value < math.inf:
+            whole = "whole " if kind is int else ""
+            raise ArgumentTypeError(f"found {text!r}, wanted a {whole}number of at least {least}")
+        return value
+
+    return parse
+
+
+def _refuse_unknown(parser: _Parser, left_over: list[str]) -> None:
+    if not left_over:
+        return
+    for source, settings in parser.get_source_to_settings_dict().items():
+        for key, (action, _) in settings.items():
+            if source.startswith("config_file") and action is None:
+                known = [key for action in parser._actions for key in parser.get_possible_config_keys(action)]
+                raise InputError(f"{source.partition('|')[2]}: unknown key {key!r}; {_nearest(key, known)}")
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    raise InputError(f"generate: unknown argument {left_over[0]!r}; {_nearest(left_over[0].partition('=')[0], flags)}")
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    return f"the nearest known one is {difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]!r}"
+
+
+def _triple(name: str, given: list[float] | None, default: Triple) -> Triple:
+    if given is None:
+        return default
+    if len(given) != 3:
+        raise InputError(f"generate: {name} is given {len(given)} times; wanted three: for rot, tilt and psi")
+    return given[0], given[1], given[2]

@@ -1,0 +1,288 @@
+"""The command line: ``python -m engine run | sweep | queue | generate | runs``.
+
+Exit status 0 for what was done, 1 for a run that failed or was cancelled, 2 for wrong input (one line on standard error
+says what was found and what is wanted).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import InputError
+
+_SWEEP_HELP = (
+    "Queue one run for each combination of values, or one of the studies that repeat the published experiments."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if argv[:1] == ["generate"]:  # has a parser of its own: it reads the seed's configuration files too
+            from . import generate
+
+            return generate.main(argv[1:])
+        arguments = _parser().parse_args(argv)
+        status: int = arguments.command(arguments)
+        return status
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        print(f"cancelled by {stop or 'Ctrl-C'}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m engine", description="PoseLab: learned pose recovery for single-particle cryo-EM."
+    )
+    commands = parser.add_subparsers(title="commands", required=True)
+
+    run = commands.add_parser("run", help="run one experiment", description="Run one experiment and record it.")
+    run.add_argument("config", nargs="?", metavar="CONFIG.toml", help="the experiment; the default one when not given")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="section.key=value", help="override one key; may be repeated"
+    )
+    run.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
+    run.add_argument("--name", help="a name for people to recognise the run by")
+    run.add_argument("--run-id", help=argparse.SUPPRESS)  # given by the queue, which wants to know it beforehand
+    run.add_argument("--sweep", help=argparse.SUPPRESS)
+    _add_runs_dir(run)
+    run.set_defaults(command=_run)
+
+    _add_sweep(commands)
+    _add_queue(commands)
+
+    # Only to be listed in --help; main() hands it to its own parser.
+    commands.add_parser("generate", help="write projections of a volume to .h5, .mat or .mrcs", add_help=False)
+
+    runs = commands.add_parser(
+        "runs", help="list, show, export, archive, delete recorded runs", description="Look after recorded runs."
+    )
+    actions = runs.add_subparsers(title="actions", required=True)
+    listing = actions.add_parser("list", help="all runs, newest first")
+    listing.set_defaults(command=_list)
+    show = actions.add_parser("show", help="one run: configuration, state, metrics")
+    show.add_argument("id", metavar="ID")
+    show.set_defaults(command=_show)
+    export = actions.add_parser("export", help="copy a run's directory elsewhere")
+    export.add_argument("id", metavar="ID")
+    export.add_argument("target", metavar="DIR", type=Path)
+    export.add_argument("--particles", action="store_true", help="make the images that poses.star names there too")
+    export.set_defaults(command=_export)
+    rebuild = actions.add_parser("rebuild", help="rebuild the catalogue from the runs' directories")
+    rebuild.set_defaults(command=_rebuild)
+    listing.add_argument("--archived", action="store_true", help="the archived ones instead")
+    for action in (listing, show):
+        action.add_argument("--json", action="store_true", help="print JSON")
+    for action in (listing, show, export, rebuild):
+        _add_runs_dir(action)
+    for word, told, help_text in (
+        ("archive", "archived", "put runs out of sight; `restore` brings them back"),
+        ("restore", "restored", "bring archived runs back"),
+        ("delete", "deleted", "delete archived runs for good"),
+    ):
+        action = actions.add_parser(word, help=help_text)
+        action.add_argument("ids", metavar="ID", nargs="+")
+        action.set_defaults(command=_change, change=word, told=told)
+        _add_runs_dir(action)
+    return parser
+
+
+def _add_sweep(commands: Any) -> None:
+    sweep = commands.add_parser(
+        "sweep", help="queue runs that vary some keys, or a published study", description=_SWEEP_HELP
+    )
+    sweep.add_argument("--list", action="store_true", help="list the studies that come with PoseLab")
+    sweep.add_argument("study", nargs="?", metavar="STUDY.toml", help="name, description, [base] and [vary] of a study")
+    sweep.add_argument("--study", dest="named", metavar="NAME", help="a study that comes with PoseLab")
+    sweep.add_argument(
+        "--set", action="append", default=[], metavar="section.key=value", help="override one key of all runs"
+    )
+    sweep.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="section.key=[...]",
+        help="the values of one key; may be repeated",
+    )
+    sweep.add_argument(
+        "--dry-run", action="store_true", help="print the runs and the time they may take, queue nothing"
+    )
+    _add_runs_dir(sweep)
+    sweep.set_defaults(command=_sweep)
+
+
+def _add_queue(commands: Any) -> None:
+    queue = commands.add_parser("queue", help="runs that wait for their turn", description="Look after the queue.")
+    actions = queue.add_subparsers(title="actions", required=True)
+    listing = actions.add_parser("list", help="the runs that wait, in order")
+    work = actions.add_parser(
+        "work", help="start what waits, until nothing does; the app and `sweep` do this themselves"
+    )
+    number = actions.add_parser("set", help="how many runs may run at a time")
+    number.add_argument("number", type=int, metavar="N")
+    withdraw = actions.add_parser("withdraw", help="take runs out of the queue")
+    withdraw.add_argument("ids", metavar="ID", nargs="+")
+    for action, command in ((listing, _waiting), (work, _work), (number, _at_a_time), (withdraw, _withdraw)):
+        _add_runs_dir(action)
+        action.set_defaults(command=command)
+
+
+def _add_runs_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runs-dir", type=Path, metavar="DIR", help="where runs are recorded (default: runs/)")
+
+
+def _runs_dir(arguments: argparse.Namespace) -> Path:
+    from ..record.runrecord import default_runs_dir
+
+    return arguments.runs_dir or default_runs_dir()
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from ..config.settings import load_config
+
+    config = load_config(arguments.config, arguments.set)
+
+    import logging
+
+    from ..experiment import pipeline
+    from ..record import catalogue
+    from ..record.runlog import cancel_on_sigterm
+    from . import console
+
+    logging.getLogger("engine").setLevel(logging.INFO)  # for the run's own log.txt
+    runs_dir = _runs_dir(arguments)
+    command = ["python", "-m", "engine", *sys.argv[1:]]
+    with console.Reporter() as reporter, cancel_on_sigterm():
+        record = pipeline.run_experiment(
+            config, runs_dir, command, arguments.run_id, arguments.name, reporter.on_event, arguments.sweep
+        )
+    catalogue.sync(runs_dir)
+    if arguments.json:
+        print(json.dumps(console.summary(record)))
+    else:
+        print(console.describe(record))
+    return 0 if record.status == "finished" else 1
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from ..dispatch import runqueue
+    from ..experiment import estimate, sweep
+    from ..record import catalogue
+    from . import console
+
+    if arguments.list:
+        print("\n".join(f"{name:<22} {study.description}" for name, study in sweep.studies().items()))
+        return 0
+    if arguments.study and arguments.named:
+        raise InputError(f"{arguments.study} and --study {arguments.named} are both given; give one")
+    if arguments.study:
+        wanted = sweep.load_sweep(arguments.study)
+    else:
+        wanted = sweep.study(arguments.named) if arguments.named else sweep.Sweep("sweep")
+    wanted = sweep.changed(wanted, arguments.set, arguments.vary)
+    if not wanted.vary:
+        raise InputError("nothing varies; give a STUDY.toml, --study NAME, or --vary 'section.key=[value, value]'")
+    runs = sweep.expand(wanted)
+    runs_dir = _runs_dir(arguments)
+    expected = estimate.total([config for _, config in runs], catalogue.list_runs(runs_dir, archived=None, limit=200))
+    if arguments.dry_run:
+        print(console.planned([name for name, _ in runs], expected))
+        return 0
+    group = sweep.new_id(wanted)
+    run_ids = runqueue.submit([config for _, config in runs], runs_dir, [name for name, _ in runs], group)
+    print("\n".join(run_ids))
+    print(f"{len(runs)} runs queued as {group}; {console.expectation(expected)}", file=sys.stderr)
+    return 0
+
+
+def _waiting(arguments: argparse.Namespace) -> int:
+    from ..dispatch import runqueue
+    from . import console
+
+    runs_dir = _runs_dir(arguments)
+    print(console.queue(runqueue.waiting(runs_dir), runqueue.at_a_time(runs_dir)))
+    for problem in runqueue.problems(runs_dir).values():
+        print(f"warning: {problem}", file=sys.stderr)
+    return 0
+
+
+def _work(arguments: argparse.Namespace) -> int:
+    from ..dispatch import worker
+
+    worker.work(_runs_dir(arguments))
+    return 0
+
+
+def _at_a_time(arguments: argparse.Namespace) -> int:
+    from ..dispatch import runqueue
+
+    runqueue.set_at_a_time(_runs_dir(arguments), arguments.number)
+    return 0
+
+
+def _withdraw(arguments: argparse.Namespace) -> int:
+    from ..dispatch import runqueue
+
+    runqueue.withdraw(_runs_dir(arguments), arguments.ids)
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from ..record import catalogue
+    from . import console
+
+    rows = catalogue.list_runs(_runs_dir(arguments), archived=arguments.archived)
+    print(json.dumps(rows, default=str) if arguments.json else console.table(rows))
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from ..record.runrecord import read_run, run_path
+    from . import console
+
+    record = read_run(run_path(_runs_dir(arguments), arguments.id))
+    print(json.dumps(console.summary(record)) if arguments.json else console.describe(record))
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from ..record.runrecord import export_run, read_run, run_path
+
+    target = export_run(_runs_dir(arguments), arguments.id, arguments.target)
+    if arguments.particles:
+        from ..experiment import stack
+
+        stack.particle_stack(read_run(run_path(_runs_dir(arguments), arguments.id)), target / stack.FILENAME)
+    print(target)
+    return 0
+
+
+def _change(arguments: argparse.Namespace) -> int:
+    from ..record.annotations import annotate, delete_run
+
+    for run_id in arguments.ids:
+        if arguments.change == "delete":
+            delete_run(_runs_dir(arguments), run_id)
+        else:
+            annotate(_runs_dir(arguments), run_id, archived=arguments.change == "archive")
+        print(f"{arguments.told} {run_id}")
+    return 0
+
+
+def _rebuild(arguments: argparse.Namespace) -> int:
+    from ..record import catalogue
+
+    runs_dir: Any = _runs_dir(arguments)
+    print(f"{catalogue.rebuild(runs_dir)} runs in the catalogue of {runs_dir}")
+    return 0

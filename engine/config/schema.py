@@ -1,0 +1,280 @@
+"""One experiment is one :class:`Config`: frozen, validated, complete.
+
+A configuration is written as TOML with one table per stage. Every key has a default, so the empty configuration is the
+default experiment. What is not in the schema is refused, with the nearest known key.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ..base.errors import InputError
+from ..geometry.rotations import EulerRegion, euler_region
+from ..geometry.symmetry import check_group
+from ..io.sources import expand, normal
+
+DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
+PairStrategy = Literal["random", "knn", "knn+random", "uniform"]
+Initialisation = Literal["spectral", "mds", "isomap", "random"]
+MOST_HELD = 5000
+"""Projections whose full matrix of distances is held; of more, only a part of the pairs is looked at."""
+FEWEST_STEPS, MOST_STEPS = 1800, 6000
+"""Of a training that does not say how many, by how noisy and how far off centre its projections are."""
+TRAINING_START_S, SLOWEST_STEPS_PER_SECOND = 30, 11.5
+"""A training without a limit of its own that is slower than this is cut short."""
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VolumeConfig(_Section):
+    """Where the density comes from."""
+
+    source: str = Field("1bd2", min_length=1, description="built-in name, path, emdb:ID, pdb:ID or random:SEED")
+    resolution: Positive | None = Field(None, description="Å; for coordinates only, 8 when not given")
+    voxel_size: Positive | None = Field(
+        None, description="Å per voxel; resolution / 3 for coordinates, overrides the header of a map"
+    )
+    symmetry: str = Field("C1", description="C1, Cn, Dn, T, O or I, axes as RELION has them")
+    symmetrize: Literal["no", "average", "oligomer"] = Field(
+        "no",
+        description="average: the mean of the density's turned copies; oligomer: copies of it side by side",
+    )
+
+    @field_validator("symmetry")
+    @classmethod
+    def _symmetry_is_a_group(cls, value: str) -> str:
+        return check_group(value)
+
+
+class ProjectionsConfig(_Section):
+    """The test projections: those whose poses are recovered. Training projections follow the same distribution."""
+
+    count: int = Field(1000, ge=4, le=200_000, description="number of test projections")
+    size: int | None = Field(
+        None, ge=8, le=4096, description="pixels; the integer diagonal of the volume when not given"
+    )
+    coverage: Literal["full", "half", "quarter"] | EulerRegion = Field(
+        "full", description="full, half, quarter or three intervals of (rot, tilt, psi) in degrees"
+    )
+    sampling: Literal["so3", "euler"] = Field("so3", description="so3: Haar-uniform; euler: uniform in the angles")
+    noise_variance: NonNegative | None = Field(None, description="variance of white noise, in the projections' units")
+    snr: Positive | None = Field(None, description="signal variance over noise variance; instead of noise_variance")
+    max_shift: NonNegative = Field(0.0, description="pixels; in-plane shifts are triangular on [-max_shift, max_shift]")
+
+    @field_validator("coverage")
+    @classmethod
+    def _coverage_is_a_region(cls, value: str | EulerRegion) -> str | EulerRegion:
+        euler_region(value)
+        return value
+
+    @model_validator(mode="after")
+    def _one_noise_level(self) -> Self:
+        if self.noise_variance is not None and self.snr is not None:
+            raise ValueError(
+                "projections.noise_variance and projections.snr are both given; they say the same, give one"
+            )
+        return self
+
+
+class DistanceConfig(_Section):
+    """How the distance between the poses of two projections is estimated."""
+
+    method: DistanceMethod = Field("siamese", description="siamese, exact, perturbed or euclidean")
+    perturbation_variance: NonNegative = Field(0.1, description="rad^2; for method perturbed")
+    calibration: Literal["slope", "polynomial"] = Field(
+        "slope", description="pixel distance to angle; method euclidean"
+    )
+    head: Literal["cosine", "euclidean"] = Field("cosine", description="how features make a distance; method siamese")
+    feature_dim: int | None = Field(
+        None,
+        ge=4,
+        le=4096,
+        description="features per projection that the trace is learned from; three kinds are learned when not given",
+    )
+
+
+class PairsConfig(_Section):
+    """Which pairs of training projections the network is shown."""
+
+    strategy: PairStrategy = Field("random", description="random, knn, knn+random or uniform (balanced over distance)")
+    neighbours: int = Field(10, ge=1, le=1000, description="k of the knn strategies, nearest in the images")
+
+
+class TrainingConfig(_Section):
+    """How the Siamese network is trained. Ends after ``steps``, earlier if ``patience`` or ``max_seconds`` say so.
+
+    An epoch of the published notebooks, in which every training projection is shown once, is ``projections /
+    batch_size`` steps: 125 as set here, so that 1,800 steps are 14 epochs and 1,000 epochs are 125,000 steps.
+    """
+
+    volumes: tuple[str, ...] = Field(
+        (),
+        description="train on these instead of volume.source, which the network then never sees: sources separated by "
+        "commas; random:SEED:COUNT stands for COUNT random proteins",
+    )
+    projections: int = Field(8000, ge=64, le=1_000_000, description="training projections, apart from the test set")
+    validation_projections: int = Field(500, ge=16, le=100_000, description="validation projections, apart from both")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description=f"optimiser steps, projections / batch_size to an epoch; {FEWEST_STEPS:,} when not given, up to "
+        f"{MOST_STEPS:,} with noise or shifts",
+    )
+    batch_size: int = Field(64, ge=4, le=4096, description="projections in a step; all their pairs count")
+    learning_rate: Positive = Field(4e-3, description="peak; linear decay to zero")
+    image_size: int = Field(48, ge=16, le=512, description="pixels; images are Fourier-cropped to this for the network")
+    max_seconds: Positive | None = Field(
+        None,
+        description=f"when not given {TRAINING_START_S} s and 1 s for every {SLOWEST_STEPS_PER_SECOND} steps; a run "
+        "that meets it says so, and is not repeatable",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="validations, of 50 in a training, without improvement after which it ends with the best weights; "
+        "none: it never ends early. The learning rate falls over all steps, so an early end is one at a higher rate",
+    )
+
+    @field_validator("volumes", mode="before")
+    @classmethod
+    def _volumes_may_be_one_text(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class RecoveryConfig(_Section):
+    """How poses are recovered from distances."""
+
+    pairs: PairStrategy | Literal["all"] = Field(
+        "all", description="which pairs are used; beyond 5,000 projections, of 12.5 million random ones"
+    )
+    pairs_per_projection: int = Field(100, ge=2, description="for every strategy but all")
+    max_distance: Annotated[float, Field(gt=0, le=math.pi)] | None = Field(
+        None, description="rad; only pairs estimated closer than this are used"
+    )
+    initialisation: Initialisation = Field(
+        "spectral",
+        description="where the search starts: spectral, mds or isomap embedding of the distances, or random poses",
+    )
+    calibrate: bool = Field(
+        True, description="find systematic errors of the estimated distances while recovering, and allow for them"
+    )
+    restarts: int = Field(50, ge=1, le=10_000, description="independent starts; the best is kept")
+    max_iterations: int = Field(200, ge=1, description="of the final minimisation")
+
+
+class ReconstructionConfig(_Section):
+    """Whether a density is reconstructed from the projections and the recovered poses."""
+
+    enabled: bool = Field(True, description="off saves a few seconds; FSC is then unknown")
+    iterations: int = Field(10, ge=1, le=1000, description="conjugate-gradient iterations")
+
+
+class RefinementConfig(_Section):
+    """Whether poses are refined against a reference after the recovery; its gain is reported apart."""
+
+    enabled: bool = Field(False, description="takes about 25 ms a projection of 116 pixels")
+    reference: Literal["reconstruction", "volume"] = Field(
+        "reconstruction",
+        description="reconstruction: the run's own; volume: the true one, which shows what is possible",
+    )
+    iterations: int = Field(3, ge=1, le=100, description="at each of three levels of detail")
+
+
+class Config(_Section):
+    """A whole experiment."""
+
+    seed: int = Field(0, ge=0, lt=2**63, description="the same seed gives the same run")
+    volume: VolumeConfig = VolumeConfig()
+    projections: ProjectionsConfig = ProjectionsConfig()
+    distance: DistanceConfig = DistanceConfig()
+    pairs: PairsConfig = PairsConfig()
+    training: TrainingConfig = TrainingConfig()
+    recovery: RecoveryConfig = RecoveryConfig()
+    reconstruction: ReconstructionConfig = ReconstructionConfig()
+    refinement: RefinementConfig = RefinementConfig()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        for key, value in (
+            ("pairs.neighbours", self.pairs.neighbours),
+            ("training.batch_size", self.training.batch_size),
+        ):
+            if value >= self.training.projections:
+                raise ValueError(
+                    f"{key} is {value}; wanted fewer than training.projections ({self.training.projections})"
+                )
+        self._training_volumes_are_others()
+        start, count = self.recovery.initialisation, self.projections.count
+        if start in ("mds", "isomap") and count > MOST_HELD:
+            raise ValueError(
+                f"recovery.initialisation is {start!r} and projections.count is {count}; wanted at most {MOST_HELD} "
+                "projections, or recovery.initialisation = spectral"
+            )
+        if self.volume.symmetry != "C1":
+            self._symmetric_recovery_is_possible()
+        refinement = self.refinement
+        if refinement.enabled and refinement.reference == "reconstruction" and not self.reconstruction.enabled:
+            raise ValueError(
+                "refinement.reference is 'reconstruction' and reconstruction.enabled is false; "
+                "wanted a reconstruction, or refinement.reference = volume"
+            )
+        return self
+
+    def _symmetric_recovery_is_possible(self) -> None:
+        recovery, found = self.recovery, f"and volume.symmetry is {self.volume.symmetry}"
+        if recovery.initialisation != "spectral":
+            raise ValueError(
+                f"recovery.initialisation is {recovery.initialisation!r} {found}; wanted spectral with a symmetric "
+                "volume, whose recovery has its own start"
+            )
+        if recovery.pairs != "all" or recovery.max_distance is not None:
+            key = "max_distance" if recovery.pairs == "all" else "pairs"
+            raise ValueError(
+                f"recovery.{key} is {getattr(recovery, key)!r} {found}; wanted all pairs with a symmetric volume: "
+                "recovery.pairs = all and no recovery.max_distance"
+            )
+        if self.distance.feature_dim is not None:
+            raise ValueError(
+                f"distance.feature_dim is {self.distance.feature_dim} {found}; leave it out with a symmetric volume, "
+                "whose group says how many features a projection has"
+            )
+        if self.projections.count > MOST_HELD:
+            raise ValueError(
+                f"projections.count is {self.projections.count} {found}; wanted at most {MOST_HELD} projections of a "
+                "symmetric volume, all of whose pairs are used"
+            )
+
+    def _training_volumes_are_others(self) -> None:
+        try:
+            sources = expand(self.training.volumes)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        if normal(self.volume.source) in sources:
+            raise ValueError(
+                f"volume.source is {self.volume.source!r}, which is among training.volumes; wanted a protein that the "
+                "network is not trained on"
+            )
+        if sources and self.volume.symmetry != "C1" and self.volume.symmetrize == "no":
+            raise ValueError(
+                f"volume.symmetry is {self.volume.symmetry} and training.volumes are not known to have it; wanted "
+                "volume.symmetrize = average or oligomer, which gives it to them too"
+            )
+        projections = self.training.projections // max(1, len(sources))
+        for key, value in (
+            ("training.batch_size", self.training.batch_size),
+            ("pairs.neighbours", self.pairs.neighbours),
+        ):
+            if sources and value >= projections:
+                raise ValueError(
+                    f"{key} is {value}, and training.projections ({self.training.projections:,}) are {projections} of "
+                    f"each of {len(sources):,} training.volumes; wanted more of them, or fewer volumes"
+                )

@@ -1,0 +1,144 @@
+"""Between a configuration and what people write: TOML, nested tables, ``section.key=value``, the names of the keys."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from ..base.errors import InputError
+from .schema import Config
+
+_IF_NOT_GIVEN = {
+    "volume.symmetry": "C1", "projections.noise_variance": "none", "projections.snr": "none",
+    "training.volumes": "the protein itself", "training.patience": "never", "recovery.max_distance": "no limit",
+}  # fmt: skip
+
+
+def load_config(path: str | Path | None = None, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """Read a configuration from a TOML file and apply ``section.key=value`` overrides.
+
+    Values of overrides are TOML where they parse as TOML (``5``, ``true``, ``[[0, 90], [0, 90], [0, 360]]``), else
+    text.
+
+    Raises
+    ------
+    InputError
+        naming the file or key, what was found and what is wanted.
+    """
+    table: dict[str, Any] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"configuration {path}: {error.strerror or error}; wanted a readable TOML file") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"configuration {path} is not TOML: {error}") from error
+    for text in overrides:
+        override(table, text)
+    return config_from_dict(table)
+
+
+def config_from_dict(table: dict[str, Any]) -> Config:
+    """Validate nested tables into a :class:`Config`; InputError with one line per wrong key."""
+    try:
+        return Config.model_validate(table)
+    except ValidationError as error:
+        raise InputError("; ".join(_describe(problem) for problem in _relevant(error))) from None
+
+
+def config_to_dict(config: Config) -> dict[str, Any]:
+    """Nested plain tables of everything that is set; what is None is left out (TOML has no null)."""
+    return config.model_dump(mode="json", exclude_none=True)
+
+
+def config_to_toml(config: Config) -> str:
+    """The complete configuration as TOML; reads back equal."""
+    return tomli_w.dumps(config_to_dict(config))
+
+
+def known_keys() -> list[str]:
+    """Every key of a configuration, dotted."""
+    keys = []
+    for name, field in Config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += [f"{name}.{key}" for key in field.annotation.model_fields]
+        else:
+            keys.append(name)
+    return keys
+
+
+def optional_keys() -> list[str]:
+    """The known keys that have no value unless one is given, dotted."""
+    defaults = Config().model_dump()
+    tables = {name: table for name, table in defaults.items() if isinstance(table, dict)}
+    return [f"{name}.{key}" for name, table in tables.items() for key, value in table.items() if value is None]
+
+
+def if_not_given(key: str) -> str:
+    """What it means to give no value to a key, in words."""
+    return _IF_NOT_GIVEN.get(key, "automatic")
+
+
+def require_known(key: str) -> None:
+    """InputError with the nearest known key for what is no key of a configuration."""
+    if key not in known_keys():
+        raise InputError(_unknown_key(key))
+
+
+def override(table: dict[str, Any], setting: str) -> str:
+    """Put ``section.key=value`` into nested tables, as :func:`load_config` does; the key."""
+    key, separator, text = setting.partition("=")
+    key = key.strip()
+    if not separator or not key:
+        raise InputError(f"--set {setting!r}: wanted section.key=value")
+    require_known(key)
+    section = table
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        section = section.setdefault(parent, {})
+        if not isinstance(section, dict):
+            raise InputError(f"{parent} is {section!r}; wanted a table")
+    try:
+        section[leaf] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        section[leaf] = text.strip()
+    return key
+
+
+def _unknown_key(key: str) -> str:
+    known = known_keys()
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    by_leaf = [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
+    return f"unknown key {key!r}; the nearest known one is {(by_leaf or near)[0]!r}"
+
+
+def _relevant(error: ValidationError) -> list[Any]:
+    """One problem per key: a union reports each of its members, the first says enough."""
+    problems: dict[tuple[str | int, ...], Any] = {}
+    for problem in error.errors():
+        problems.setdefault(problem["loc"][:2], problem)
+    return list(problems.values())
+
+
+def _describe(problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"][:2])
+    if problem["type"] == "extra_forbidden":
+        return _unknown_key(key)
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    found = problem["input"]
+    wanted = problem["msg"].removeprefix("Input should be ")
+    described = ""
+    section, _, leaf = key.partition(".")
+    if leaf:
+        annotation = Config.model_fields[section].annotation
+        description = (
+            annotation.model_fields[leaf].description if annotation and leaf in annotation.model_fields else None
+        )
+        described = f" ({description})" if description else ""
+    return f"{key} is {found!r}; wanted {wanted}{described}"

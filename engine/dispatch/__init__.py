@@ -1,0 +1,1 @@
+"""Where and when experiments run: backends, the queue, its worker."""

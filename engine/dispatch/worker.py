@@ -1,0 +1,126 @@
+"""Starts what waits in the queue. No run is lost and none runs twice, wherever the worker is killed.
+
+A job stays in the queue until the run's directory is there or, in its place, the record of a start that failed. A job
+whose start was not written down is started again; and of two processes with the same run id only one can make the run's
+directory, the other ends without computing anything. That one worker is at work is a lock's doing, which the system
+takes back from a process that dies.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..base.errors import InputError
+from ..config.schema import Config
+from ..record.runlog import RunWriter
+from ..record.runrecord import RUN_ID, read_run
+from . import local, queuefiles
+from .queuefiles import CHANGES, WORKER, Job, locked
+from .runqueue import QueuedRun, at_a_time, waiting
+
+_POLL_S = 0.4
+_TROUBLE_S = 10.0  # until the next try where the disk is full or the folder cannot be written
+
+
+def work(runs_dir: Path) -> None:
+    """Be the worker until nothing waits; return at once where another one is at work."""
+    runs_dir = Path(runs_dir).absolute()
+    # What is submitted while the last one leaves finds the lock free or is found here: it is let go before this looks.
+    while queuefiles.jobs(runs_dir):
+        with locked(runs_dir, WORKER, wait_s=1) as ours:
+            if not ours:
+                return
+            _Worker(runs_dir).work()
+
+
+class _Worker:
+    """Starts what waits. Only one works on a runs directory at a time."""
+
+    def __init__(self, runs_dir: Path) -> None:
+        self._runs_dir = runs_dir
+        self._ended: set[str] = set()
+
+    def work(self) -> None:
+        local.prune(self._runs_dir)
+        while True:
+            try:
+                if not self._step():
+                    break
+                time.sleep(_POLL_S)
+            except (OSError, InputError) as error:
+                print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {error}", file=sys.stderr, flush=True)
+                time.sleep(_TROUBLE_S)
+        local.prune(self._runs_dir)
+
+    def _step(self) -> bool:
+        """Settle what was started, start what there is room for; False where nothing is left to do.
+
+        While there is no room the jobs themselves are not read: a worker that waits must cost nothing.
+        """
+        known = {run_id for run_id, _ in queuefiles.entries(self._runs_dir)} & local.launched(self._runs_dir)
+        started = [run_id for run_id in known if queuefiles.is_started(self._runs_dir, run_id)]
+        begun = queuefiles.jobs(self._runs_dir, started) if started else []
+        for run_id, job, config in begun:
+            self._settle(run_id, job, config)
+        room = at_a_time(self._runs_dir) - self._running()
+        if room <= 0:
+            return True
+        with locked(self._runs_dir, CHANGES):
+            queued = waiting(self._runs_dir)[:room]
+            for run in queued:
+                self._start(run)
+        return bool(queued or begun)
+
+    def _start(self, run: QueuedRun) -> None:
+        try:
+            local.start(run.config, self._runs_dir, run.name, run.run_id, run.sweep)
+        except local.StartError as error:
+            self._record_failure(run.config, run.run_id, run.name, run.sweep, str(error))
+
+    def _settle(self, run_id: str, job: Job, config: Config) -> None:
+        """Take a started job out of the queue once its run has a directory, if need be one that says why it failed."""
+        state = "started"
+        if not (self._runs_dir / run_id).is_dir():
+            state, message = local.start_status(self._runs_dir, run_id)
+            if state == "failed":
+                self._record_failure(config, run_id, job.name, job.sweep, message)
+        if state != "starting":
+            queuefiles.remove(self._runs_dir, run_id)
+
+    def _record_failure(self, config: Config, run_id: str, name: str | None, sweep: str | None, message: str) -> None:
+        command = ["python", "-m", "engine", "run", "--run-id", run_id]
+        run = RunWriter.create(self._runs_dir, config, command, run_id, name, sweep=sweep)
+        if said := local.output(self._runs_dir, run_id).strip():
+            run.log(said)
+        run.fail(message.removeprefix("error: "))
+
+    def _running(self) -> int:
+        """Runs that are alive on this machine, whoever started them, and those that are being started."""
+        alive = 0
+        for run_id in _run_ids(self._runs_dir) - self._ended:
+            status, host = _status_and_host(self._runs_dir / run_id)
+            if status == "running" and host == socket.gethostname():
+                alive += 1
+            elif host == socket.gethostname() or status != "running":
+                self._ended.add(run_id)
+        return alive + len(local.starting(self._runs_dir))
+
+
+def _status_and_host(path: Path) -> tuple[str, str | None]:
+    if (path / "result.json").exists():
+        return "finished", None
+    try:
+        record = read_run(path)
+    except InputError:
+        return "deleted", None
+    return record.status, record.host
+
+
+def _run_ids(runs_dir: Path) -> set[str]:
+    with os.scandir(runs_dir) as entries:
+        return {entry.name for entry in entries if RUN_ID.fullmatch(entry.name)}

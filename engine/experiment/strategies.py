@@ -1,0 +1,45 @@
+"""Which distances each pair strategy would feed the network of an experiment, found without training it."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config.schema import Config, PairStrategy
+from ..geometry import symmetry
+from ..geometry.rotations import to_quaternion
+from ..imaging import simulation
+from ..imaging.volume import Volume
+from ..poses import pairs
+
+MOST_PROJECTIONS = 8000
+"""More of them are not simulated for this; neighbours are the nearer, the more there are."""
+_STARTS = 512  # projections whose neighbours are looked for: enough for a distribution
+_STREAM = "distances that strategies show"
+
+
+def strategy_distances(config: Config, volume: Volume, bins: int = 36) -> dict[str, NDArray[np.float64]]:
+    """By strategy the share (bins,) of the loss's weight by true distance over [0, pi].
+
+    The distance of a symmetric volume is the smallest over its group.
+    Neighbours are those in the experiment's training projections, simulated anew: as many, but no more than
+    :data:`MOST_PROJECTIONS`.
+    """
+    training = config.training
+    count = min(training.projections, MOST_PROJECTIONS)
+    size = min(training.image_size, config.projections.size or volume.diagonal)
+    rng = simulation.stream(config.seed, "training projections")
+    data = simulation.simulate_training(volume, config.projections, 0.0, count, 1, size, rng)
+    vectors = data.images.reshape(count, -1)
+    batch = min(training.batch_size, count)
+    neighbours = pairs.nearest_neighbours(vectors, config.pairs.neighbours, max(_STARTS, batch))
+    quaternions, elements = to_quaternion(data.poses), symmetry.group(config.volume.symmetry)
+    return {
+        strategy: pairs.distances_shown(
+            pairs.BatchSampler(strategy, batch, quaternions, neighbours, elements),
+            simulation.stream(config.seed, _STREAM), bins=bins,
+        )
+        for strategy in get_args(PairStrategy)
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Rotations, symmetry groups, functions on them: arrays in, arrays out."""

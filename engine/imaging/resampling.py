@@ -1,0 +1,42 @@
+"""A density on voxels of another size."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import fft
+
+from ..base.inputs import require_memory_for_voxels
+from . import fourier
+from .volume import Volume
+
+_SAME = 1e-3  # relative difference of voxel sizes that headers round off
+
+
+def same_voxels(first: float, second: float) -> bool:
+    """Whether two voxel sizes in Å agree as far as file headers tell."""
+    return abs(first / second - 1) < _SAME
+
+
+def resampled(volume: Volume, voxel_size: float) -> Volume:
+    """The volume on voxels of ``voxel_size`` Å: what its Fourier transform says between its voxels.
+
+    Larger voxels lose the detail that they cannot hold, smaller ones gain none. InputError where memory does not hold
+    the result.
+    """
+    ratio = voxel_size / volume.voxel_size
+    shape = tuple(2 * int(np.ceil((n / ratio + 1) / 2)) for n in volume.density.shape)
+    require_memory_for_voxels(shape, volume.name, "choose a test volume with larger voxels")
+    last = len(shape) - 1
+    axes = [
+        (np.fft.rfftfreq(n) if axis == last else np.fft.fftfreq(n)).astype(np.float32) / np.float32(ratio)
+        for axis, n in enumerate(shape)
+    ]
+    z, y, x = np.meshgrid(*axes, indexing="ij")
+    held = (np.abs(z) < 0.5) & (np.abs(y) < 0.5) & (np.abs(x) < 0.5)
+    spectrum = np.zeros(held.shape, dtype=np.complex64)
+    spectrum[held] = fourier.transform(volume.density, np.stack([x[held], y[held], z[held]])) / ratio**3
+    density = fft.fftshift(fft.irfftn(spectrum, s=shape, workers=-1))
+    # Both transforms count from the middle voxel, n // 2, which stays where it is.
+    middles = [np.array([n // 2 for n in reversed(sides)]) for sides in (volume.density.shape, shape)]
+    origin = volume.origin + volume.voxel_size * middles[0] - voxel_size * middles[1]
+    return Volume(np.ascontiguousarray(density, dtype=np.float32), voxel_size, origin, volume.name)

@@ -1,0 +1,62 @@
+"""The density that everything is measured on: built in, read from a file, or downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A density and where it lies. It turns about :attr:`center_of_mass`; the voxels themselves are never resampled.
+
+    Attributes
+    ----------
+    density
+        (nz, ny, nx), indexed [z, y, x], not necessarily cubic.
+    voxel_size
+        Å per voxel, the same along each axis.
+    origin
+        (3,) in Å: (x, y, z) of the centre of voxel [0, 0, 0] in the source's own frame.
+    name
+        short label, such as ``1bd2`` or ``emd_3400``.
+    """
+
+    density: NDArray[np.float32]
+    voxel_size: float
+    origin: NDArray[np.float64]
+    name: str
+
+    @property
+    def center_of_mass(self) -> NDArray[np.float64]:
+        """(3,) in Å, (x, y, z) in the source's frame, of the positive part of the density.
+
+        Only the positive part: a map whose solvent is set to zero mean has a total near zero, and dividing by that puts
+        the centre anywhere.
+        """
+        return self.origin + self.voxel_size * self.center_index
+
+    @cached_property
+    def center_index(self) -> NDArray[np.float64]:
+        """(3,) (x, y, z): the centre of mass counted in voxels from voxel [0, 0, 0]."""
+        mass = np.maximum(self.density, 0)
+        profiles = [mass.sum(axis=axes, dtype=np.float64) for axes in ((0, 1), (0, 2), (1, 2))]
+        return np.array([profile @ np.arange(len(profile)) / profile.sum() for profile in profiles])
+
+    @property
+    def diagonal(self) -> int:
+        """The box's diagonal in whole voxels, the frame of the published experiments (116 for their 5J0N)."""
+        return math.isqrt(sum(n * n for n in self.density.shape))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of everything but the name."""
+        digest = hashlib.sha256(np.array(self.density.shape, dtype="<i8").tobytes())
+        digest.update(np.array([self.voxel_size, *self.origin], dtype="<f8").tobytes())
+        digest.update(np.ascontiguousarray(self.density, dtype="<f4").reshape(-1).view(np.uint8).data)
+        return digest.hexdigest()

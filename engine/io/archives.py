@@ -1,0 +1,152 @@
+"""Entries of the public archives, downloaded once and kept: ``emdb:3400`` and ``pdb:5j0n``."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+import urllib3
+
+from ..base.errors import InputError
+from ..base.files import writing
+from ..base.inputs import GZIP_DAMAGE
+from ..base.progress import Progress, silent
+
+ATTEMPTS = 4
+FIRST_WAIT_S = 1.0  # before the second attempt; twice as long before each further one
+TIMEOUT_S = 20.0  # to connect, and between two pieces of the answer
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Where an archive keeps its entries. ``entry`` checks what was typed; its group alone reaches ``file``."""
+
+    entry: re.Pattern[str]
+    example: str
+    base_url: str
+    file: str
+
+
+ARCHIVES = {
+    "emdb": Archive(
+        re.compile(r"(?:emd[-_])?(\d{4,5})", re.ASCII | re.IGNORECASE),
+        "emdb:3400",
+        "https://files.wwpdb.org/pub/emdb/structures",
+        "EMD-{entry}/map/emd_{entry}.map.gz",
+    ),
+    "pdb": Archive(
+        re.compile(r"([0-9][a-z0-9]{3})", re.ASCII | re.IGNORECASE),
+        "pdb:5j0n",
+        "https://files.rcsb.org/download",
+        "{entry}.cif.gz",
+    ),
+}
+"""The environment variables ``POSELAB_EMDB_URL`` and ``POSELAB_PDB_URL`` put a mirror in the place of ``base_url``."""
+
+
+def is_archived(source: str) -> bool:
+    """Whether a source names an archive: ``emdb:...`` or ``pdb:...``."""
+    return source.partition(":")[0].lower() in ARCHIVES and ":" in source
+
+
+def fetch(source: str, progress: Progress = silent) -> Path:
+    """The local file of an entry such as ``emdb:3400``, downloaded unless the cache has it.
+
+    A file is in the cache whole or not at all. The folder is ``$POSELAB_CACHE``, else ``poselab`` in the user's cache
+    folder. ``progress`` is told the fraction (0 while the size is unknown) and ``megabytes``.
+
+    Raises
+    ------
+    InputError
+        for an id of the wrong form, an entry that is not there, no connection, or an unwritable cache folder.
+    """
+    url, path = _place(source)
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with writing(path) as aside:
+                _download(source, url, aside, progress)
+    except OSError as error:
+        raise InputError(
+            f"{source}: cannot keep it in {path.parent} ({error.strerror or error}); "
+            "set POSELAB_CACHE to a folder that can be written"
+        ) from error
+    return path
+
+
+def is_kept(source: str) -> bool:
+    """Whether :func:`fetch` has the entry already; InputError for an id of the wrong form."""
+    return _place(source)[1].exists()
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept."""
+    given = os.environ.get("POSELAB_CACHE")
+    if given:
+        return Path(given).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poselab"
+
+
+def _place(source: str) -> tuple[str, Path]:
+    """Where an entry is fetched from, and where it is kept."""
+    scheme, _, typed = source.partition(":")
+    archive = ARCHIVES[scheme.lower()]
+    match = archive.entry.fullmatch(typed.strip())
+    if match is None:
+        raise InputError(f"volume.source is {source!r}; wanted an id such as {archive.example}")
+    file = archive.file.format(entry=match[1].upper())
+    base_url = os.environ.get(f"POSELAB_{scheme.upper()}_URL", archive.base_url).rstrip("/")
+    return f"{base_url}/{file}", cache_folder() / file.rpartition("/")[2].lower()
+
+
+def _download(source: str, url: str, path: Path, progress: Progress) -> None:
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(FIRST_WAIT_S * 2 ** (attempt - 1))
+        try:
+            _download_once(source, url, path, progress)
+            return
+        except (requests.RequestException, urllib3.exceptions.HTTPError, *GZIP_DAMAGE) as error:
+            reason = _in_short(error)
+    raise InputError(
+        f"{source}: cannot download {url} ({reason}, {ATTEMPTS} attempts); check the network, "
+        "or fetch the file elsewhere and give its path as volume.source"
+    )
+
+
+def _download_once(source: str, url: str, path: Path, progress: Progress) -> None:
+    with requests.get(url, stream=True, timeout=TIMEOUT_S, headers={"Accept-Encoding": "identity"}) as response:
+        if response.status_code == 404:
+            raise InputError(f"{source}: no such entry at {url}; check the id")
+        response.raise_for_status()
+        size, done = response.raw.length_remaining or 0, 0
+        with path.open("wb") as file:
+            # Not iter_content: it unpacks what a server calls "Content-Encoding: gzip", and these files are to stay so.
+            for piece in response.raw.stream(_CHUNK, decode_content=False):
+                file.write(piece)
+                done += len(piece)
+                progress(min(done / size, 1.0) if size else 0.0, {"megabytes": done / 1e6})
+    with gzip.open(path) as packed:  # the answer may be a proxy's page, or cut short where no length was promised
+        while packed.read(_CHUNK):
+            pass
+
+
+def _in_short(error: Exception) -> str:
+    """One line, not the nested story that requests tells."""
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
+        return f"no answer within {TIMEOUT_S:g} s"
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answers {error.response.status_code}"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    if isinstance(error, urllib3.exceptions.HTTPError):
+        return "the connection broke off"
+    if isinstance(error, GZIP_DAMAGE):
+        return "what came is no whole gzip file"
+    return " ".join(str(error).split())

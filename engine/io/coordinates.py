@@ -1,0 +1,162 @@
+"""Density from atomic coordinates: the gemmi door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.errors import InputError
+from ..base.inputs import reading, require_memory_for_voxels
+from .proteins import random_protein
+
+COORDINATE_ENDINGS = (".pdb", ".ent", ".cif", ".mmcif")
+DEFAULT_RESOLUTION = 8.0
+
+_LARGEST_FILE = 1 << 30  # bytes, unpacked; the largest entries of the PDB have a third of it
+_TAIL = 1e-4  # of its peak: where an atom's density is cut off, which leaves out less than 1e-3 of its integral
+
+
+def read_coordinates(
+    path: str | Path, resolution: float | None = None, voxel_size: float | None = None
+) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
+    """Density (nz, ny, nx) of a PDB or mmCIF file, Å per voxel, and origin (3,), (x, y, z) in Å in the file's frame.
+
+    See :func:`read_model` for which atoms count and :func:`density_from_model` for the density.
+
+    Parameters
+    ----------
+    resolution
+        in Å, 8 when not given.
+    voxel_size
+        in Å, a third of the resolution when not given.
+
+    Raises
+    ------
+    InputError
+        naming the file, for what holds no atoms; naming the key, for a voxel size that does not fit the resolution; for
+        a volume too large for memory.
+    """
+    resolution, voxel_size = resolution_and_voxel_size(resolution, voxel_size)
+    model = read_model(Path(path))
+    density, origin = density_from_model(model, resolution, voxel_size, str(path))
+    return density, voxel_size, origin
+
+
+def random_coordinates(
+    seed: int, resolution: float | None = None, voxel_size: float | None = None
+) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
+    """:func:`read_coordinates` of a protein that does not exist, see :mod:`io.proteins`."""
+    resolution, voxel_size = resolution_and_voxel_size(resolution, voxel_size)
+    protein = random_protein(seed)
+    everything = gemmi.Residue()
+    for position, element in zip(protein.atoms.tolist(), protein.elements, strict=True):
+        atom = gemmi.Atom()
+        atom.element, atom.pos = gemmi.Element(element), gemmi.Position(*position)
+        everything.add_atom(atom)
+    chain, model = gemmi.Chain("A"), gemmi.Model(1)
+    chain.add_residue(everything)
+    model.add_chain(chain)
+    density, origin = density_from_model(model, resolution, voxel_size, f"random:{seed}")
+    return density, voxel_size, origin
+
+
+def resolution_and_voxel_size(resolution: float | None, voxel_size: float | None) -> tuple[float, float]:
+    """Both in Å, from what is given; InputError where they do not fit."""
+    resolution = DEFAULT_RESOLUTION if resolution is None else resolution
+    voxel_size = resolution / 3 if voxel_size is None else voxel_size
+    if not resolution / 20 <= voxel_size <= resolution / 2:
+        raise InputError(
+            f"volume.voxel_size is {voxel_size:g} Å at volume.resolution {resolution:g} Å; wanted between "
+            f"{resolution / 20:g} (finer adds nothing) and {resolution / 2:g} (coarser cannot hold the detail)"
+        )
+    return resolution, voxel_size
+
+
+def read_model(path: Path) -> gemmi.Model:
+    """The atoms that count: those of the first model, as deposited, without waters and hydrogens.
+
+    Alternative conformations all stay, each with its occupancy; ligands and ions stay. No symmetry is applied: a
+    biological assembly that is more than the deposited chains has to be given as a file of its own. Hydrogens are left
+    out so that a protein is the same whether or not its file lists them.
+    """
+    with reading(path) as file:
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise InputError(f"{path} holds more than {_LARGEST_FILE >> 20} MiB; wanted the coordinates of one structure")
+    try:
+        structure = gemmi.read_structure_string(content, format=gemmi.CoorFormat.Detect)
+    except (ValueError, RuntimeError) as error:  # what gemmi raises for syntax and for structure
+        raise InputError(f"{path} is no PDB or mmCIF file: {' '.join(str(error).split())}") from error
+    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
+        raise InputError(f"{path} holds no atoms; wanted the coordinates of a protein")
+    model = structure[0]
+    model.remove_waters()
+    model.remove_hydrogens()
+    if model.count_atom_sites() == 0:
+        raise InputError(f"{path} holds no atoms but water and hydrogen; wanted the coordinates of a protein")
+    if not np.isfinite(_positions(model)).all():
+        raise InputError(f"{path}: an atom's coordinates are not finite numbers")
+    return model
+
+
+def density_from_model(
+    model: gemmi.Model, resolution: float, voxel_size: float, name: str = "the model"
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Density (nz, ny, nx) of a model at a resolution, and origin (3,) (x, y, z); all lengths in Å.
+
+    Each atom is its electron scattering factor (five Gaussians, International Tables for Crystallography C, table
+    4.3.2.2) times ``exp(-B s^2 / 4)``, at its occupancy. ``B = 4 resolution^2`` lets the amplitude fall to 1/e at
+    ``s = 1 / resolution``, as ChimeraX's molmap and EMAN's pdb2mrc have it. The deposited B factors are not used: they
+    mean different things in crystals and in maps, and a predicted structure keeps its confidence there.
+
+    Values are in Å^-2 (times 47.88 V Å^2 they are the electrostatic potential in volts); their sum times
+    ``voxel_size^3`` is the sum of the scattering factors at zero angle. The box holds every atom's density down to 1e-4
+    of its peak, about one resolution on each side.
+    """
+    model = model.clone()
+    calculator = gemmi.DensityCalculatorE()
+    calculator.blur = 4 * resolution**2
+    calculator.cutoff = _TAIL * gemmi.Element("C").c4322.calculate_density_iso(0.0, calculator.blur)
+    atoms = [site.atom for site in model.all()]
+    for atom in atoms:
+        atom.b_iso = 0.0
+        atom.aniso = gemmi.SMat33f(0, 0, 0, 0, 0, 0)
+    margin = max(calculator.estimate_radius(atom) for atom in {atom.element.name: atom for atom in atoms}.values())
+
+    positions = _positions(model)
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    size = np.ceil((high - low + 2 * margin) / voxel_size) + 1
+    require_memory_for_voxels(size[::-1].tolist(), name, "raise volume.voxel_size and volume.resolution")
+    origin = (low + high - (size - 1) * voxel_size) / 2
+    model.transform_pos_and_adp(gemmi.Transform(gemmi.Mat33(), gemmi.Vec3(*-origin)))
+    calculator.grid.set_size(*size.astype(int).tolist())
+    width, height, depth = (size * voxel_size).tolist()
+    calculator.grid.set_unit_cell(gemmi.UnitCell(width, height, depth, 90, 90, 90))
+    calculator.add_model_density_to_grid(model)
+    # gemmi's grid is indexed [x, y, z] with x fastest; the copy outlives it.
+    return np.array(calculator.grid, copy=True).T.copy(order="C"), origin
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a model is made of: atoms that count (see :func:`read_model`), chains with any, and their mass in kDa."""
+
+    atoms: int
+    chains: int
+    mass_kda: float
+
+
+def composition(path: str | Path) -> Composition:
+    """Counted by occupancy where the mass is concerned; without waters and hydrogens. InputError as for reading."""
+    model = read_model(Path(path))
+    atoms = [site.atom for site in model.all()]
+    mass = sum(atom.element.weight * atom.occ for atom in atoms)
+    return Composition(len(atoms), sum(1 for chain in model if len(chain)), mass / 1000)
+
+
+def _positions(model: gemmi.Model) -> NDArray[np.float64]:
+    return np.array([site.atom.pos.tolist() for site in model.all()])

@@ -1,0 +1,125 @@
+"""The proteins at hand: those built in, and the files of one folder on this machine, where uploads go too.
+
+The folder is ``POSELAB_VOLUMES_DIR``, else ``volumes`` beside the runs. Only the files that lie directly in it count:
+it may be a link into somebody's project of a million files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..base.errors import InputError
+from ..base.files import saying_full_disk, writing
+from ..base.inputs import without_gz
+from ..config.schema import VolumeConfig
+from .loading import BUILT_IN, load_volume
+
+LARGEST_UPLOAD = 256 * 2**20
+"""In bytes, as the file is sent; held in memory on the way. Larger files are put into the folder by other means."""
+
+_LONGEST_NAME = 100
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A protein at hand. ``source`` is what a configuration calls it, ``name`` what it is shown as."""
+
+    name: str
+    source: str
+    kind: Literal["built-in", "map", "coordinates"]
+
+
+def volumes_dir(runs_dir: Path) -> Path:
+    """The folder (absolute) whose files can be chosen; it need not exist."""
+    given = os.environ.get("POSELAB_VOLUMES_DIR", "").strip()
+    return Path(os.path.abspath(Path(given).expanduser() if given else Path(runs_dir) / "volumes"))
+
+
+def list_volumes(runs_dir: Path) -> list[Entry]:
+    """The built-in proteins, then the maps and coordinates in the folder by name; their contents are not looked at.
+
+    Raises InputError when there is a folder but it cannot be read.
+    """
+    entries = [Entry(name, name, "built-in") for name in BUILT_IN]
+    folder = volumes_dir(runs_dir)
+    try:
+        found = sorted(folder.iterdir(), key=lambda path: path.name.lower())
+        files = [path for path in found if not path.name.startswith(".") and path.is_file()]
+    except FileNotFoundError:
+        return entries
+    except OSError as error:
+        raise InputError(f"the folder of volumes {folder}: {error.strerror or error}") from error
+    for path in files:
+        if kind := _kind(path):
+            entries.append(Entry(path.name, str(path), kind))
+    return entries
+
+
+def add_upload(runs_dir: Path, filename: str, data: bytes, voxel_size: float | None = None) -> str:
+    """Keep an uploaded file in the folder; what a configuration calls it.
+
+    The file is loaded first, as an experiment would (with ``voxel_size`` in Å where its header has none), and kept only
+    if that works. The same content under the same name is kept once; another content gets a name of its own.
+
+    Raises
+    ------
+    InputError
+        for a file of no known kind, too large, empty, cut short or not a usable density; for a folder that cannot be
+        written.
+    """
+    shown = re.split(r"[/\\]", filename)[-1][-_LONGEST_NAME:]
+    if _kind(Path(shown)) is None:
+        raise InputError(f"{shown!r} is of no known kind; wanted a name that ends in {', '.join(endings())}")
+    if len(data) > LARGEST_UPLOAD:
+        raise InputError(
+            f"{shown} has {len(data) / 2**20:,.0f} MiB; at most {LARGEST_UPLOAD >> 20} MiB can be uploaded, "
+            f"put it into {volumes_dir(runs_dir)} on the server instead"
+        )
+    folder = volumes_dir(runs_dir)
+    path = folder / _safe(shown)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_bytes() != data:
+            stem, dot, ending = path.name.partition(".")
+            path = path.with_name(f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}{dot}{ending}")
+        if not path.exists():
+            with saying_full_disk(folder), writing(path) as aside:
+                aside.write_bytes(data)
+                _check(aside, shown, voxel_size)
+    except OSError as error:
+        raise InputError(f"cannot keep {shown} in {folder}: {error.strerror or error}") from error
+    return str(path)
+
+
+def endings() -> tuple[str, ...]:
+    """How the names of files end that can hold a protein, each also with ``.gz`` after it."""
+    from . import coordinates, mrc  # only here: listing built-in proteins needs no file formats
+
+    return (*mrc.MAP_ENDINGS, *coordinates.COORDINATE_ENDINGS)
+
+
+def _check(path: Path, shown: str, voxel_size: float | None) -> None:
+    try:
+        load_volume(VolumeConfig(source=str(path), voxel_size=voxel_size))
+    except InputError as error:
+        raise InputError(str(error).replace(str(path), shown)) from None
+
+
+def _kind(path: Path) -> Literal["map", "coordinates"] | None:
+    from . import coordinates, mrc
+
+    ending = without_gz(path).suffix.lower()
+    if ending in coordinates.COORDINATE_ENDINGS:
+        return "coordinates"
+    return "map" if ending in mrc.MAP_ENDINGS else None
+
+
+def _safe(name: str) -> str:
+    """A name that is no path, no hidden file and no surprise in a shell."""
+    return _UNSAFE.sub("_", name).lstrip("._-") or "upload"

@@ -1,0 +1,126 @@
+"""From a source to a volume: built in, read from a file, downloaded, or a random protein."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.errors import InputError
+from ..base.inputs import reading, without_gz
+from ..base.progress import Progress, silent
+from ..config.schema import VolumeConfig
+from ..geometry import symmetry
+from ..imaging import symmetric_density
+from ..imaging.volume import Volume
+from .sources import is_random, random_seed
+
+BUILT_IN = {
+    "1bd2": "T-cell receptor bound to peptide and HLA-A2; asymmetric, poses are learned quickly",
+    "6msm": "human CFTR; nearly twofold, harder",
+    "1tii": "heat-labile enterotoxin IIb, AB5; nearly fivefold at low resolution, hardest",
+}
+"""Names of the proteins that come with PoseLab, as atomic coordinates, and what they are."""
+_DATA = Path(__file__).parents[1] / "data"
+
+
+def load_volume(config: VolumeConfig, progress: Progress = silent) -> Volume:
+    """The volume that a configuration asks for.
+
+    ``source`` is a built-in name, an archive's id (``emdb:3400``, ``pdb:5j0n``), a random protein (``random:7``) or a
+    path, in that order; a file's ending tells maps from coordinates, and either may be gzipped. ``progress`` advances
+    while something is downloaded.
+
+    Raises
+    ------
+    InputError
+        naming the file or key, for everything that gives no usable density.
+    """
+    source = config.source.strip()
+    if is_random(source):
+        from ..io import coordinates
+
+        seed = random_seed(source)
+        density, voxel_size, origin = coordinates.random_coordinates(seed, config.resolution, config.voxel_size)
+        name = f"random_{seed}"
+    else:
+        path, name = _locate(source, progress)
+        density, voxel_size, origin = _read(path, source, config)
+    _check(density, source)
+    progress(1.0, {"voxels": density.size})
+    volume = Volume(density, voxel_size, origin, name)
+    if config.symmetrize == "no" or config.symmetry == "C1":
+        return volume
+    elements = symmetry.group(config.symmetry)
+    made = symmetric_density.symmetrised if config.symmetrize == "average" else symmetric_density.oligomer
+    # An oligomer has a box of its own, so the source's frame is lost.
+    kept = volume.origin if config.symmetrize == "average" else np.zeros(3)
+    return Volume(made(density, volume.center_index, elements), voxel_size, kept, f"{name}, {config.symmetry}")
+
+
+def is_made_of_atoms(source: str) -> bool:
+    """Whether a source's density is computed from atoms, so that its resolution and voxel size can be chosen."""
+    from ..io import coordinates
+
+    source = source.strip()
+    if source.lower() in BUILT_IN or is_random(source) or source.lower().startswith("pdb:"):
+        return True
+    return without_gz(Path(source)).suffix.lower() in coordinates.COORDINATE_ENDINGS
+
+
+def local_path(source: str) -> Path:
+    """The file behind a source that is no archive's entry: a built-in protein's, or the path that it is."""
+    return _locate(source.strip(), silent)[0]
+
+
+def _locate(source: str, progress: Progress) -> tuple[Path, str]:
+    """The local file of a source and its short label."""
+    if source.lower() in BUILT_IN:
+        name = source.lower()
+        return next(_DATA.glob(f"{name}.*")), name
+    from ..io import archives  # only here: the default needs no network library
+
+    path = archives.fetch(source, progress) if archives.is_archived(source) else Path(os.path.expanduser(source))
+    return path, without_gz(path).stem
+
+
+def _read(path: Path, source: str, config: VolumeConfig) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
+    from ..io import coordinates, mrc  # only here: who uses a Volume need not load what reads them
+
+    kind = without_gz(path).suffix.lower()
+    if kind in coordinates.COORDINATE_ENDINGS:
+        return coordinates.read_coordinates(path, config.resolution, config.voxel_size)
+    if kind in (*mrc.MAP_ENDINGS, mrc.STACK_ENDING):
+        if config.resolution is not None:
+            raise InputError(
+                f"volume.resolution is {config.resolution:g} but {source} is a map, which has its own; leave it out"
+            )
+        return mrc.read_map(path, config.voxel_size)
+    if not path.suffix and path.name == source and not os.path.exists(path):  # unlike Path.exists never raises
+        raise InputError(_unknown_name(source))
+    with reading(path):
+        known = ", ".join((*mrc.MAP_ENDINGS, *coordinates.COORDINATE_ENDINGS))
+        raise InputError(f"{path} is of no known kind; wanted a name that ends in {known}, with or without .gz")
+
+
+def _unknown_name(source: str) -> str:
+    nearest = difflib.get_close_matches(source.lower(), BUILT_IN, n=1, cutoff=0.0)[0]
+    return (
+        f"volume.source is {source!r}, neither a built-in protein nor a file; the nearest built-in one is {nearest!r}; "
+        "wanted a name, a path, emdb:ID, pdb:ID or random:SEED"
+    )
+
+
+def _check(density: NDArray[np.float32], source: str) -> None:
+    low, high = float(density.min()), float(density.max())
+    if not (math.isfinite(low) and math.isfinite(high)):  # NumPy's extremes are NaN as soon as one value is
+        count = np.count_nonzero(~np.isfinite(density))
+        raise InputError(f"{source}: {count} of the density's values are NaN or infinite; wanted finite numbers")
+    if low == high:
+        raise InputError(f"{source}: the density is {low:g} everywhere; wanted one with an object in it")
+    if high <= 0:
+        raise InputError(f"{source}: the density is nowhere positive (at most {high:g}); invert the map's contrast")

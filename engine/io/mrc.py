@@ -1,0 +1,254 @@
+"""Density maps and image stacks in the MRC2014/CCP4 format: the mrcfile door.
+
+Format: Cheng et al., J. Struct. Biol. 192 (2015) 146, https://www.ccpem.ac.uk/mrc-format/mrc2014.
+
+mrcfile's own reader trusts the header: it sets aside whatever size that claims and tells of a wrong MAP id without
+naming the file. So headers are judged here, before anything is allocated, on mrcfile's definition of the format.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import itertools
+import math
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import mrcfile
+import numpy as np
+from mrcfile.dtypes import HEADER_DTYPE
+from mrcfile.utils import byte_order_from_machine_stamp, dtype_from_mode, spacegroup_is_volume_stack
+from numpy.typing import NDArray
+
+from ..base.errors import InputError
+from ..base.files import writing
+from ..base.inputs import reading, require_memory_for_voxels, without_gz
+
+MAP_ENDINGS = (".mrc", ".map", ".ccp4")
+STACK_ENDING = ".mrcs"
+
+_REAL_MODES = (0, 1, 2, 6, 12)
+_OTHER_MODES = {3: "complex, a Fourier transform", 4: "complex, a Fourier transform", 101: "packed 4-bit numbers"}
+_ISOTROPY = 1e-3  # relative difference of the three voxel sides that counts as rounding in the header
+_CHUNK = 1 << 24  # bytes read at a time: gzip would otherwise hold a second copy of the whole
+
+
+def read_map(
+    path: str | Path, voxel_size: float | None = None
+) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
+    """A density map, plain or gzipped: density (nz, ny, nx), Å per voxel, origin (3,) (x, y, z) in Å.
+
+    The density is indexed [z, y, x] whatever order of axes the file has (``mapc``, ``mapr``, ``maps``). The origin is
+    the position of voxel [0, 0, 0]: the header's ``origin`` where that is not zero, else ``nstart`` times the voxel
+    size. The two are never added, as in ChimeraX: who writes both means the same position twice.
+
+    Space group 0 says "images", yet RELION and Chimera write it into volumes, with ``mz = nz`` (3dem/relion issue
+    1345). An image stack is what is named ``.mrcs`` or has space group 0 *and* ``mz = 1``.
+
+    Parameters
+    ----------
+    voxel_size
+        Å per voxel; the header's cell is then not looked at.
+
+    Raises
+    ------
+    InputError
+        naming the file, for what is no readable volume of real numbers with cubic voxels, or too large for memory.
+
+    Warns
+    -----
+    RuntimeWarning
+        for a wrong MAP id, machine stamp or axis order in a file that can be read all the same.
+    """
+    path = Path(path)
+    with reading(path) as file:
+        header = _read_header(file, path)
+        shape = _volume_shape(header, path)
+        if voxel_size is None:
+            voxel_size = _voxel_size(header, path)
+        data = _read_data(file, header, shape, path)
+    order = _axis_order(header, path)
+    density = np.ascontiguousarray(data.transpose(order), dtype=np.float32)
+    start_by_axis = [int(header[key]) for key in ("nzstart", "nystart", "nxstart")]  # of sections, rows, columns
+    start_xyz = [start_by_axis[axis] for axis in order][::-1]
+    origin = _xyz(header["origin"])
+    if not origin.any() or not np.isfinite(origin).all():
+        origin = voxel_size * np.array(start_xyz, dtype=float)
+    return density, voxel_size, origin
+
+
+def write_map(path: str | Path, density: NDArray[np.floating], voxel_size: float, origin: NDArray[np.floating]) -> None:
+    """Write a density (nz, ny, nx) as MRC2014, float32; Å per voxel, origin (3,), (x, y, z) in Å. Replaces the file."""
+    with _writing_mrc(path, density) as mrc:
+        mrc.set_volume()
+        mrc.voxel_size = voxel_size
+        mrc.header.origin = tuple(np.asarray(origin, dtype=np.float32))
+
+
+def write_stack(
+    path: str | Path, images: NDArray[np.floating] | Iterable[NDArray[np.floating]], pixel_size: float
+) -> None:
+    """Write images (n, height, width) as an MRC2014 image stack, float32; Å per pixel. Replaces the file.
+
+    The images may come in parts (m, height, width), in order: they are then never in memory together.
+    """
+    path = Path(path)
+    parts = iter([images] if isinstance(images, np.ndarray) else images)
+    try:
+        with writing(path) as aside:
+            first = next(parts)
+            with mrcfile.new(aside) as mrc:
+                mrc.set_data(np.asarray(first[:1], dtype=np.float32))
+                mrc.set_image_stack()
+                mrc.voxel_size = pixel_size
+            with aside.open("rb+") as file:
+                header = np.frombuffer(file.read(HEADER_DTYPE.itemsize), HEADER_DTYPE)[0].copy()
+                _append(file, header, itertools.chain([first[1:]], parts))
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _append(file: BinaryIO, header: np.void, parts: Iterable[NDArray[np.floating]]) -> None:
+    """Append images to a stack of one, and put their number and statistics into its header."""
+    means = [float(header["dmean"])]
+    squares = [float(header["rms"]) ** 2 + means[0] ** 2]
+    file.seek(0, io.SEEK_END)
+    for image in itertools.chain.from_iterable(parts):
+        data = np.ascontiguousarray(image, dtype=np.float32)
+        file.write(data.data)
+        means.append(data.mean(dtype=np.float64))
+        squares.append(np.square(data, dtype=np.float64).mean())
+        header["dmin"], header["dmax"] = min(header["dmin"], data.min()), max(header["dmax"], data.max())
+    header["nz"], header["dmean"] = len(means), np.mean(means)
+    header["rms"] = math.sqrt(max(float(np.mean(squares) - np.mean(means) ** 2), 0.0))
+    file.seek(0)
+    file.write(header.tobytes())
+
+
+@contextmanager
+def _writing_mrc(path: str | Path, data: NDArray[np.floating]) -> Iterator[mrcfile.mrcfile.MrcFile]:
+    path = Path(path)
+    try:
+        with writing(path) as aside, mrcfile.new(aside) as mrc:
+            mrc.set_data(np.asarray(data, dtype=np.float32))
+            yield mrc
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _read_header(file: io.BufferedIOBase, path: Path) -> np.void:
+    """The 1024 bytes of the header in the byte order that makes sense of them."""
+    head = file.read(HEADER_DTYPE.itemsize)
+    if len(head) < HEADER_DTYPE.itemsize:
+        raise InputError(f"{path} is no MRC map: it holds {len(head)} bytes, a header has {HEADER_DTYPE.itemsize}")
+    candidates = {order: np.frombuffer(head, HEADER_DTYPE.newbyteorder(order))[0] for order in "<>"}
+    has_id = bytes(candidates["<"]["map"]).startswith(b"MAP")
+    sensible = [order for order, header in candidates.items() if int(header["mode"]) in {*_REAL_MODES, *_OTHER_MODES}]
+    if not has_id and not sensible:
+        raise InputError(f"{path} is no MRC map: its header has neither the MAP id nor a known data mode")
+    if not has_id:
+        _warn(f"{path}: the header lacks the MAP id of an MRC map; read as one all the same")
+    try:
+        stamped = byte_order_from_machine_stamp(candidates["<"]["machst"])
+    except ValueError:
+        stamped = ""
+    if sensible and stamped not in sensible:
+        _warn(f"{path}: the machine stamp is wrong; the byte order is guessed from the data mode")
+        stamped = sensible[0]
+    header = candidates[stamped or "<"]
+    mode = int(header["mode"])
+    if mode not in _REAL_MODES:
+        raise InputError(
+            f"{path}: data mode {mode} ({_OTHER_MODES.get(mode, 'unknown')}) is no density; "
+            f"wanted real numbers, mode {', '.join(map(str, _REAL_MODES))}"
+        )
+    return header
+
+
+def _volume_shape(header: np.void, path: Path) -> tuple[int, int, int]:
+    """Sections, rows, columns; InputError if that is no single volume."""
+    sections, rows, columns = (int(header[key]) for key in ("nz", "ny", "nx"))
+    size = f"{columns} x {rows} x {sections}"
+    if min(sections, rows, columns) < 1:
+        raise InputError(f"{path}: the header says {size} voxels; the file is damaged or empty")
+    if spacegroup_is_volume_stack(int(header["ispg"])):
+        raise InputError(f"{path} is a stack of volumes; wanted one volume")
+    declared_stack = int(header["ispg"]) == 0 and int(header["mz"]) == 1 and sections > 1
+    if without_gz(path).suffix.lower() == STACK_ENDING or declared_stack:
+        raise InputError(f"{path} is a stack of {sections} images of {columns} x {rows}; wanted a volume")
+    if min(sections, rows, columns) == 1:
+        raise InputError(f"{path} is a single image ({size}); wanted a volume")
+    return sections, rows, columns
+
+
+def _voxel_size(header: np.void, path: Path) -> float:
+    """Å per voxel from the cell; InputError unless it is positive and the same along the three axes."""
+    cell, angles = _xyz(header["cella"]), [float(header["cellb"][key]) for key in ("alpha", "beta", "gamma")]
+    intervals = np.array([int(header[key]) for key in ("mx", "my", "mz")])
+    if any(angles) and not np.allclose(angles, 90.0, atol=0.01):
+        raise InputError(
+            f"{path}: the cell's angles are {_listed(angles)} degrees; wanted right angles, resample the map, "
+            "or if the header is wrong give the voxel size with --set volume.voxel_size=..."
+        )
+    sides = cell / np.where(intervals == 0, -1, intervals)
+    if not (np.isfinite(sides).all() and (sides > 0).all()):
+        raise InputError(
+            f"{path}: the header gives a voxel size of {_listed(sides)} Å; wanted a positive one, "
+            "give the true one with --set volume.voxel_size=..."
+        )
+    if sides.max() > (1 + _ISOTROPY) * sides.min():
+        raise InputError(
+            f"{path}: voxels of {_listed(sides)} Å are not cubes; resample the map, "
+            "or if the header is wrong give the true size with --set volume.voxel_size=..."
+        )
+    return float(sides.mean())
+
+
+def _read_data(file: io.BufferedIOBase, header: np.void, shape: tuple[int, int, int], path: Path) -> NDArray[Any]:
+    """The data block [section, row, column] in the file's own type."""
+    sections, rows, columns = shape
+    dtype = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
+    extended, needed = int(header["nsymbt"]), math.prod(shape) * dtype.itemsize
+    promised = f"the header promises {columns} x {rows} x {sections} voxels"
+    if extended < 0:
+        raise InputError(f"{path}: the header gives an extended header of {extended} bytes; the file is damaged")
+    if not isinstance(file, gzip.GzipFile):
+        present = path.stat().st_size - HEADER_DTYPE.itemsize - extended
+        if present < needed:
+            raise InputError(f"{path} is cut short: {promised}, {needed} bytes; it holds {max(present, 0)} of them")
+    require_memory_for_voxels(shape, str(path), "bin or crop the map")
+    file.seek(HEADER_DTYPE.itemsize + extended)
+    block = np.empty(needed, dtype=np.uint8)
+    target, filled = block.data, 0
+    while filled < needed:
+        count = file.readinto(target[filled : filled + _CHUNK])
+        if not count:
+            raise InputError(f"{path} is cut short: {promised}, {needed} bytes; it holds {filled} of them")
+        filled += count
+    file.read(1)  # gzip compares its check sum only when asked for what follows the last byte
+    return block.view(dtype).reshape(shape)
+
+
+def _axis_order(header: np.void, path: Path) -> tuple[int, int, int]:
+    """Which of the data's axes (section, row, column) are z, y and x."""
+    labels = [int(header[key]) for key in ("maps", "mapr", "mapc")]
+    if sorted(labels) != [1, 2, 3]:
+        _warn(f"{path}: axis order mapc, mapr, maps = {labels[::-1]} is no order of 1, 2, 3; taken as x, y, z")
+        labels = [3, 2, 1]
+    return labels.index(3), labels.index(2), labels.index(1)
+
+
+def _xyz(record: np.void) -> NDArray[np.float64]:
+    return np.array([record[key] for key in "xyz"], dtype=float)
+
+
+def _listed(values: Any) -> str:
+    return ", ".join(f"{value:.6g}" for value in values)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=4)

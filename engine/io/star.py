@@ -1,0 +1,200 @@
+"""Poses and shifts as RELION 3.1 ``.star`` tables: the starfile door.
+
+RELION's columns, and ours (:mod:`geometry.rotations`):
+
+- ``rlnAngleRot``, ``rlnAngleTilt``, ``rlnAnglePsi``: the same intrinsic ZYZ angles, in degrees. RELION's matrix of
+  them takes the reference into the observation, our pose is its transpose.
+- ``rlnOriginXAngst``, ``rlnOriginYAngst``: the move that brings the observed content back to the middle, in Å. Our
+  shifts are the displacement of the content, in pixels: the opposite sign.
+- ``rlnImageName``: ``000001@stack.mrcs``, counted from one.
+
+Projections have no contrast transfer function, so there are no defocus columns. RELION refuses an optics group without
+voltage and spherical aberration: the 300 kV and 2.7 mm written here are the values that ``relion_project`` writes, and
+describe no microscope.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import starfile
+from numpy.typing import NDArray
+
+from ..base.errors import InputError
+from ..base.files import writing
+from ..geometry import rotations
+
+ERROR_COLUMN = "poselabAngleErrorDegrees"
+_ANGLES = ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]
+_ORIGINS = ["rlnOriginXAngst", "rlnOriginYAngst"]
+_NOT_IN_A_NAME = set(" \t\r\n\"'#@")
+
+
+@dataclass(frozen=True)
+class Particles:
+    """What a ``.star`` says of n images.
+
+    Attributes
+    ----------
+    poses
+        (n, 3, 3), float64, image frame to object frame.
+    shifts_px
+        (n, 2), float64, (x, y): displacement of the content in pixels.
+    pixel_size
+        Å per pixel.
+    image_size
+        pixels along a side.
+    image_names
+        n names, ``000001@stack.mrcs``.
+    """
+
+    poses: NDArray[np.floating]
+    shifts_px: NDArray[np.float64]
+    pixel_size: float
+    image_size: int
+    image_names: list[str]
+
+
+def write_star(
+    path: str | Path,
+    poses: NDArray[np.floating],
+    pixel_size: float,
+    image_size: int,
+    stack_name: str,
+    shifts_px: NDArray[np.floating] | None = None,
+    errors_rad: NDArray[np.floating] | None = None,
+) -> None:
+    """Write poses as a RELION 3.1 ``.star`` with one optics group; angles to 1e-6 degrees, origins to 1e-6 Å.
+
+    Parameters
+    ----------
+    poses
+        (n, 3, 3), in the order of the images in the stack.
+    pixel_size, image_size
+        Å per pixel; pixels along a side.
+    stack_name
+        the ``.mrcs`` that the rows refer to, as seen from the folder of the ``.star``.
+    shifts_px
+        (n, 2), (x, y): displacement of the content in pixels; zero when not given.
+    errors_rad
+        (n,) angle error of each pose in radians, kept in degrees as a column of PoseLab's own
+        (``poselabAngleErrorDegrees``), which RELION carries along unread.
+
+    Raises
+    ------
+    InputError
+        for a stack name that the format cannot hold.
+    """
+    if not stack_name or _NOT_IN_A_NAME & set(stack_name):
+        raise InputError(
+            f"{stack_name!r} cannot be a stack's name in a .star; wanted one without spaces, quotes, # and @"
+        )
+    shifts = np.zeros((len(poses), 2)) if shifts_px is None else np.asarray(shifts_px, dtype=float)
+    table = pd.DataFrame(rotations.to_euler(poses), columns=_ANGLES)
+    table[_ORIGINS] = (0.0 - shifts) * pixel_size  # 0 - 0 is 0, where -0 would be written as -0.000000
+    table["rlnImageName"] = [f"{number:06d}@{stack_name}" for number in range(1, len(poses) + 1)]
+    table["rlnOpticsGroup"] = 1
+    if errors_rad is not None:
+        table[ERROR_COLUMN] = np.degrees(errors_rad)
+    optics = pd.DataFrame(
+        {
+            "rlnOpticsGroup": [1],
+            "rlnOpticsGroupName": ["opticsGroup1"],
+            "rlnVoltage": [300.0],
+            "rlnSphericalAberration": [2.7],
+            "rlnImagePixelSize": [float(pixel_size)],
+            "rlnImageSize": [int(image_size)],
+            "rlnImageDimensionality": [2],
+        }
+    )
+    with writing(Path(path)) as aside:
+        aside.write_text(_star_text({"optics": optics, "particles": table}), encoding="utf-8")
+
+
+def check_stack_name(name: str) -> None:
+    """Raise InputError for a file name that ``rlnImageName`` cannot hold: RELION splits it at spaces and at @."""
+    if not name or _NOT_IN_A_NAME & set(name):
+        raise InputError(f"{name!r} cannot be a stack's name in a .star; wanted one without spaces, quotes, # and @")
+
+
+def read_star(path: str | Path) -> Particles:
+    """Read a RELION 3.1 ``.star`` with one pixel size and image size; origins are zero where the columns are missing.
+
+    Raises
+    ------
+    InputError
+        for a file that cannot be read, is not RELION 3.1, lacks a column, or mixes pixel sizes.
+    """
+    try:
+        blocks = starfile.read(path, always_dict=True, parse_as_string=["rlnImageName", "rlnOpticsGroupName"])
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or 'no such file'}; wanted a RELION .star") from error
+    except (ValueError, IndexError, TypeError) as error:
+        raise InputError(f"{path} is not a .star table: {error}") from error
+    if not {"optics", "particles"} <= blocks.keys():
+        found = ", ".join(f"data_{name}" for name in blocks) or "no data block"
+        raise InputError(f"{path} has {found}; wanted RELION 3.1's data_optics and data_particles")
+    columns = _Columns(path, blocks)
+    pixel_size = columns.single("optics", "rlnImagePixelSize")
+    angles = columns.numbers("particles", _ANGLES)
+    has_origins = set(_ORIGINS) <= set(blocks["particles"])
+    origins = columns.numbers("particles", _ORIGINS) if has_origins else np.zeros((len(angles), 2))
+    return Particles(
+        poses=rotations.from_euler(angles),
+        shifts_px=(0.0 - origins) / pixel_size,
+        pixel_size=pixel_size,
+        image_size=int(columns.single("optics", "rlnImageSize")),
+        image_names=columns.text("particles", "rlnImageName"),
+    )
+
+
+def _star_text(blocks: dict[str, pd.DataFrame]) -> str:
+    """The file's text, the same for the same content: RELION's version marks instead of starfile's dated first line."""
+    text = starfile.to_string(blocks)
+    for name in blocks:
+        text = text.replace(f"\ndata_{name}\n", f"\n# version 30001\n\ndata_{name}\n", 1)
+    return text.split("\n", 1)[1].lstrip("\n")
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Checked columns of a file's data blocks; starfile reads a block that was written without loop_ as a mapping."""
+
+    path: str | Path
+    blocks: Mapping[str, pd.DataFrame | Mapping[str, Any]]
+
+    def text(self, block: str, name: str) -> list[str]:
+        if name not in self.blocks[block]:
+            raise InputError(f"{self.path}: data_{block} has no {name}; wanted a RELION 3.1 .star of particles")
+        values = [str(value) for value in np.atleast_1d(np.asarray(self.blocks[block][name]))]
+        if not values:
+            raise InputError(f"{self.path}: data_{block} has no rows; wanted one a particle")
+        return values
+
+    def numbers(self, block: str, names: list[str]) -> NDArray[np.float64]:
+        columns = {name: self.text(block, name) for name in names}
+        for name, values in columns.items():
+            wrong = next((value for value in values if not _is_finite_number(value)), None)
+            if wrong is not None:
+                raise InputError(f"{self.path}: {name} has {wrong!r}; wanted numbers")
+        return np.array(list(columns.values()), dtype=float).T
+
+    def single(self, block: str, name: str) -> float:
+        values = np.unique(self.numbers(block, [name]))
+        if len(values) != 1 or not values[0] > 0:
+            found = ", ".join(f"{value:g}" for value in values)
+            raise InputError(f"{self.path}: {name} is {found}; wanted one value, above zero")
+        return float(values[0])
+
+
+def _is_finite_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""From images or features to distances, from distances to poses, and how good both are."""

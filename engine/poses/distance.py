@@ -1,0 +1,148 @@
+"""Estimated distances between the poses of pairs of projections, in radians, in [0, pi].
+
+Pairs are two index arrays ``first``, ``second`` (m,); distances are float32 (m,). The distances learned by the network
+are made from its features here too, so that this module needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.polynomial import Polynomial
+from numpy.typing import NDArray
+
+from ..geometry.harmonics import Degree, distances_from_kernels, fit_distances
+from ..geometry.symmetry import NO_SYMMETRY, symmetric_distance
+from .pairs import Indices
+
+Distances = NDArray[np.float32]
+Head = Literal["cosine", "euclidean"]
+
+UNCALIBRATED: NDArray[np.floating] = np.array([0.0, 1.0])
+"""The calibration that leaves distances as they are."""
+
+_BLOCK = 200_000  # pairs handled at a time, to bound the memory of gathered rows
+_POLYNOMIAL_DEGREE = 5
+
+
+def exact_distances(
+    quaternions: NDArray[np.floating], first: Indices, second: Indices, elements: NDArray[np.floating] = NO_SYMMETRY
+) -> Distances:
+    """Geodesic distances between known poses (n, 4): the smallest over a symmetric object's group (|G|, 4)."""
+    blocks = _blocks(len(first))
+    parts = [symmetric_distance(quaternions[first[b]], quaternions[second[b]], elements) for b in blocks]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def perturb_distances(distances: Distances, variance: float, rng: np.random.Generator) -> Distances:
+    """Distances plus Gaussian errors of the given variance (rad^2), clipped to [0, pi].
+
+    A pair has one error, whichever way it is looked at: the perturbed distance is symmetric.
+    """
+    errors = rng.standard_normal(len(distances), dtype=np.float32) * np.float32(np.sqrt(variance))
+    return np.clip(distances + errors, 0, np.float32(np.pi))
+
+
+def pixel_distances(images: NDArray[np.float32], first: Indices, second: Indices) -> Distances:
+    """Root-mean-square difference of the pixels of images (n, size, size)."""
+    rows = images.reshape(len(images), -1)
+    squares = np.einsum("ij,ij->i", rows, rows)
+    # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b: one matrix product instead of a difference a pair.
+    products = (rows @ rows.T)[first, second]
+    return np.sqrt(np.maximum(squares[first] + squares[second] - 2 * products, 0) / rows.shape[1])
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A curve that maps other distances to angles; fitted on projections apart from the test set."""
+
+    curve: Polynomial
+
+    def __call__(self, distances: Distances) -> Distances:
+        """Angles in radians, clipped to [0, pi]."""
+        return np.clip(self.curve(distances), 0, np.pi).astype(np.float32)
+
+
+def fit_calibration(distances: Distances, angles: Distances, kind: str) -> Calibration:
+    """Least-squares fit of angles (rad) to distances of another kind.
+
+    ``slope``: a line through the origin, closed form ``sum(pa) / sum(pp)``. ``polynomial``: degree 5.
+    """
+    if kind == "slope":
+        p = distances.astype(float)
+        return Calibration(Polynomial([0.0, float(p @ angles / (p @ p))]))
+    return Calibration(Polynomial.fit(distances, angles, _POLYNOMIAL_DEGREE))
+
+
+def learned_distances(
+    features: NDArray[np.float32],
+    first: Indices,
+    second: Indices,
+    head: Head,
+    degrees: Sequence[Degree],
+    calibration: NDArray[np.floating],
+) -> Distances:
+    """Distances that the features (n, dim) of a trained network say.
+
+    The network is trained so that three times the kernel of each degree (:mod:`geometry.harmonics`), which for degree
+    one and no symmetry is the trace of the relative rotation, ``t = tr(R_i^T R_j) = 1 + 2 cos d``, is
+
+    - ``cosine``: ``t = 3 <f_i, f_j>`` of features of unit norm (nine features that are R / sqrt(3) do that exactly);
+    - ``euclidean``: ``t = 3 - |f_i - f_j|^2 / 2`` (features that are R itself: the squared chordal distance is 6 - 2
+      t).
+
+    ``calibration`` are what :func:`geometry.harmonics.distances_from_kernels` takes; of the trace alone, the
+    coefficients, constant first, of a polynomial from the distances that it gives to true ones.
+    """
+    parts = []
+    for block in _blocks(len(first)):
+        kernels = _kernels(features, first[block], second[block], head, degrees)
+        if _trace_alone(degrees):
+            parts.append(Calibration(Polynomial(calibration))(_from_trace(kernels[:, 0])))
+        else:
+            parts.append(distances_from_kernels(kernels, calibration).astype(np.float32))
+    return np.concatenate(parts)
+
+
+def fit_feature_calibration(
+    features: NDArray[np.float32],
+    first: Indices,
+    second: Indices,
+    head: Head,
+    degrees: Sequence[Degree],
+    distances: Distances,
+) -> NDArray[np.floating]:
+    """The calibration with which :func:`learned_distances` come closest to known ones (m,)."""
+    kernels = _kernels(features, first, second, head, degrees)
+    if _trace_alone(degrees):
+        curve = fit_calibration(_from_trace(kernels[:, 0]), distances, "polynomial").curve
+        return np.asarray(curve.convert().coef, dtype=float)
+    return fit_distances(kernels, distances.astype(float))
+
+
+def _trace_alone(degrees: Sequence[Degree]) -> bool:
+    return [degree.degree for degree in degrees] == [1]
+
+
+def _from_trace(kernel: NDArray[np.float32]) -> Distances:
+    return np.arccos(np.clip((3 * kernel - 1) / 2, -1, 1)).astype(np.float32)
+
+
+def _kernels(
+    features: NDArray[np.float32], first: Indices, second: Indices, head: Head, degrees: Sequence[Degree]
+) -> NDArray[np.float32]:
+    """What the features say of the kernels (m, degrees) of pairs."""
+    columns, start = [], 0
+    for degree in degrees:
+        part = features[:, start : start + degree.size]
+        start += degree.size
+        a, b = part[first], part[second]
+        columns.append(np.einsum("md,md->m", a, b) if head == "cosine" else 1 - np.square(a - b).sum(axis=1) / 6)
+    return np.stack(columns, axis=1)
+
+
+def _blocks(count: int) -> list[slice]:
+    return [slice(start, start + _BLOCK) for start in range(0, count, _BLOCK)]

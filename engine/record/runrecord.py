@@ -1,0 +1,371 @@
+"""Reading the record of a run. A run's directory ``runs/<run_id>/`` is its record, written by :mod:`record.runlog`::
+
+    config.toml    the complete configuration
+    run.json       who, when, where, with what: a RunFile
+    events.jsonl   what happened, one JSON object a line, appended:  time (seconds since 1970, UTC), kind, stage, ...
+    log.txt        the same for people
+    ...            the artefacts
+    result.json    how it ended, written last: a ResultFile
+    annotations.json    what people noted about it since, see :mod:`record.annotations`
+
+Nothing here writes into that directory, and nothing found in it makes these functions fail.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from ..base import environment
+from ..base.errors import InputError
+from ..base.files import building
+from ..config.schema import Config
+from ..config.settings import config_from_dict
+from .annotations import Annotations, read_annotations
+
+RECORD_FORMAT = 1
+RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9_]{1,24}-[0-9a-f]{6}")
+HEARTBEAT_S = 20.0
+"""A run touches its events.jsonl this often, whatever it is doing."""
+_LOST_S = 6 * HEARTBEAT_S
+_TAIL_BYTES = 1 << 16
+
+Status = Literal["running", "finished", "failed", "cancelled", "interrupted", "damaged", "newer"]
+"""``interrupted``: its process is gone and left no result. ``damaged``: the directory does not say what it was.
+``newer``: written by a later PoseLab in a way that this one cannot read."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+log = logging.getLogger(__name__)
+
+
+class RunFile(BaseModel):
+    """``run.json``. ``process_started``: see :func:`base.environment.process_started`. ``git`` may be None.
+
+    ``sweep`` is the id that the runs of one sweep have in common.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    format: int
+    run_id: str
+    created: AwareDatetime
+    name: str | None
+    sweep: str | None = None
+    command: list[str]
+    seed: int
+    engine_version: str
+    python: str
+    platform: str
+    packages: dict[str, str]
+    hardware: dict[str, Any]
+    git: dict[str, Any] | None
+    user: str
+    host: str
+    pid: int
+    process_started: float
+
+
+class ResultFile(BaseModel):
+    """``result.json``. Seconds are wall time; a metric that is None was not finite."""
+
+    model_config = ConfigDict(frozen=True)
+    status: Literal["finished", "failed", "cancelled"]
+    message: str
+    ended: AwareDatetime
+    metrics: dict[str, Any]
+    seconds: dict[str, float]
+    total_seconds: float
+    peak_memory_mb: float
+    reused: list[str]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run as its directory tells it.
+
+    ``config`` is a plain table where this version of PoseLab would not accept it. ``total_seconds`` and
+    ``peak_memory_mb`` (2^20 bytes) are None until known. ``facts`` is the whole of run.json. ``name`` is the one given
+    last, which may be the one in ``annotations``.
+    """
+
+    run_id: str
+    status: Status
+    path: Path
+    message: str = ""
+    name: str | None = None
+    sweep: str | None = None
+    config: Config | dict[str, Any] = field(default_factory=dict)
+    created: datetime | None = None
+    ended: datetime | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    total_seconds: float | None = None
+    peak_memory_mb: float | None = None
+    reused: tuple[str, ...] = ()
+    user: str | None = None
+    host: str | None = None
+    command: tuple[str, ...] = ()
+    facts: RunFile | None = None
+    annotations: Annotations = field(default_factory=Annotations)
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """The newest news of a run: its stage, the fraction of it that is done, the figures last told, when (seconds)."""
+
+    stage: str
+    fraction: float
+    values: Mapping[str, Any]
+    time: float
+
+
+def default_runs_dir() -> Path:
+    """``runs/`` in the project, or what the environment variable POSELAB_RUNS_DIR says."""
+    return Path(os.environ.get("POSELAB_RUNS_DIR") or environment.PROJECT_ROOT / "runs")
+
+
+def new_run_id(config: Config) -> str:
+    """An id that sorts by time, says the volume and is unique: ``20261122-173015-1bd2-3f9c1a`` (UTC)."""
+    words = re.sub(r"[^a-z0-9]+", "_", re.split(r"[/\\]", config.volume.source.lower())[-1].split(".")[0])
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{words.strip('_')[:24] or 'volume'}-{secrets.token_hex(3)}"
+
+
+def run_path(runs_dir: Path, run_id: str) -> Path:
+    """The directory of a run that exists; InputError for what is no run id (it might be a path) or unknown."""
+    path = Path(runs_dir) / check_run_id(run_id)
+    if not path.is_dir():
+        raise InputError(f"no run {run_id} in {runs_dir}; `runs list` shows those there are")
+    return path
+
+
+def check_run_id(run_id: str) -> str:
+    """The id itself; InputError unless it is a run id letter by letter."""
+    if not RUN_ID.fullmatch(run_id):
+        raise InputError(f"{run_id[:80]!r} is not a run id; wanted one like 20261122-173015-1bd2-3f9c1a")
+    return run_id
+
+
+def read_run(path: Path) -> RunRecord:
+    """What the directory of a run says. Only a directory that does not exist is an error (InputError)."""
+    path = run_path(path.parent, path.name)
+    noted = read_annotations(path)
+    common: dict[str, Any] = {"annotations": noted, "name": noted.name, "created": _time_of(path.name)}
+    try:
+        facts = _read_model(RunFile, path / "run.json")
+    except _UnreadableError as problem:
+        return RunRecord(path.name, problem.status, path, problem.message, **common)
+    if facts is None:
+        return RunRecord(path.name, "damaged", path, "run.json is missing", **common)
+    config, config_problem = _read_config(path / "config.toml")
+    common |= {
+        "config": config,
+        "name": noted.name or facts.name,
+        "sweep": facts.sweep,
+        "created": facts.created,
+        "user": facts.user,
+        "host": facts.host,
+        "command": tuple(facts.command),
+        "facts": facts,
+    }
+    notes = [config_problem] if config_problem else []
+    if facts.format > RECORD_FORMAT:
+        notes.append(f"written by a newer PoseLab ({facts.engine_version}); shown as far as this one understands it")
+    try:
+        # Asked in this order, or a run that ends between the two questions would seem interrupted.
+        alive = not (path / "result.json").exists() and _is_running(facts, path)
+        result = _read_model(ResultFile, path / "result.json", facts.format)
+    except _UnreadableError as problem:
+        return RunRecord(path.name, problem.status, path, "; ".join([problem.message, *notes]), **common)
+    if result is not None:
+        return RunRecord(
+            path.name,
+            result.status,
+            path,
+            "; ".join([result.message, *notes] if result.message else notes),
+            ended=result.ended,
+            metrics=result.metrics,
+            seconds=result.seconds,
+            total_seconds=result.total_seconds,
+            peak_memory_mb=result.peak_memory_mb,
+            reused=tuple(result.reused),
+            **common,
+        )
+    if alive:
+        return RunRecord(path.name, "running", path, "; ".join(notes), **common)
+    last = latest_progress(path)
+    where = f" in stage {last.stage}" if last else ""
+    message = f"interrupted{where}: its process ended without a result (killed, crashed, out of memory or power)"
+    seen = _last_seen(path)
+    return RunRecord(
+        path.name,
+        "interrupted",
+        path,
+        "; ".join([message, *notes]),
+        ended=datetime.fromtimestamp(seen, UTC) if seen else None,
+        total_seconds=max(0.0, round(seen - facts.created.timestamp(), 3)) if seen else None,
+        **common,
+    )
+
+
+def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """Events written since byte ``offset`` of the run's events.jsonl, and the offset to go on from.
+
+    A last line that is still being written, or was torn by the end of its process, is left for the next time.
+    """
+    try:
+        with (path / "events.jsonl").open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return [], offset
+    complete = data[: data.rfind(b"\n") + 1]
+    return _parse_lines(complete, path), offset + len(complete)
+
+
+def latest_progress(path: Path) -> StageProgress | None:
+    """Where the run stands, read from the end of its events; None before its first stage."""
+    try:
+        with (path / "events.jsonl").open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            wanted = _TAIL_BYTES
+            while True:
+                start = max(0, size - wanted)
+                file.seek(start)
+                data = file.read(size - start)
+                begin = data.find(b"\n") + 1 if start else 0
+                found = _latest(_parse_lines(data[begin : data.rfind(b"\n") + 1], path))
+                if found or start == 0:
+                    return found
+                wanted *= 4
+    except FileNotFoundError:
+        return None
+
+
+def export_run(runs_dir: Path, run_id: str, target: Path) -> Path:
+    """Copy a run's directory to ``target``, which must be new (or an empty directory); InputError otherwise."""
+    source = run_path(runs_dir, run_id)
+    target = Path(target).absolute()
+    taken = f"{target} exists already; give a directory that does not, nothing is overwritten"
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise InputError(taken)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with building(target) as aside:
+                shutil.copytree(source, aside, dirs_exist_ok=True)
+        except FileExistsError as error:
+            raise InputError(taken) from error
+    except shutil.Error as error:
+        raise InputError(f"cannot export to {target}: {error.args[0][0][2]}") from error
+    except OSError as error:
+        raise InputError(f"cannot export to {target}: {error.strerror or error}") from error
+    return target
+
+
+class _UnreadableError(Exception):
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def _read_model(kind: type[Model], path: Path, written_in: int | None = None) -> Model | None:
+    """The file as that model; None when missing. ``written_in``: the record format, where another file says it."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _UnreadableError("damaged", f"{path.name} cannot be read: {error.strerror or error}") from error
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        version = written_in if written_in is not None else _format_of(text)
+        if version is not None and version > RECORD_FORMAT:
+            message = f"{path.name} is of record format {version}, newer than {RECORD_FORMAT} here; update PoseLab"
+            raise _UnreadableError("newer", message) from None
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = "".join(f"{part}: " for part in first["loc"])
+        raise _UnreadableError("damaged", f"{path.name} is damaged: {where}{first['msg']}") from None
+
+
+def _format_of(text: bytes) -> int | None:
+    try:
+        table = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    version = table.get("format") if isinstance(table, dict) else None
+    return version if isinstance(version, int) else None
+
+
+def _read_config(path: Path) -> tuple[Config | dict[str, Any], str]:
+    """The configuration and, where it is not one, why."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return {}, f"config.toml cannot be read: {error.strerror or error}"
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return {}, f"config.toml is damaged: {error}"
+    try:
+        return config_from_dict(table), ""
+    except InputError as error:
+        return table, f"config.toml: {error}"
+
+
+def _is_running(facts: RunFile, path: Path) -> bool:
+    if facts.host == socket.gethostname():
+        return environment.is_alive(facts.pid, facts.process_started)
+    seen = _last_seen(path)
+    return seen is not None and time.time() - seen < _LOST_S
+
+
+def _last_seen(path: Path) -> float | None:
+    try:
+        return (path / "events.jsonl").stat().st_mtime
+    except OSError:
+        return None
+
+
+def _time_of(run_id: str) -> datetime | None:
+    try:
+        return datetime.strptime(run_id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _parse_lines(data: bytes, path: Path) -> list[dict[str, Any]]:
+    events = []
+    for line in data.split(b"\n")[:-1]:
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            event = None
+        if isinstance(event, dict) and "kind" in event and "time" in event:
+            events.append(event)
+        else:
+            log.warning("%s: a line of events.jsonl is damaged and left out: %.60r", path.name, line)
+    return events
+
+
+def _latest(events: list[dict[str, Any]]) -> StageProgress | None:
+    for event in reversed(events):
+        kind = event["kind"]
+        if kind == "progress":
+            return StageProgress(event["stage"], event["fraction"], event["values"], event["time"])
+        if kind in ("stage_started", "stage_ended", "stage_failed"):
+            return StageProgress(event["stage"], float(kind == "stage_ended"), {}, event["time"])
+    return None

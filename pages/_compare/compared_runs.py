@@ -1,0 +1,177 @@
+"""Which runs the comparison is of: those of the address, changed by picking; what is wrong with others; a key."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from html import escape
+from typing import NamedTuple
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from engine.analysis.comparison import Row
+from engine.dispatch import local, runqueue
+from engine.record.runrecord import RUN_ID
+from pages._compare import compare_table
+from pages._compare.compare_table import Compared
+from pages._shared import runtable, state, text
+from pages._shared.state import MOST_COMPARED, RUNS
+
+_PICKED, _BASELINE = "compared", "compared-baseline"
+BASELINE = "baseline"  # the URL parameter
+_ADDRESS = "address of the comparison"
+_FEW_TOLD = 3
+_STRIPES = {
+    "solid": (1,), "dash": (8, 4), "dot": (3, 3), "dashdot": (8, 3, 3, 3), "longdash": (13, 4),
+    "longdashdot": (13, 3, 3, 3),
+}  # fmt: skip
+
+
+class Asked(NamedTuple):
+    """The runs that an address asks for, in its order, and a line on each kind of those that cannot be had."""
+
+    rows: list[Row]
+    problems: list[str]
+
+
+def read_address(text: str, rows: Sequence[Row], waiting: Collection[str] = ()) -> Asked:
+    """What ``?runs=`` asks for among these rows; ``waiting`` are the ids of runs that have not begun."""
+    words = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    by_id = {row["run_id"]: row for row in rows}
+    found = [by_id[word] for word in words if word in by_id]
+    missing = [word for word in words if word not in by_id and RUN_ID.fullmatch(word)]
+    queued = [word for word in missing if word in waiting]
+    gone = [word for word in missing if word not in waiting]
+    malformed = [repr(word[:40]) for word in words if word not in by_id and not RUN_ID.fullmatch(word)]
+    problems = []
+    if malformed:
+        problems.append(f"Not shown, for {_few(malformed)} {_is(malformed)} no run id; one is like {_EXAMPLE}.")
+    if gone:
+        problems.append(f"Not shown, for {_few(gone)} {_is(gone)} not here: deleted, or of another machine.")
+    if queued:
+        problems.append(f"Not begun yet, shown as soon as there is something to show: {_few(queued)}.")
+    if len(found) > MOST_COMPARED:
+        problems.append(f"The first {MOST_COMPARED} of {len(found)} runs are shown; more cannot be told apart.")
+    return Asked(found[:MOST_COMPARED], problems)
+
+
+_EXAMPLE = "20261122-173015-1bd2-3f9c1a"
+
+
+def _few(words: Sequence[str]) -> str:
+    told = ", ".join(words[:_FEW_TOLD])
+    return told if len(words) <= _FEW_TOLD else f"{told} and {len(words) - _FEW_TOLD} more"
+
+
+def _is(words: Sequence[str]) -> str:
+    return "is" if len(words) == 1 else "are"
+
+
+def restore_address() -> None:
+    """The comparison of before, for who comes back: on the way Streamlit (1.67) loses the page's parameters."""
+    kept = st.session_state.get(_ADDRESS, {})
+    if RUNS in kept and RUNS not in st.query_params:
+        for key in kept.keys() - st.session_state.keys():  # widgets that are there have theirs still
+            st.query_params[key] = kept[key]
+        st.rerun()
+    st.session_state[_ADDRESS] = {key: st.query_params.get_all(key) for key in st.query_params}
+
+
+def asked() -> Asked:
+    """What this page's address asks for at present."""
+    folder = state.runs_dir()
+    text = st.query_params.get(RUNS, "")
+    waiting = {run.run_id for run in runqueue.waiting(folder)} | set(local.starting(folder)) if text else set()
+    return read_address(text, state.runs().rows, waiting)
+
+
+def pick(chosen: Asked, head: DeltaGenerator) -> None:
+    """The field with the runs, and what is wrong with the address, which alone says which runs are compared.
+
+    The field is put away into a popover in ``head`` once there are runs.
+    """
+    ids = [row["run_id"] for row in chosen.rows]
+    by_id = {row["run_id"]: row for row in state.runs().rows}
+    if st.session_state.get(_PICKED) != ids:
+        st.session_state[_PICKED] = ids
+    options = [run_id for run_id, row in by_id.items() if not row["archived"] or run_id in ids]
+    where = head.popover("Choose runs", icon=":material/checklist:") if ids else st.container()
+    where.multiselect(
+        "Runs", options, key=_PICKED, max_selections=MOST_COMPARED, on_change=_write_picked,
+        format_func=lambda run_id: _option(by_id[run_id]), placeholder=f"Pick up to {MOST_COMPARED} runs",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    for problem in chosen.problems:
+        st.warning(text.escaped(problem), icon=":material/search_off:")
+
+
+def _write_picked() -> None:
+    if picked := st.session_state[_PICKED]:
+        st.query_params[RUNS] = ",".join(picked)
+    else:
+        st.query_params.pop(RUNS, None)
+        del st.session_state[_ADDRESS]  # or it would be restored
+
+
+def _option(row: Row) -> str:
+    """Unlike any other run's."""
+    return f"{row['name']} · {row['run_id']}" if row["name"] else str(row["run_id"])
+
+
+def pick_baseline(runs: Sequence[Compared]) -> int:
+    """The place of the run that the others are compared with: the one in the address, else the first."""
+    ids = [run.row["run_id"] for run in runs]
+    wanted = st.query_params.get(BASELINE, ids[0])
+    if wanted not in ids:
+        st.query_params.pop(BASELINE)
+        wanted = ids[0]
+    if st.session_state.get(_BASELINE) != wanted:
+        st.session_state[_BASELINE] = wanted
+    labels = {run.row["run_id"]: run.label for run in runs}
+    st.selectbox(
+        "Baseline", ids, key=_BASELINE, format_func=labels.__getitem__, on_change=_write_baseline, width=320,
+        label_visibility="collapsed", icon=":material/flag:", help="The others are compared with this run.",
+    )  # fmt: skip
+    return ids.index(wanted)
+
+
+def _write_baseline() -> None:
+    st.query_params[BASELINE] = st.session_state[_BASELINE]
+
+
+def show_key(runs: Sequence[Compared]) -> None:
+    """A line a run: its letter, colour and kind of line, name, state where it has not finished, and what is its own."""
+    lines = "".join(map(_key, runs, compare_table.particulars(runs)))
+    st.html(f"<style>{_STYLE}</style><div class='compared'>{lines}</div>")
+
+
+_STYLE = """
+.compared {display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); gap: 2px 24px}
+.compared > div {display: flex; align-items: center; gap: 8px; min-width: 0; white-space: nowrap; font-size: 0.9rem}
+.compared a {color: inherit; overflow: hidden; text-overflow: ellipsis; flex: 0 1 auto; min-width: 5em}
+.compared span {opacity: 0.75; overflow: hidden; text-overflow: ellipsis; flex: 1 4 0; min-width: 0}
+.compared b, .compared em {flex: none}
+.compared b {width: 1em}
+.compared i {flex: none; width: 34px; height: 4px}
+"""
+
+
+def _stripes(colour: str, dash: str) -> str:
+    """A line of this kind as a CSS background: pictures are not let through into a page."""
+    stops, at = [], 0
+    for number, length in enumerate(_STRIPES[dash]):
+        stops.append(f"{'transparent' if number % 2 else colour} {at}px {at + length}px")
+        at += length
+    return f"repeating-linear-gradient(90deg, {', '.join(stops)})"
+
+
+def _key(run: Compared, particulars: str) -> str:
+    row = run.row
+    status = "" if row["status"] == "finished" else f"<em>{escape(row['status'])}</em>"
+    told = escape(row["message"] if row["status"] != "finished" and row["message"] else particulars)
+    title = escape(runtable.title(row))
+    return (
+        f"<div><b>{run.letter}</b><i style='background: {_stripes(run.colour, run.dash)}'></i>"
+        f"<a href='run?run={row['run_id']}' target='_self' title='{title}'>{title}</a>{status}"
+        f"<span title='{told}'>{told}</span></div>"
+    )

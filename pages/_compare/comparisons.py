@@ -1,0 +1,194 @@
+"""The comparison's sections of figures: each shows what the runs have left, and says in a line which have not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from engine.analysis.comparison import Row
+from engine.base.errors import InputError
+from engine.config.schema import Config
+from engine.geometry.rotations import viewing_directions
+from engine.record.runrecord import read_run
+from pages._compare import compare_figures
+from pages._compare.compare_figures import Training
+from pages._compare.compare_table import MEASURES, Compared, View
+from pages._shared import level_figures, spheres, state, summary, text
+from pages._shared.live import curve_arrays
+from pages._shared.state import Arrays
+
+_CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+_PANEL = 320  # px, with what stands beside it: so panels of distances are about as wide as high
+_FEW_MAPS, _MAP, _SMALL_MAP = 2, 250, 150  # px
+_MOST_DIRECTIONS = 4000  # of all spheres together: each is an element of the page
+_TRAINED = ("siamese",)
+_FSC_OF = {
+    f"{prefix}FSC{suffix}": (f"{prefix.replace(' ', '_')}fsc.npz", name, threshold)
+    for prefix in ("", "refined ")
+    for suffix, name, threshold in (("", "to_input", 0.5), (" halves", "between_halves", 0.143))
+}  # by measure: file, array, threshold
+
+
+def left(row: Row, growing: bool) -> tuple[tuple[str, int], ...]:
+    """What a run has left to draw and when; ``growing``: the events of a running one too."""
+    path = state.runs_dir() / row["run_id"]
+    files = [*path.glob("*.npz"), *([path / "events.jsonl"] if growing and row["status"] == "running" else [])]
+    try:
+        return tuple(sorted((file.name, file.stat().st_mtime_ns) for file in files))
+    except FileNotFoundError:
+        return ()
+
+
+def show_distances(view: View) -> None:
+    """Distance-versus-distance panels on one scale."""
+    found = _read(view.runs, "distances.npz", "distances", "counts", "edges")
+    if not found:
+        return
+    first = next(iter(found.values()))["edges"]
+    alike = {letter: one for letter, one in found.items() if len(one["edges"]) == len(first)}
+    if others := [run for run in view.runs if run.letter in found.keys() - alike.keys()]:
+        st.caption(text.escaped(f"Not shown: {told(others, lambda run: 'bins of another width')}."))
+    counts = {letter: one["counts"] for letter, one in alike.items()}
+    errors = {run.letter: run.row["metrics"].get("distance_mae") for run in view.runs if run.letter in alike}
+    with st.container(width=_PANEL * level_figures.panel_columns(len(counts))):
+        figure = level_figures.distance_panels_figure(counts, first, errors)
+        chart(figure.update_layout(title_text="Distances, % of the run's pairs in a cell"), "distances")
+
+
+def show_angle_errors(view: View) -> None:
+    """Histograms and cumulative curves, overlaid."""
+    found = _read(view.runs, "poses.npz", "poses", "errors")
+    if not found:
+        return
+    logarithmic = st.toggle("Logarithmic angles", key="log", bind="query-params")
+    errors = {letter: one["errors"] for letter, one in found.items()}
+    chart(compare_figures.angle_errors_figure(view.runs, errors, logarithmic), "angle-errors")
+
+
+def show_losses(view: View) -> None:
+    """Training and recovery, overlaid."""
+    curves = {run.letter: curve for run in view.runs if (curve := _training(run)) is not None}
+    recoveries = _read(view.runs, "recovery.npz", "recovery loss", "loss_curve")
+    left_, right = st.columns(2) if curves and recoveries else (st.container(), st.container())
+    with left_:
+        if curves:
+            chart(compare_figures.training_figure(view.runs, curves), "training")
+        untrained = [run for run in view.runs if run.letter not in curves]
+        if untrained:
+            st.caption(text.escaped(f"No training: {told(untrained, _why_untrained)}."))
+    with right:
+        if recoveries:
+            losses = {letter: one["loss_curve"] for letter, one in recoveries.items()}
+            chart(compare_figures.recovery_figure(view.runs, losses), "recovery")
+
+
+def _training(run: Compared) -> Training | None:
+    """The whole curve or, of a training that goes on or was stopped, what its events tell."""
+    path = state.runs_dir() / run.row["run_id"]
+    try:
+        found = state.arrays(path / "training.npz")
+        if found is not None:
+            return Training(*found["curve"].T)
+        if run.row["distance_method"] not in _TRAINED:
+            return None
+        record = read_run(path)
+        curve = curve_arrays(state.feed(record, record.config if isinstance(record.config, Config) else Config()).curve)
+    except (InputError, KeyError, TypeError) as error:
+        _tell(f"{run.label}: the training curve cannot be shown: {error}")
+        return None
+    return Training(*curve) if curve.size else None
+
+
+def _why_untrained(run: Compared) -> str:
+    method = run.row["distance_method"]
+    return f"{method} distances" if method and method not in _TRAINED else str(run.row["status"])
+
+
+def show_projections(view: View) -> None:
+    """Clean and as given, a row a run."""
+    found = _read(view.runs, "projections.npz", "projections", "clean", "images")
+    if not found:
+        return
+    labels = {run.letter: run.label for run in view.runs}
+    for column, name, title in zip(
+        st.columns(2), ("clean", "images"), ("Projections, clean", "The same, as given"), strict=True
+    ):
+        images = {labels[letter]: one[name] for letter, one in found.items()}
+        with column:
+            chart(level_figures.projections_by_level_figure(images, title=title), name)
+
+
+def show_directions(view: View) -> None:
+    """True viewing directions with their errors on spheres, and how many there are on maps."""
+    found = _read(view.runs, "poses.npz", "poses", "true", "errors")
+    if not found:
+        return
+    each = max(100, _MOST_DIRECTIONS // len(found))
+    directions = {letter: viewing_directions(one["true"]) for letter, one in found.items()}
+    errors = {letter: one["errors"][:each] for letter, one in found.items()}
+    left, right = st.columns(2)
+    with left:
+        some = {letter: vectors[:each] for letter, vectors in directions.items()}
+        chart(spheres.sphere_figure(some, errors, title="True viewing directions"), "spheres")
+        if any(len(vectors) > each for vectors in directions.values()):
+            st.caption(f"The first {each:,} projections of each run, coloured by their angle errors.")
+    with right:
+        labelled = {run.label: directions[run.letter] for run in view.runs if run.letter in found}
+        height = _MAP if len(found) <= _FEW_MAPS else _SMALL_MAP
+        chart(spheres.direction_heatmap_figure(labelled, row_height=height), "maps")
+
+
+def fsc_bounds(runs: Sequence[Compared], keys: Collection[str]) -> dict[str, set[str]]:
+    """By measure of resolution the runs, by letter, whose FSC stays above its threshold up to Nyquist's frequency."""
+    bounds: dict[str, set[str]] = {}
+    for key in (key for key in keys if key in _FSC_OF):
+        filename, name, threshold = _FSC_OF[key]
+        with_one = [run for run in runs if MEASURES[key].value(run.row) is not None]
+        curves = _read(with_one, filename, f"curve of {MEASURES[key].label}", name)
+        if letters := {letter for letter, found in curves.items() if summary.stays_above(found[name], threshold)}:
+            bounds[key] = letters
+    return bounds
+
+
+def _read(runs: Sequence[Compared], filename: str, what: str, *keys: str) -> dict[str, Arrays]:
+    """The file's arrays by letter; of which runs they are not to be had is said."""
+    found: dict[str, Arrays] = {}
+    missing = []
+    for run in runs:
+        try:
+            arrays = state.arrays(state.runs_dir() / run.row["run_id"] / filename)
+            if arrays is None:
+                missing.append(run)
+            elif lacking := [key for key in keys if key not in arrays]:
+                raise InputError(f"{filename} has no array {lacking[0]!r}")
+            else:
+                found[run.letter] = arrays
+        except InputError as error:
+            _tell(f"{run.label}: {error}")
+    if missing:
+        st.caption(text.escaped(f"No {what}: {told(missing, status)}."))
+    return found
+
+
+def told(runs: Sequence[Compared], why: Callable[[Compared], str]) -> str:
+    """Runs by letter, those with the same reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for run in runs:
+        by_reason.setdefault(why(run), []).append(run.letter)
+    return "; ".join(f"{', '.join(letters)} ({reason})" for reason, letters in by_reason.items())
+
+
+def status(run: Compared) -> str:
+    """Its state, the reason why most things are missing."""
+    return str(run.row["status"])
+
+
+def _tell(message: str) -> None:
+    st.warning(text.escaped(message), icon=":material/broken_image:")
+
+
+def chart(figure: go.Figure, key: str) -> None:
+    """A figure in its place."""
+    st.plotly_chart(figure, key=f"compare-{key}", config=_CHART)

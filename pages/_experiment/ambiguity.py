@@ -1,0 +1,35 @@
+"""Whether poses of a density can be told apart, as the pages say it; looked at once for all."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.config.schema import VolumeConfig
+from engine.imaging import symmetric_density
+from pages._shared import state
+
+_MOST_TURNED = 1e7  # voxels: some seconds. Of larger densities a run says it.
+Axis = tuple[int, str, float]
+
+
+@st.cache_data(max_entries=32, show_spinner="Looking for symmetry …")
+def axes(config: VolumeConfig) -> list[Axis]:
+    """See :func:`engine.imaging.symmetric_density.apparent_symmetry`."""
+    volume = state.input_volume(config)
+    return symmetric_density.apparent_symmetry(volume.density, volume.center_index)
+
+
+@st.cache_data(max_entries=32, show_spinner="Looking for symmetry …")
+def _remark(config: VolumeConfig) -> symmetric_density.Remark | None:
+    volume = state.input_volume(config)
+    return symmetric_density.remark(volume.density, volume.center_index, config.symmetry)
+
+
+def warn(config: VolumeConfig) -> None:
+    """Say where a density lacks the symmetry that an experiment gives it, or has one that it does not give."""
+    voxels = state.input_volume(config).density.size
+    if voxels * symmetric_density.turns_looked_at(config.symmetry) > _MOST_TURNED:
+        return
+    found = _remark(config)
+    if found is not None and found.doubtful:
+        state.show_warning(found.text)

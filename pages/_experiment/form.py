@@ -1,0 +1,130 @@
+"""Widgets for the configuration, made from its schema. A key's widget is kept in the session under the key itself.
+
+What was entered outlives leaving the page and fields that are not shown for a while: before a widget is made its value
+is put into the session, from :func:`fill` or from the last time it was shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages._experiment.form_values import NUMERIC, SETTINGS
+from pages._experiment.settings import Section, Setting, sections
+
+_WEB_INTEGER = 2**53 - 1  # the largest that a browser counts to
+_SECTIONS = sections()
+_IN_A_ROW = 4
+_FEW = 4  # choices that can stand side by side
+_KEPT = "kept values of the form"
+
+
+def fill(values: Mapping[str, Any]) -> None:
+    """Let the widgets show these values, by their keys; to be called before any of them is made."""
+    st.session_state[_KEPT] = dict(values)
+    for key in values:
+        # Only what hold() puts there: a value put under the key of a widget that is not made would come back later.
+        st.session_state.pop(key, None)
+
+
+def filled() -> bool:
+    """Whether this session has had the form before."""
+    return _KEPT in st.session_state
+
+
+def value_of(key: str, default: Any = None) -> Any:
+    """What the widget of that key has now, or had when it was last shown."""
+    if key not in st.session_state:
+        return st.session_state.get(_KEPT, {}).get(key, default)
+    return st.session_state[key]
+
+
+def hold(key: str, default: Any) -> str:
+    """The key, with a value in the session; every widget of the form is made with ``key=hold(...)``."""
+    if key not in st.session_state:  # what is put there counts as changed, and overwrites what is being typed
+        st.session_state[key] = value_of(key, default)
+    return key
+
+
+def keep(*keys: str) -> None:
+    """Remember what these widgets have; to be called after they were made."""
+    st.session_state.setdefault(_KEPT, {}).update({key: st.session_state[key] for key in keys})
+
+
+def fields(*keys: str, varied: Collection[str] = (), narrow: bool = False) -> dict[str, Any]:
+    """Widgets of these keys and their values; what was left empty is not among them, nor what a sweep varies."""
+    values = {key: _widget(SETTINGS[key], key in varied, narrow) for key in keys}
+    return {key: value for key, value in values.items() if value is not None and key not in varied}
+
+
+def remaining(shown: Collection[str], varied: Collection[str] = ()) -> dict[str, Any]:
+    """Widgets, by section, of all keys but those in ``shown``."""
+    values: dict[str, Any] = {}
+    for section in _SECTIONS.values():
+        if keys := [key for key in section.settings if key not in shown]:
+            values |= _section(section, keys, varied)
+    return values
+
+
+def choice(label: str, options: Sequence[str], default: str, key: str, help_text: str, disabled: bool = False) -> str:
+    """One of a few words."""
+    chosen = st.segmented_control(
+        label, options, key=hold(key, default), help=help_text, required=True, disabled=disabled
+    )
+    keep(key)
+    return chosen or default
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys to the tables that a configuration is made of."""
+    tables: dict[str, Any] = {}
+    for key, value in values.items():
+        section, _, leaf = key.rpartition(".")
+        (tables.setdefault(section, {}) if section else tables)[leaf] = value
+    return tables
+
+
+def _section(section: Section, keys: list[str], varied: Collection[str]) -> dict[str, Any]:
+    st.markdown(f"**{section.name.capitalize()}**", help=section.description)
+    values: dict[str, Any] = {}
+    for start in range(0, len(keys), _IN_A_ROW):
+        columns = st.columns(_IN_A_ROW, vertical_alignment="top")
+        for column, key in zip(columns, keys[start : start + _IN_A_ROW], strict=False):
+            with column:
+                values |= fields(key, varied=varied, narrow=True)
+    return values
+
+
+def _widget(setting: Setting, disabled: bool, narrow: bool) -> Any:
+    if setting.kind == "choice" and len(setting.choices) <= _FEW and not narrow:
+        return choice(setting.label, setting.choices, setting.default, setting.key, setting.description, disabled)
+    common: dict[str, Any] = {"help": setting.description or None, "disabled": disabled}
+    common["key"] = hold(setting.key, setting.default)
+    value: Any
+    if setting.kind == "choice":
+        value = st.selectbox(setting.label, setting.choices, **common)
+    elif setting.kind == "flag":
+        value = st.checkbox(setting.label, **common)
+    elif setting.kind in NUMERIC:
+        value = _number(setting, common)
+    else:
+        value = st.text_input(setting.label, placeholder=setting.if_empty, **common) or None
+    keep(setting.key)
+    return value
+
+
+def _number(setting: Setting, common: dict[str, Any]) -> float | None:
+    bounds = {"min_value": setting.minimum, "max_value": setting.maximum, "placeholder": setting.if_empty}
+    if setting.kind == "integer":
+        return st.number_input(
+            setting.label, step=1, **common | bounds | {"max_value": setting.maximum or _WEB_INTEGER}
+        )
+    return st.number_input(setting.label, step=_step(setting.default), format="%g", **common | bounds)
+
+
+def _step(value: float | None) -> float:
+    """What a press on + adds: one in the leading digit."""
+    return 10.0 ** math.floor(math.log10(value)) if value else 1.0

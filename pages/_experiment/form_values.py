@@ -1,0 +1,142 @@
+"""Configurations and sweeps to the form's values and to addresses, and back. No streamlit.
+
+The form's widgets are named by the configuration's keys, but for what has no single key: the protein (built in, a file,
+typed), the coverage (named or three intervals), the noise (none, by variance, by SNR), and the sweep.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from engine.base.errors import InputError
+from engine.config.schema import Config
+from engine.config.settings import config_from_dict, optional_keys
+from engine.experiment.sweep import NONE, Sweep, changed
+from engine.geometry.rotations import PUBLISHED_COVERAGES, euler_region
+from engine.io.loading import BUILT_IN
+from pages._experiment.settings import Setting, listed, sections
+from pages._shared import text
+
+FILE, OTHER = "file", "other"
+OWN = "own"
+ANGLES = ("rot", "tilt", "psi")
+SWEEP, VARIED = "sweep", "varied"
+NOISES = ("projections.noise_variance", "projections.snr")
+SETTINGS = {key: setting for section in sections().values() for key, setting in section.settings.items()}
+NUMERIC = ("integer", "number")
+
+Vary = dict[str, list[Any]]
+
+_FIRST_NOISE = {"projections.noise_variance": 16.0, "projections.snr": 0.1}
+_RANGE = re.compile(r"([^:]+):([^:]+)(?::([^:]+))?")
+_MOST_VALUES = 1000
+_VOLUMES = "training.volumes"  # a list in the configuration, one text in the form
+_LISTED = ("volume.source", "projections.coverage", *NOISES)
+
+
+def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iterable[str]) -> dict[str, Any]:
+    """What each widget of the form shows for this configuration and these varied keys.
+
+    ``files`` are the sources of the files at hand, which are chosen from a list rather than typed.
+    """
+    flat = text.flat(config.model_dump())
+    values = {key: value for key, value in flat.items() if key not in _LISTED}
+    values[_VOLUMES] = listed(config.training.volumes)
+    source = config.volume.source
+    chosen = source.lower() if source.lower() in BUILT_IN else FILE if source in files else OTHER
+    values |= {"protein": chosen, "file": source if chosen == FILE else None}
+    values["source"] = source if chosen == OTHER else ""
+    coverage = config.projections.coverage
+    values["coverage"] = coverage if isinstance(coverage, str) else OWN
+    for name, interval in zip(ANGLES, euler_region(coverage), strict=True):
+        values |= {f"{name} from": float(interval[0]), f"{name} to": float(interval[1])}
+    variance, snr = config.projections.noise_variance, config.projections.snr
+    values["noise"] = "SNR" if snr is not None else "none" if variance is None else "variance"
+    values |= {key: _FIRST_NOISE[key] if flat[key] is None else flat[key] for key in NOISES}
+    values |= {SWEEP: bool(vary), VARIED: list(vary)}
+    for key, several in vary.items():
+        values[several_key(key)] = shown_values(SETTINGS[key], several)
+    return values
+
+
+def several_key(key: str) -> str:
+    """The widget in which a key has several values."""
+    return f"{key} values"
+
+
+def shown_values(setting: Setting, values: Sequence[Any]) -> Any:
+    """Several values as their widget holds them: text for numbers, a list for choices; None is ``none``."""
+    if setting.kind in NUMERIC:
+        return ", ".join(NONE if value is None else f"{value:.12g}" for value in values)
+    if setting.key == "projections.coverage":
+        return [value if isinstance(value, str) else text.toml_value(value) for value in values]
+    if setting.key == _VOLUMES:
+        return [listed(value) for value in values]
+    return [NONE if value is None else value for value in values]
+
+
+def read_values(setting: Setting, shown: Any) -> list[Any]:
+    """The values that :func:`shown_values` shows, each once; InputError for what is no list of them.
+
+    Numbers are separated by commas or spaces; ``0:9`` means 0, 1, ... 9 and ``0:20:5`` means 0, 5, ... 20.
+    """
+    if setting.kind in NUMERIC:
+        found = [value for word in re.split(r"[,;\s]+", shown or "") if word for value in _numbers(setting, word)]
+    elif setting.key == "projections.coverage":
+        found = [value if value in PUBLISHED_COVERAGES else tomllib.loads(f"v = {value}")["v"] for value in shown]
+    else:
+        found = list(shown or [])
+    if len(found) > _MOST_VALUES:
+        raise InputError(f"sweep over {setting.key}: {len(found):,} values; wanted at most {_MOST_VALUES:,}")
+    return [value for number, value in enumerate(found) if value not in found[:number]]
+
+
+def to_address(config: Config, vary: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+    """The parameters of an address that opens the form with these settings: ``set`` and ``vary``, as on the command
+    line; empty for the default experiment.
+    """
+    lists = {key: [NONE if value is None else value for value in values] for key, values in vary.items()}
+    found = {"set": text.overrides(config), "vary": [f"{k}={text.toml_value(v)}" for k, v in lists.items()]}
+    return {name: texts for name, texts in found.items() if texts}
+
+
+def from_address(overrides: Sequence[str], vary: Sequence[str]) -> tuple[Config, Vary]:
+    """What :func:`to_address` says; InputError in one line for what it could not have said."""
+    try:
+        asked = changed(Sweep(), overrides, vary)
+        return config_from_dict(asked.base), normal(asked.vary)
+    except InputError as error:
+        raise InputError(f"this address does not say an experiment: {error}") from None
+
+
+def normal(vary: Mapping[str, Sequence[Any]]) -> Vary:
+    """The values as the form would have them; InputError where a key has values of another kind."""
+    found: Vary = {}
+    for key, values in vary.items():
+        try:
+            found[key] = read_values(SETTINGS[key], shown_values(SETTINGS[key], values))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"sweep over {key}: {str(values)[:80]}; wanted values that this key can have") from error
+    return found
+
+
+def _numbers(setting: Setting, word: str) -> list[float] | list[None]:
+    kind = int if setting.kind == "integer" else float
+    if word == NONE and setting.key in optional_keys():
+        return [None]
+    try:
+        if match := _RANGE.fullmatch(word):
+            first, last, step = kind(match[1]), kind(match[2]), kind(match[3] or 1)
+            count = (last - first) / step if step > 0 else -1
+            if not 0 <= count < _MOST_VALUES:
+                raise ValueError
+            return [kind(round(first + step * n, 12)) for n in range(int(count + 1e-9) + 1)]
+        return [kind(word)]
+    except (ValueError, OverflowError):
+        wanted = "whole numbers" if kind is int else "numbers"
+        raise InputError(
+            f"sweep over {setting.key}: {word[:40]!r}; wanted {wanted} such as 0, 5, 10 or 0:20:5"
+        ) from None

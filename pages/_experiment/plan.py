@@ -1,0 +1,65 @@
+"""What the form asks for: one experiment, or the runs of a sweep. No streamlit."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.config.schema import Config
+from engine.config.settings import config_from_dict, config_to_dict, config_to_toml
+from engine.experiment.sweep import Sweep, expand, new_id, sweep_to_toml
+from pages._experiment.form_values import Vary, to_address
+from pages._shared import text
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``config`` is the experiment, in a sweep without what is varied; ``runs`` are what is to be run, with names."""
+
+    config: Config
+    vary: Vary
+    name: str
+    runs: Sequence[tuple[str | None, Config]]
+
+    @property
+    def configs(self) -> list[Config]:
+        """The experiments that are to be run."""
+        return [config for _, config in self.runs]
+
+    @property
+    def command_line(self) -> str:
+        """The shell command that runs the same."""
+        if not self.vary:
+            return text.command_line(self.config)
+        address = to_address(self.config, self.vary)
+        options = [f"--{option} {shlex.quote(text)}" for option, texts in address.items() for text in texts]
+        return " \\\n  ".join(["python -m engine sweep", *options])
+
+    @property
+    def toml(self) -> str:
+        """The whole configuration, or the sweep, as a file that the command line takes."""
+        return sweep_to_toml(_sweep(self.config, self.vary, self.name)) if self.vary else config_to_toml(self.config)
+
+    def new_sweep_id(self) -> str | None:
+        """What the runs will have in common; None for a single one."""
+        return new_id(_sweep(self.config, self.vary, self.name)) if self.vary else None
+
+
+def plan(values: Mapping[str, Any], vary: Vary, name: str) -> Plan:
+    """From nested values of the configuration, the lists of what is varied, and a name (or none).
+
+    Raises InputError for what is no experiment, naming the key.
+    """
+    config = config_from_dict(dict(values))
+    runs = expand(_sweep(config, vary, name)) if vary else [(name or None, config)]
+    return Plan(config, vary, name, runs)
+
+
+def _sweep(config: Config, vary: Vary, name: str) -> Sweep:
+    base = config_to_dict(config)
+    for key in vary:
+        section, _, leaf = key.rpartition(".")
+        (base[section] if section else base).pop(leaf, None)
+    return Sweep(name or "sweep", "", base, vary)

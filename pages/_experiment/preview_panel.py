@@ -1,0 +1,110 @@
+"""Beside the form: what the experiment will look like and cost. Nothing here is run, and all of it is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from engine.base.errors import InputError
+from engine.config.schema import Config, ProjectionsConfig, VolumeConfig
+from engine.dispatch import runqueue
+from engine.experiment import estimate
+from engine.geometry.rotations import sample_orientations, viewing_directions
+from engine.imaging import simulation
+from engine.imaging.simulation import Projections
+from engine.imaging.volume import Volume
+from engine.io.archives import is_archived, is_kept
+from pages._experiment import previews
+from pages._shared import spheres, state, surfaces, text
+
+_DIRECTIONS = 1000
+_COST = "expected cost of the form"
+_FETCHED = "archived sources asked for"
+
+
+def volume_of(config: VolumeConfig) -> Volume | None:
+    """The experiment's volume; None while it has to be downloaded first, which is offered.
+
+    Raises InputError for a source that will not do.
+    """
+    if is_archived(config.source) and not is_kept(config.source):
+        asked = st.session_state.setdefault(_FETCHED, set())
+        if config.source not in asked:
+            st.info(f"{text.escaped(config.source)} is not on this machine yet; a run downloads it.")
+            if not st.button("Download it now and preview", icon=":material/download:"):
+                return None
+            asked.add(config.source)
+        with st.spinner(f"Downloading {text.escaped(config.source)} …"):
+            return state.input_volume(config)
+    return state.input_volume(config)
+
+
+def cost(configs: Sequence[Config]) -> str:
+    """Expected time and memory of all these experiments, in words."""
+    known = st.session_state.get(_COST)
+    if known is None or known[0] != configs:
+        known = st.session_state[_COST] = configs, estimate.total(configs, state.runs().rows, _frame)
+    expected = known[1]
+    together = min(runqueue.at_a_time(state.runs_dir()), len(configs))
+    said = (
+        f"about {text.duration(max(1, round(expected.seconds / together)))}"
+        f" and up to {previews.memory_text(expected.memory_bytes * together)} of memory"
+    )
+    return said + (f", assuming 116 px for {', '.join(expected.assumed)}" if expected.assumed else "")
+
+
+def show(config: Config) -> bool:
+    """Projections, volume and viewing directions of an experiment; whether its volume is at hand.
+
+    Raises InputError for a source that will not do.
+    """
+    at_hand = volume_of(config.volume) is not None
+    if at_hand:
+        projections = _projections(config.volume, config.projections.model_copy(update={"count": 4}), config.seed)
+        st.plotly_chart(previews.before_and_after_figure(projections), key="preview-projections")
+        st.caption(text.escaped(previews.noise_text(projections)))
+        st.plotly_chart(_surface(config.volume), key="preview-surface")
+        st.plotly_chart(_slices(config.volume), key="preview-slices")
+    sphere, map_figure = _directions(config.projections, config.seed)
+    st.plotly_chart(sphere, key="preview-sphere")
+    st.plotly_chart(map_figure, key="preview-map")
+    return at_hand
+
+
+def _frame(config: VolumeConfig) -> tuple[int, int] | None:
+    """Diagonal and number of voxels, for the estimate; None where they are not known."""
+    try:
+        if is_archived(config.source) and not is_kept(config.source):
+            return None
+        volume = state.input_volume(config)
+    except InputError:
+        return None
+    return volume.diagonal, volume.density.size
+
+
+@st.cache_resource(max_entries=64, show_spinner="Projecting …")
+def _projections(volume: VolumeConfig, settings: ProjectionsConfig, seed: int) -> Projections:
+    return simulation.preview(state.input_volume(volume), settings, previews.MEASURED, seed)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _surface(config: VolumeConfig) -> go.Figure:
+    volume = state.input_volume(config)
+    return surfaces.isosurface_figure({"volume": (volume.density, volume.voxel_size)}, title="Volume")
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _slices(config: VolumeConfig) -> go.Figure:
+    volume = state.input_volume(config)
+    return previews.slices_figure(volume)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _directions(settings: ProjectionsConfig, seed: int) -> tuple[go.Figure, go.Figure]:
+    count = min(settings.count, _DIRECTIONS)
+    rng = simulation.stream(seed, "test projections")
+    vectors = viewing_directions(sample_orientations(count, rng, settings.coverage, settings.sampling))
+    named = {"": vectors}
+    return spheres.sphere_figure(named), spheres.direction_heatmap_figure(named)

@@ -1,0 +1,64 @@
+"""What an experiment will look like, as Plotly figures and words, before it is run. No streamlit, no files."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from engine.imaging.shape import binned
+from engine.imaging.simulation import Projections
+from engine.imaging.volume import Volume
+from pages._shared import pictures, text
+
+SHOWN = 4  # projections
+_SLICED = 128  # voxels along a side of the slices shown
+MEASURED = 16  # projections from which the signal's variance is estimated
+
+
+def before_and_after_figure(projections: Projections) -> go.Figure:
+    """The first projections as they come from the volume, and beneath each what shift and noise make of it."""
+    pairs = np.concatenate([projections.clean[:SHOWN], projections.images[:SHOWN]])
+    figure = pictures.projections_figure(pairs, "Projections", columns=SHOWN, rows=2)
+    for label, y in (("clean", 0.75), ("as recorded", 0.25)):
+        figure.add_annotation(
+            text=label, x=0, xref="x domain", xanchor="right", xshift=-4, y=y, yref="y domain", yanchor="middle",
+            textangle=-90, showarrow=False,
+        )  # fmt: skip
+    return at_the_top(figure).update_layout(margin={"l": 28, "r": 8, "t": 44, "b": 4}, height=300)
+
+
+def gallery_figure(projections: Projections) -> go.Figure:
+    """Clean projections."""
+    figure = pictures.projections_figure(projections.clean, "Projections in random poses, without noise")
+    return at_the_top(figure).update_layout(margin={"l": 0, "r": 0, "t": 44, "b": 4})
+
+
+def at_the_top(figure: go.Figure) -> go.Figure:
+    """Pictures beneath the title, where a narrow screen leaves room above and below them."""
+    return figure.update_yaxes(constraintoward="top")
+
+
+def slices_figure(volume: Volume) -> go.Figure:
+    """Slices xy, xz and yz through the centre of mass; those of a large volume on coarser voxels."""
+    shown = binned(volume, -(-max(volume.density.shape) // _SLICED))
+    figure = pictures.slices_figure(shown.density, "", None, shown.center_index, shown.voxel_size)
+    return at_the_top(figure).update_layout(
+        height=240, title={"text": f"Central slices, {volume.voxel_size:.3g} Å per voxel"}
+    )
+
+
+def noise_text(projections: Projections) -> str:
+    """Both ways of saying how much noise there is: ``SNR 0.052 (noise variance 16, signal variance 0.83)``."""
+    if projections.noise_variance == 0:
+        signal = float(np.var(projections.clean, dtype=np.float64))
+        return f"no noise (signal variance {text.number(signal)})"
+    signal = projections.snr * projections.noise_variance
+    return (
+        f"SNR {text.number(projections.snr)} (noise variance {text.number(projections.noise_variance)}, "
+        f"signal variance {text.number(signal)})"
+    )
+
+
+def memory_text(size: float) -> str:
+    """Bytes in words: ``640 MB`` or ``1.4 GB``."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -1,0 +1,83 @@
+"""The configuration's own schema as form fields: labels, defaults, bounds and help are read from it. No streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from engine.config.schema import Config
+from engine.config.settings import if_not_given
+
+Kind = Literal["choice", "integer", "number", "flag", "text"]
+
+_KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "flag"}
+_SPELT = {"snr": "SNR"}
+_UNITS = {"pixels": "px", "rad": "rad", "rad^2": "rad²", "Å": "Å", "Å per voxel": "Å"}  # with which descriptions begin
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key of the configuration. ``minimum`` and ``maximum`` are allowed values, or None."""
+
+    key: str
+    kind: Kind
+    default: Any
+    description: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The key's last part in words, and the unit."""
+        word = self.key.split(".")[-1]
+        unit = _UNITS.get(self.description.partition(";")[0])
+        return _SPELT.get(word, word.replace("_", " ").capitalize()) + (f" ({unit})" if unit else "")
+
+    @property
+    def if_empty(self) -> str:
+        """What leaving it empty means."""
+        return if_not_given(self.key)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of the configuration: its name, what it is, its settings by key."""
+
+    name: str
+    description: str
+    settings: dict[str, Setting]
+
+
+def sections() -> dict[str, Section]:
+    """The tables of the configuration, in their order; ``""`` holds what belongs to none (the seed)."""
+    schema = Config.model_json_schema()
+    found: dict[str, Section] = {"": Section("", "", {})}
+    for name, entry in schema["properties"].items():
+        if "$ref" not in entry:
+            found[""].settings[name] = _setting(name, entry)
+            continue
+        table = schema["$defs"][entry["$ref"].rpartition("/")[2]]
+        settings = {f"{name}.{key}": _setting(f"{name}.{key}", value) for key, value in table["properties"].items()}
+        found[name] = Section(name, table.get("description", ""), settings)
+    return found
+
+
+def listed(values: Sequence[str] | str) -> str:
+    """A list of texts as its field holds it, which a configuration reads back; a text is such a list already."""
+    return values if isinstance(values, str) else ", ".join(values)
+
+
+def _setting(key: str, entry: dict[str, Any]) -> Setting:
+    kinds = [kind for kind in entry.get("anyOf", [entry]) if kind.get("type") != "null"]
+    choices = tuple(word for kind in kinds for word in kind.get("enum", [kind["const"]] if "const" in kind else []))
+    kind: Kind = "choice" if choices else _KINDS.get(kinds[0].get("type"), "text")
+    if kinds[0].get("type") == "array" and kind == "text":
+        return Setting(key, kind, listed(entry.get("default", [])), entry.get("description", ""))
+    numeric = float if kind == "number" else int
+    default, low, high = (
+        numeric(value) if kind in ("integer", "number") and value is not None else value
+        for value in (entry.get("default"), kinds[0].get("minimum"), kinds[0].get("maximum"))
+    )
+    return Setting(key, kind, default, entry.get("description", ""), choices, low, high)

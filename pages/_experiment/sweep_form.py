@@ -1,0 +1,107 @@
+"""The form's part that makes several experiments of one: which settings take several values, and which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from engine.base.errors import InputError
+from engine.geometry.rotations import PUBLISHED_COVERAGES
+from engine.io.library import Entry
+from pages._experiment import form
+from pages._experiment.form_values import NOISES, NUMERIC, SETTINGS, SWEEP, VARIED, Vary, read_values, several_key
+from pages._shared import state, text
+
+# What the published experiments vary comes first; everything else can be varied as well.
+_USUAL = (
+    "projections.coverage", "projections.noise_variance", "projections.max_shift", "projections.sampling", "seed",
+    "pairs.strategy", "distance.head", "distance.feature_dim", "distance.method", "distance.perturbation_variance",
+    "recovery.pairs", "projections.count", "projections.snr", "volume.source",
+)  # fmt: skip
+_FIRST: dict[str, Any] = {
+    "projections.coverage": list(PUBLISHED_COVERAGES),
+    "projections.noise_variance": "0, 5, 10, 16, 20, 25",
+    "projections.snr": "1, 0.1, 0.01",
+    "projections.max_shift": "0, 5, 10, 15, 20",
+    "projections.count": "500, 1000, 2000",
+    "distance.feature_dim": "4, 8, 16, 32, 64, 128, 256, 512",
+    "distance.perturbation_variance": "0, 0.2, 0.4, 0.6, 0.8",
+    "seed": "0:2",
+    "training.volumes": ["random:1:1", "random:1:10", "random:1:100"],
+}
+
+
+def varied_keys() -> frozenset[str]:
+    """The keys that the sweep takes out of the rest of the form; both ways of giving the noise if either is."""
+    if not form.value_of(SWEEP, False):
+        return frozenset()
+    keys = frozenset(form.value_of(VARIED, []))
+    return keys | frozenset(NOISES if keys & frozenset(NOISES) else ())
+
+
+def fields(proteins: Sequence[Entry]) -> Vary | None:
+    """Widgets of the sweep: each varied key with its values. Empty without a sweep; None where something is wrong,
+    which is then said.
+    """
+    on = st.toggle("Sweep: several values, one run for each combination", key=form.hold(SWEEP, False))
+    form.keep(SWEEP)
+    if not on:
+        return {}
+    keys = st.multiselect(
+        "Settings to vary", [*_USUAL, *(key for key in SETTINGS if key not in _USUAL)],
+        format_func=_label, key=form.hold(VARIED, []), placeholder="coverage, noise, seed …",
+    )  # fmt: skip
+    form.keep(VARIED)
+    vary: Vary = {}
+    problems = []
+    for key in keys:
+        try:
+            vary[key] = read_values(SETTINGS[key], _several(key, proteins))
+        except InputError as error:
+            problems.append(error)
+    if len(set(keys) & set(NOISES)) == 2:
+        problems.append(InputError("noise variance and SNR say the same; vary one of them"))
+    for problem in problems:
+        state.show_error(problem)
+    if not keys:
+        st.caption("Choose at least one setting to vary.")
+    return None if problems else vary
+
+
+def _label(key: str) -> str:
+    section, _, _ = key.rpartition(".")
+    label = SETTINGS[key].label
+    word = label if label.isupper() else label[0].lower() + label[1:]
+    return f"{section.capitalize()}: {word}" if section else label
+
+
+def _several(key: str, proteins: Sequence[Entry]) -> Any:
+    """The widget in which a key has several values, and what it holds."""
+    setting, widget = SETTINGS[key], several_key(key)
+    shown: Any
+    if setting.kind in NUMERIC:
+        first = _FIRST.get(key, "" if setting.default is None else f"{setting.default:g}")
+        shown = st.text_input(
+            _label(key), key=form.hold(widget, first), help=f"{setting.description}. Such as 0, 5, 10 or 0:20:5."
+        )
+    else:
+        options = _options(key, proteins)
+        held = form.value_of(widget, _FIRST.get(key, options))
+        form.hold(widget, held)
+        shown = st.multiselect(
+            _label(key), [*options, *(value for value in held if value not in options)], key=widget,
+            format_func=lambda value: text.source_name(str(value)) if key == "volume.source" else str(value),
+            help=setting.description, accept_new_options=key == "training.volumes",
+        )  # fmt: skip
+    form.keep(widget)
+    return shown
+
+
+def _options(key: str, proteins: Sequence[Entry]) -> list[Any]:
+    if key == "projections.coverage":
+        return list(PUBLISHED_COVERAGES)
+    if key == "volume.source":
+        return [entry.source for entry in proteins]
+    return [True, False] if SETTINGS[key].kind == "flag" else list(SETTINGS[key].choices)

@@ -1,0 +1,258 @@
+"""What the pages of the factors have in common: which runs, how they do by level, which were left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import NDArray
+
+from engine.analysis import factors
+from engine.analysis.comparison import level_of
+from engine.analysis.factors import CLOSE_PAIRS, METRICS, NOISE, Factor, Level, Study
+from engine.base.errors import InputError
+from engine.geometry.rotations import viewing_directions
+from pages._factors import distribution_figures, level_table, recovery_figures
+from pages._factors.factor_runs import FAMILY, LeftOut, choose, show_links
+from pages._shared import level_figures, spheres, state, text
+from pages._shared.state import Arrays
+
+_AXES = {
+    NOISE.name: "variance of the noise",
+    CLOSE_PAIRS.name: "largest estimated distance of a pair that is used (°); no limit: 180",
+}
+_CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+
+
+class Shown(NamedTuple):
+    """A study on its page, and what its figures are drawn from; levels are told by their words.
+
+    ``problems`` are what was said of files that cannot be shown, each once.
+    """
+
+    factor: Factor
+    study: Study
+    levels: dict[str, Level]
+    problems: set[str]
+
+
+def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None] | None = None) -> Shown | None:
+    """Everything that all factors share; None where there is nothing to compare, after having said what to do.
+
+    ``parameter`` is the one of the address that keeps the choice; ``beside`` draws beneath the angle errors.
+    """
+    try:
+        rows = state.runs().rows
+        chosen = choose(factor, rows, parameter)
+    except InputError as error:
+        state.show_error(error)
+        return None
+    state.show_told()
+    if chosen is None:
+        _say_how_to_begin(factor)
+        return None
+    study = factors.study(chosen.rows, factor, chosen.like)
+    left_out = chosen.left_out + [(row["name"] or "", row["run_id"], reason) for row, reason in study.left_out]
+    if not study.levels:
+        st.warning("None of these runs can be shown.", icon=":material/search_off:")
+        _show_left_out(left_out)
+        _say_how_to_begin(factor)
+        return None
+    shown = Shown(factor, study, {level_table.label(factor, level): level for level in study.levels}, set())
+    if len(study.levels) == 1:
+        st.info(text.escaped(f"These runs have one level of {factor.name} only: {next(iter(shown.levels))}."))
+    _show_left_out(left_out)
+    left, right = st.columns([6, 7])
+    with left:
+        lines = level_table.lines(study, factor)
+        title = "Errors by level" if factor.metrics == METRICS else "Errors and cost of the recovery by level"
+        axis = _AXES.get(factor.name, factor.name)
+        chart(level_figures.metrics_figure(lines, axis, title), f"{factor.name} metrics")
+        if factor.metrics == METRICS:
+            _draw_distances(shown)
+        else:
+            _draw_losses(shown)
+    with right:
+        _show_table(lines, shown)
+        _draw_errors(shown)
+        if beside is not None:
+            beside(shown)
+    return shown
+
+
+def chart(figure: go.Figure, key: str) -> None:
+    """A figure in its place."""
+    st.plotly_chart(figure, key=key, config=_CHART)
+
+
+def read(shown: Shown, name: str, *keys: str, first_only: bool = False) -> dict[str, list[Arrays]]:
+    """By level an artefact with these arrays of each of the runs that have it, or of the first; levels without are out.
+
+    What is damaged or foreign is said and passed over.
+    """
+    found: dict[str, list[Arrays]] = {}
+    for words, level in shown.levels.items():
+        for row in level.rows:
+            path = state.runs_dir() / row["run_id"] / name
+            try:
+                arrays = state.arrays(path)
+                if arrays is not None and (lacking := [key for key in keys if key not in arrays]):
+                    raise InputError(f"{path}: no array {lacking[0]}; it is not shown")
+            except InputError as error:
+                if str(error) not in shown.problems:
+                    shown.problems.add(str(error))
+                    st.warning(text.escaped(str(error)), icon=":material/broken_image:")
+                continue
+            if arrays is not None and not (first_only and words in found):
+                found.setdefault(words, []).append(arrays)
+    return found
+
+
+def poses(shown: Shown, first_only: bool = False) -> dict[str, NDArray[np.floating]]:
+    """True poses (n, 3, 3) by level."""
+    found = read(shown, "poses.npz", "true", first_only=first_only)
+    return {name: np.concatenate([one["true"] for one in each]) for name, each in found.items()}
+
+
+def _say_how_to_begin(factor: Factor) -> None:
+    st.info(
+        f"No two finished runs differ only in {factor.name}. Start the study **{factor.study}**, "
+        "or any sweep over it, and look here when it has run."
+    )
+    st.page_link(
+        state.EXPERIMENT_PAGE, label=f"Open the study {factor.study}", icon=":material/add_circle:",
+        query_params={"study": factor.study},
+    )  # fmt: skip
+
+
+def _show_left_out(left_out: Sequence[LeftOut]) -> None:
+    if left_out:
+        one = len(left_out) == 1
+        with st.expander(
+            f"{len(left_out):,} run{'' if one else 's'} left out, and why", icon=":material/filter_alt_off:"
+        ):
+            columns = zip(*sorted(left_out, key=lambda entry: len(entry[2])), strict=True)
+            st.dataframe(
+                dict(zip(("run", "id", "reason"), columns, strict=True)), hide_index=True,
+                height="content" if len(left_out) <= 10 else 380,
+                column_config={"reason": st.column_config.TextColumn(width="large")},
+            )  # fmt: skip
+
+
+# How they do ---------------------------------------------------------------------------------------------------------
+
+
+def _show_table(lines: Sequence[level_table.Line], shown: Shown) -> None:
+    factor = shown.factor
+    rows = level_table.table(lines, factor)
+    not_shown = {"variance"} if any(line.published for line in lines) else {"variance", "whose"}
+    st.dataframe(
+        rows, hide_index=True, height="content" if len(rows) <= 14 else 530, placeholder="–",
+        column_config=_columns(factor), column_order=[key for key in rows[0] if key not in not_shown],
+        key=f"{factor.name} table",
+    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "These numbers as CSV", level_table.to_csv(lines, factor), f"{factor.study}.csv", "text/csv",
+            icon=":material/download:", key=f"{factor.name} csv",
+        )  # fmt: skip
+        show_links(shown.levels)
+    for sentence in _about_published(lines, shown):
+        st.caption(sentence)
+
+
+def _columns(factor: Factor) -> dict[str, Any]:
+    configs: dict[str, Any] = {
+        "level": st.column_config.TextColumn("level", pinned=True),
+        "runs": st.column_config.NumberColumn("runs", help="of these runs, one a seed", width=44),
+    }
+    for measure in (level_table.MEASURES[metric] for metric in factor.metrics):
+        of, sd = measure.column(measure.unit), measure.column(measure.unit, " sd")
+        configs[of] = st.column_config.NumberColumn(of, format=measure.format, help=measure.explained, width=72)
+        configs[sd] = st.column_config.NumberColumn(
+            "± sd", format=measure.format, help="standard deviation over the seeds", width=60
+        )
+    return configs
+
+
+def _about_published(lines: Sequence[level_table.Line], shown: Shown) -> list[str]:
+    if not any(line.published for line in lines):
+        return [
+            "Nothing published has this factor at the coverage, sampling, noise, shift and distances of these runs."
+        ]
+    said = [
+        "Published figures (arXiv:2104.06237) are of 1,650 projections of the protein named, by another network. "
+        "They have the coverage, sampling, noise, shift and kind of distances of these runs, apart from the factor."
+    ]
+    if shown.factor.is_noise:
+        said.append(
+            "Their noise, of a variance in the units of their own map, stands where the runs have the same SNR."
+        )
+    return said
+
+
+def _draw_distances(shown: Shown) -> None:
+    counts, edges = distance_counts(shown)
+    if edges is None:
+        st.caption("These runs have kept no distances.")
+        return
+    spreads = {name: level.spread("distance_mae") for name, level in shown.levels.items()}
+    errors = {name: None if (spread := spreads[name]) is None else spread.mean for name in counts}
+    chart(level_figures.distance_panels_figure(counts, edges, errors), f"{shown.factor.name} distances")
+
+
+def distance_counts(shown: Shown) -> tuple[dict[str, NDArray[np.integer]], NDArray[np.floating] | None]:
+    """Pairs by [true, estimated] distance and level, summed over seeds, and the edges of their bins in rad."""
+    counts: dict[str, NDArray[np.integer]] = {}
+    edges: NDArray[np.floating] | None = None
+    for name, each in read(shown, "distances.npz", "counts", "edges").items():
+        for found in each:
+            edges = found["edges"] if edges is None else edges
+            if np.array_equal(found["edges"], edges):
+                counts[name] = counts.get(name, 0) + found["counts"]
+    return counts, edges
+
+
+def _draw_losses(shown: Shown) -> None:
+    found = read(shown, "recovery.npz", "loss_curve")
+    if found:
+        curves = {name: [one["loss_curve"] for one in each] for name, each in found.items()}
+        chart(recovery_figures.losses_figure(curves), f"{shown.factor.name} losses")
+
+
+def _draw_errors(shown: Shown) -> None:
+    found = read(shown, "poses.npz", "errors")
+    errors = {name: np.concatenate([one["errors"] for one in each]) for name, each in found.items()}
+    if not errors:
+        st.caption("These runs have kept no poses.")
+        return
+    chart(level_figures.error_panels_figure(errors), f"{shown.factor.name} errors")
+
+
+def draw_orientations(shown: Shown) -> None:
+    """Where the true poses look, on spheres and maps, and how their angles and distances are distributed."""
+    one_seed = {name: viewing_directions(found) for name, found in poses(shown, first_only=True).items()}
+    if not one_seed:
+        return
+    left, right = st.columns(2)
+    with left:
+        chart(spheres.sphere_figure(one_seed, title="Viewing directions of one seed"), "spheres")
+    with right:
+        chart(
+            spheres.direction_heatmap_figure(one_seed, "Viewing directions of one seed, by solid angle"),
+            "direction maps",
+        )
+    every = poses(shown)
+    counts, edges = distance_counts(shown)
+    left, right = st.columns(2)
+    if edges is not None:
+        with left:
+            true = {name: found.sum(axis=1) for name, found in counts.items()}
+            first = next(iter(shown.levels.values())).rows[0]
+            symmetric = level_of(first, ("volume.symmetry",)) != "C1"
+            chart(distribution_figures.orientation_figure(every, true, edges, symmetric), "angles")
+    with right:
+        chart(distribution_figures.quaternion_figure(every), "quaternions")

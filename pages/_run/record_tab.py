@@ -1,0 +1,97 @@
+"""The record of a run on its page: files to download, configuration, where it ran, how long the stages took."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from engine.base.errors import InputError
+from engine.config.schema import Config
+from engine.config.settings import config_to_toml
+from engine.record.runrecord import RunRecord
+from pages._run import report
+from pages._shared import state, summary, tables, text
+
+_FILES = {
+    "config.toml": "Configuration (.toml)",
+    "poses.star": "Poses (.star)",
+    "reconstruction.mrc": "Reconstruction (.mrc)",
+    "half1.mrc": "Half map 1 (.mrc)",
+    "half2.mrc": "Half map 2 (.mrc)",
+    "refined.star": "Refined poses (.star)",
+    "refined_reconstruction.mrc": "Refined reconstruction (.mrc)",
+    "model.keras": "Model (.keras)",
+    "log.txt": "Log (.txt)",
+}
+_MOST_BYTES = 500_000_000  # of a stack, which the server and the browser hold in memory
+
+
+def show(record: RunRecord) -> None:
+    """Downloads, and the record beneath them."""
+    _show_downloads(record)
+    left, right = st.columns(2)
+    if isinstance(record.config, Config):
+        left.code(config_to_toml(record.config), language="toml")
+    with right:
+        if isinstance(record.config, Config):
+            st.code(text.command_line(record.config), language="bash", wrap_lines=True)
+        if record.seconds:
+            times = {"stage": list(record.seconds), "seconds": list(record.seconds.values())}
+            st.dataframe(times, hide_index=True)
+        if record.facts is not None:
+            st.code("\n".join([*summary.environment(record.facts), f"{record.path}"]), language=None, wrap_lines=True)
+
+
+def _show_downloads(record: RunRecord) -> None:
+    with st.container(horizontal=True, gap="small"):
+        _download("Report (.html)", lambda: report.html_report(record), f"{record.run_id}.html")
+        for filename, label in _FILES.items():
+            if (path := record.path / filename).exists():
+                _download(label, path.read_bytes, f"{record.run_id}-{filename}")
+        if (poses := record.path / "poses.npz").exists():
+            _download("Errors (.csv)", lambda: tables.errors_csv(poses), f"{record.run_id}-errors.csv")
+        if (distances := record.path / "distances.npz").exists():
+            _download("Sample of pairs (.csv)", lambda: tables.distances_csv(distances), f"{record.run_id}-pairs.csv")
+        make = isinstance(record.config, Config) and (record.path / "projections.npz").exists() and st.button(
+            "Particles (.mrcs) …", icon=":material/download:", key="particles",
+            help="The images that poses.star names. They are not kept, but made again from the same seed.",
+        )  # fmt: skip
+    if make:
+        _offer_particles(record)
+
+
+def _download(label: str, read: Callable[[], bytes], filename: str) -> None:
+    """``read`` is called when somebody asks for the file."""
+    st.download_button(label, read, filename, key=f"download {filename}", on_click="ignore", icon=":material/download:")
+
+
+def _offer_particles(record: RunRecord) -> None:
+    """Make the stack and offer it; where that would be too much for a browser, say how else to have it."""
+    from engine.experiment import stack  # only here: it loads what simulates
+
+    assert isinstance(record.config, Config)
+    try:
+        with st.spinner("Projecting the volume again …"):
+            volume = state.input_volume(record.config.volume)
+            size = record.config.projections.size or volume.diagonal
+            large = stack.stack_bytes(record.config.projections.count, size)
+            if large > _MOST_BYTES:
+                st.info(
+                    f"The stack has {large / 1e9:.1f} GB, too much for a browser. This writes it beside poses.star:"
+                )
+                folder = shlex.quote(str(record.path.parent))
+                st.code(f"python -m engine runs export {record.run_id} DIRECTORY --particles --runs-dir {folder}")
+                return
+            with tempfile.TemporaryDirectory() as folder:
+                data = stack.particle_stack(record, Path(folder) / stack.FILENAME).read_bytes()
+    except InputError as error:
+        state.show_error(error)
+        return
+    st.download_button(
+        f"Save {stack.FILENAME}, {large / 1e6:.0f} MB", data, stack.FILENAME, "application/octet-stream",
+        on_click="ignore", type="primary", icon=":material/download:",
+    )  # fmt: skip

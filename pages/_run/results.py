@@ -1,0 +1,138 @@
+"""The results of a run on its page: figures of merit, then figures in tabs, each as soon as its stage has left it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from engine.base.errors import InputError
+from engine.record.runrecord import RunRecord
+from pages._run import manifold, record_tab, run_figures
+from pages._shared import state, summary, text
+
+_CHART = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+    "toImageButtonOptions": {"scale": 2},
+}
+_RECORD = "Record"
+_NOT_KEPT = (
+    "There are no distances among the first projections, which runs of older versions and those of more than 5,000 "
+    "projections do not keep, or no poses"
+)
+_NOTHING_YET = {
+    "Overview": "The stages distance and alignment have not left their results",
+    "Sphere": "The stage alignment has not left its poses",
+    "Reconstruction": "No density has been reconstructed",
+    "Refinement": "The stage refinement has not left its results",
+    "Manifold": _NOT_KEPT,
+    "Neighbours": _NOT_KEPT,
+    "Losses": "Nothing has been trained or recovered to its end",
+    "Projections": "There are no projections",
+}
+_READING = run_figures.Reading(state.arrays, state.density, state.input_volume)
+
+
+def show(record: RunRecord) -> None:
+    """Everything that the run's directory holds by now; only the open tab is drawn, and the address has it."""
+    try:
+        _show_merits(record, refined=False)
+    except InputError as error:
+        _tell(error)
+    names = [*run_figures.sections(record), _RECORD]
+    for name, tab in zip(names, st.tabs(names, key="tab", bind="query-params"), strict=True):
+        if tab.open:
+            with tab:
+                _show_section(record, name) if name != _RECORD else record_tab.show(record)
+
+
+def _tell(error: InputError) -> None:
+    """A damaged file costs its own figure, no more."""
+    st.warning(text.escaped(str(error)), icon=":material/broken_image:")
+
+
+def _show_merits(record: RunRecord, refined: bool) -> None:
+    """Those of the two steps, or those of the refinement, which are told apart."""
+    merits = summary.merits(record, run_figures.fsc_curves(record, _READING))
+    with st.container(horizontal=True, gap="small"):
+        for merit in (merit for merit in merits if merit.refined == refined):
+            st.metric(
+                merit.label, merit.value, merit.small, delta_color="off", delta_arrow="off", help=merit.explained,
+                border=True,
+            )  # fmt: skip
+
+
+def _show_section(record: RunRecord, name: str) -> None:
+    """The section's figures in their columns; a column that would be empty leaves its place to the others."""
+    shown = 0
+    if name == "Refinement":
+        _show_merits(record, refined=True)
+    if name == "Manifold":
+        _show_embedding(record)
+    for columns in run_figures.SECTIONS[name]:
+        drawn = [[(key, found) for key in keys if (found := _found(record, key)) is not None] for keys in columns]
+        filled = [column for column in drawn if column]
+        shown += len(filled)
+        for place, column in zip(st.columns(max(1, len(filled))), filled, strict=False):
+            with place:
+                for key, found in column:
+                    _show(key, found)
+    if not shown and record.status in ("running", "finished"):
+        st.caption(f"{_NOTHING_YET[name]}{' yet' if record.status == 'running' else ''}.")
+    if name == "Reconstruction" and shown:
+        _say_what_is_missing(record)
+
+
+def _show_embedding(record: RunRecord) -> None:
+    try:
+        manifold.show(record, _CHART)
+    except InputError as error:
+        _tell(error)
+
+
+def _found(record: RunRecord, key: str) -> go.Figure | InputError | None:
+    """The figure, None where there is nothing to draw, or what is wrong with its file."""
+    points = key == "distances" and st.session_state.get("points", st.query_params.get("points") == "true")
+    try:
+        with st.spinner("Drawing …"):
+            return _drawn(record.path, record.status, _left(record.path), f"{key}-points" if points else key, record)
+    except InputError as error:
+        return error
+
+
+def _show(key: str, found: go.Figure | InputError) -> None:
+    if isinstance(found, InputError):
+        _tell(found)
+        return
+    st.plotly_chart(found, key=key, config=_CHART)
+    if key == "distances":
+        st.toggle("Show a sample of single pairs", key="points", bind="query-params")
+
+
+@st.cache_resource(max_entries=200, show_spinner=False)
+def _drawn(
+    path: Path, status: str, left: tuple[tuple[str, int], ...], key: str, _record: RunRecord
+) -> go.Figure | None:
+    """Drawn once for all who look at the run, until it leaves something else or ends.
+
+    (Its last file may come between the reading of the record, which then has no metrics yet, and ``left``.)
+    """
+    return run_figures.draw(key, _record, _READING)
+
+
+def _left(path: Path) -> tuple[tuple[str, int], ...]:
+    """What a run has left to draw, and when."""
+    names = (*path.glob("*.npz"), *path.glob("*.mrc"), path / "result.json", path / "config.toml")
+    return tuple(sorted((file.name, file.stat().st_mtime_ns) for file in names if file.exists()))
+
+
+def _say_what_is_missing(record: RunRecord) -> None:
+    try:
+        made = state.density(record.path / "reconstruction.mrc")
+    except InputError:
+        return  # told in the place of its figure
+    missing = "" if made is None else run_figures.reference(record, _READING, made[0].shape)[1]
+    if missing:
+        st.caption(text.escaped(missing))

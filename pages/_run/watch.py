@@ -1,0 +1,92 @@
+"""A running experiment on its page: stages, losses and log as they advance, drawn once for all who watch."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from engine.base.errors import InputError
+from engine.config.schema import Config
+from engine.experiment.estimate import estimate
+from engine.record.runrecord import RunRecord, Status, read_run
+from pages._run import figures
+from pages._shared import state, text
+from pages._shared.live import Curve, RunFeed, Stage, curve_arrays
+
+_LONG_LOG = 9  # lines
+REFRESH_S = 1.0
+
+
+@st.fragment(run_every=REFRESH_S)
+def watch(record: RunRecord, config: Config, finished_stages: int) -> None:
+    """Stages, losses and log of a running experiment; the whole page again when a stage has left its results."""
+    feed = state.feed(record, config)
+    if feed.finished_stages != finished_stages or _status(record.path) != "running":
+        st.rerun()
+    left, right = st.columns(2)
+    with left:
+        for name, stage in feed.stages.items():
+            _show_stage(name, stage)
+        whole = feed.seconds_left(_expected(config), time.time())
+        if whole is not None:
+            st.caption(f"About {text.duration(round(whole))} until the whole run is done.")
+    with right:
+        if feed.curve:
+            st.plotly_chart(_training_figure(record.path, feed.curve), key="training-live")
+        elif "training" in feed.stages:
+            st.caption("The loss appears here once the network trains.")
+    show_log(feed)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _expected(config: Config) -> dict[str, float]:
+    """Seconds of each stage, from the work there is to do and the runs that this machine has finished."""
+    try:
+        volume = state.input_volume(config.volume)
+        rows = state.runs().rows
+    except InputError:
+        return {}
+    return estimate(config, volume.diagonal, volume.density.size, rows).by_stage
+
+
+@st.cache_resource(ttl=REFRESH_S, max_entries=64, show_spinner=False)
+def _status(path: Path) -> Status:
+    """Looked up once for all who watch the run."""
+    return read_run(path).status
+
+
+@st.cache_resource(ttl=2 * REFRESH_S, max_entries=64, show_spinner=False)
+def _training_figure(path: Path, _curve: Curve) -> go.Figure:
+    """Drawn once for all who watch the run, however many they are: it takes longer than all else that they see."""
+    return figures.training_figure(*curve_arrays(_curve))
+
+
+def _show_stage(name: str, stage: Stage) -> None:
+    said = {
+        "waiting": "",
+        "done": text.duration(stage.seconds),
+        "reused": "reused from an earlier run",
+        "failed": "stopped",
+    }
+    told = said.get(stage.state, "")
+    if stage.state == "done" and stage.seconds is None:
+        told = "done"
+    if stage.state == "running":
+        left = stage.seconds_left(time.time())
+        told = f"{stage.fraction:.0%}" + ("" if left is None else f", about {text.duration(round(left))} left")
+        if "step" in stage.values:
+            told += f", step {stage.values['step']:,.0f}"
+    fraction = 1.0 if stage.state in ("done", "reused") else stage.fraction
+    st.progress(fraction, text=f"{name.capitalize()}" + (f": {told}" if told else ""))
+
+
+def show_log(feed: RunFeed, expanded: bool = True) -> None:
+    """What the run has said."""
+    with (
+        st.expander("Log", expanded=expanded, icon=":material/notes:"),
+        st.container(height="content" if len(feed.lines) < _LONG_LOG else 240, border=False, autoscroll=True),
+    ):
+        st.code("\n".join(feed.lines) or "Nothing yet.", language=None, wrap_lines=True)

@@ -1,0 +1,90 @@
+"""The runs that wait for their turn: their order, who goes first, who leaves, how many run at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from engine.dispatch import runqueue
+from pages._shared import selection, state, text
+
+_AT_A_TIME, _TABLE = "at-a-time", "queue"
+
+
+def set_at_a_time() -> None:
+    """A field for the number of runs at a time, showing what is in force whoever set it."""
+    folder = state.runs_dir()
+    st.session_state[_AT_A_TIME] = runqueue.at_a_time(folder)
+
+    def keep() -> None:
+        state.attempt(runqueue.set_at_a_time, folder, st.session_state[_AT_A_TIME])
+
+    st.number_input(
+        "Runs at a time",
+        1,
+        runqueue.MOST_AT_A_TIME,
+        key=_AT_A_TIME,
+        on_change=keep,
+        help="They share the same cores.",
+    )
+
+
+def show(waiting: Sequence[runqueue.QueuedRun]) -> None:
+    """The queue as a table whose rows can be ticked; no more than what is damaged where nobody waits.
+
+    Its worker is there afterwards.
+    """
+    folder = state.runs_dir()
+    _show_damaged(folder)
+    if not waiting:
+        return
+    runqueue.ensure_worker(folder)  # the machine may have been restarted since they were submitted
+    ids = selection.follow(_TABLE, [[run.run_id] for run in waiting])
+
+    def to_front() -> None:
+        state.attempt(runqueue.move_to_front, folder, ids[0])
+
+    def withdraw() -> None:
+        state.attempt(runqueue.withdraw, folder, ids)
+        selection.clear(_TABLE)
+
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"**Queue**, {len(waiting):,} waiting", width="content")
+            st.space("stretch")
+            st.button("To the front", icon=":material/vertical_align_top:", disabled=len(ids) != 1, on_click=to_front)
+            clone = st.button("Clone and edit", icon=":material/content_copy:", disabled=len(ids) != 1)
+            st.button("Withdraw", icon=":material/close:", disabled=not ids, on_click=withdraw)
+        st.dataframe(
+            {
+                "place": list(range(1, len(waiting) + 1)),
+                "name": [run.name or run.run_id for run in waiting],
+                "experiment": [text.experiment(run.config) for run in waiting],
+                "by": [run.user for run in waiting],
+            },
+            column_config={"place": st.column_config.NumberColumn("place", width=60, alignment="left")},
+            hide_index=True,
+            height="content" if len(waiting) < 6 else 210,
+            on_select="rerun",
+            selection_mode="multi-row",
+            key=_TABLE,
+            alt="Runs that wait for their turn",
+        )
+    if clone:
+        st.switch_page(state.EXPERIMENT_PAGE, query_params={state.CLONE: ids[0]})
+
+
+def _show_damaged(folder: Path) -> None:
+    """Entries that cannot be read, and a way to be rid of them."""
+    damaged = runqueue.problems(folder)
+    for problem in damaged.values():
+        state.show_error(problem)
+
+    def withdraw() -> None:
+        state.attempt(runqueue.withdraw, folder, list(damaged))
+
+    if damaged:
+        label = "Withdraw the damaged one" if len(damaged) == 1 else f"Withdraw the {len(damaged):,} damaged ones"
+        st.button(label, icon=":material/close:", on_click=withdraw)

@@ -1,0 +1,103 @@
+"""What can be done with the runs that are ticked in the table: compare, open, star, note, archive, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from engine.record.annotations import LONGEST_NOTE, annotate, delete_run
+from pages._shared import selection, state
+from pages._shared.runtable import Row
+
+
+def show(rows: Sequence[Row], archived: bool, table: str, said: str) -> None:
+    """The buttons for the ticked ``rows`` of the table with the key ``table``, and what is ``said`` of all of them."""
+    ids = [row["run_id"] for row in rows]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        compare = st.button(
+            "Compare",
+            type="primary",
+            icon=":material/compare_arrows:",
+            disabled=not 2 <= len(ids) <= state.MOST_COMPARED,
+            help=f"Tick 2 to {state.MOST_COMPARED} runs",
+        )
+        opened = st.button("Open", icon=":material/monitoring:", disabled=len(ids) != 1, help="Or click a run's name")
+        with st.popover("Edit", icon=":material/edit:", disabled=not ids, help="Name, tags, note, star"):
+            if rows:
+                edit(rows)
+        if archived:
+            _button("Restore", ":material/unarchive:", ids, table, lambda run_id: note(run_id, archived=False))
+            with st.popover("Delete", icon=":material/delete:", disabled=not ids):
+                st.markdown(f"Delete {_runs(ids)} with all files? This cannot be undone.")
+                _button("Delete for good", ":material/delete_forever:", ids, table, _delete)
+        else:
+            _button("Archive", ":material/archive:", ids, table, lambda run_id: note(run_id, archived=True))
+        hint = f"**{len(ids):,} ticked**" if ids else "Click a name to open it, tick runs to compare them"
+        st.caption(f"{said} · {hint}")
+    if compare:
+        state.go_to_compare(ids)
+    if opened:
+        state.go_to_run(ids[0])
+
+
+def toggle_star(row: Row) -> None:
+    """Star a run, or take its star away."""
+    state.attempt(note, row["run_id"], starred=not row["starred"])
+
+
+def _button(label: str, icon: str, ids: list[str], table: str, action: Callable[[str], None]) -> None:
+    def act() -> None:
+        for run_id in ids:
+            state.attempt(action, run_id)
+        selection.clear(table)
+
+    st.button(label, icon=icon, disabled=not ids, on_click=act)
+
+
+def note(run_id: str, **changes: Any) -> None:
+    """Change what is noted about a run."""
+    annotate(state.runs_dir(), run_id, **changes)
+    state.forget_runs()
+
+
+def _delete(run_id: str) -> None:
+    delete_run(state.runs_dir(), run_id)
+    state.forget_runs()
+
+
+def edit(rows: Sequence[Row]) -> None:
+    """A form for one run's name, tags, note and star; for several, their tags and stars.
+
+    Only what is changed in it is written, so that what somebody else changes meanwhile stays.
+    """
+    first = rows[0]
+    of = first["run_id"] if len(rows) == 1 else f"{len(rows)} {hash(tuple(row['run_id'] for row in rows))}"
+    common = [tag for tag in first["tags"] if all(tag in row["tags"] for row in rows)]
+    with st.form(f"edit {of}", border=False):
+        if len(rows) == 1:
+            st.text_input("Name", first["name"] or "", key=f"name {of}", placeholder=first["run_id"])
+        label = "Tags" if len(rows) == 1 else f"Tags of all {len(rows)}"
+        tags = [*dict.fromkeys(tag for row in state.runs().rows for tag in row["tags"])]
+        st.multiselect(label, tags, common, key=f"tags {of}", accept_new_options=True, placeholder="type a new one")
+        st.checkbox("Star", all(row["starred"] for row in rows), key=f"star {of}")
+        if len(rows) == 1:
+            st.text_area("Note", first["note"], key=f"note {of}", max_chars=LONGEST_NOTE)
+        st.form_submit_button("Save", type="primary", on_click=lambda: _save(rows, of, common))
+
+
+def _save(rows: Sequence[Row], of: str, common: Sequence[str]) -> None:
+    fields = {"name": "name", "tags": "tags", "starred": "star", "note": "note"}
+    state = st.session_state
+    given = {key: state[f"{field} {of}"] for key, field in fields.items() if f"{field} {of}" in state}
+    for row in rows:
+        kept = [tag for tag in row["tags"] if tag in given["tags"] or tag not in common]
+        wanted = given | {"tags": [*dict.fromkeys([*kept, *given["tags"]])]}
+        changes = {key: value for key, value in wanted.items() if value != (row[key] or type(value)())}
+        if changes:
+            state.attempt(note, row["run_id"], **changes)
+
+
+def _runs(ids: Sequence[str]) -> str:
+    return "1 run" if len(ids) == 1 else f"{len(ids):,} runs"

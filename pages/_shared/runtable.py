@@ -1,0 +1,273 @@
+"""Rows of the catalogue as the table of runs: columns, filters, order, seeds folded into one line. No streamlit.
+
+A line stands for a group of rows: one run, or all that differ only in their seed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from engine.analysis.comparison import fold_seeds, mean_and_spread
+from pages._shared import text
+
+Row = dict[str, Any]
+Group = list[Row]
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)")
+
+
+@dataclass(frozen=True)
+class Column:
+    """``value`` is a cell of one run; a ``measure`` is averaged over seeds, of the others the newest run's is shown."""
+
+    label: str
+    value: Callable[[Row], Any]
+    kind: Literal["text", "tags", "number", "measure", "time"] = "text"
+    format: str | None = None
+    help: str | None = None
+    shown: bool = True
+    width: int | None = None
+    if_known: bool = False
+    """Left out of the table where none of its runs has it."""
+
+
+def _inside(row: Row, section: str, key: str) -> Any:
+    """A value of the configuration, which may be no configuration at all."""
+    table = row["config"].get(section)
+    return table.get(key) if isinstance(table, dict) else None
+
+
+def _metric(name: str, factor: float = 1.0) -> Callable[[Row], float | None]:
+    def value(row: Row) -> float | None:
+        found = row["metrics"].get(name)
+        return found * factor if isinstance(found, int | float) and math.isfinite(found) else None
+
+    return value
+
+
+def _coverage(row: Row) -> str:
+    try:
+        return text.coverage(row["config"]["projections"]["coverage"])
+    except (KeyError, TypeError, ValueError):
+        return ""
+
+
+def _sampling(row: Row) -> str:
+    return text.SAMPLINGS.get(row["sampling"], row["sampling"] or "")
+
+
+def _noise(row: Row) -> str:
+    return text.noise(row["noise_variance"], row["snr"]) if row["config"] else ""
+
+
+def _distance(row: Row) -> str:
+    method = row["distance_method"] or ""
+    variance = _inside(row, "distance", "perturbation_variance")
+    return f"{method} {variance:g} rad²" if method == "perturbed" and isinstance(variance, int | float) else method
+
+
+def _recovery_pairs(row: Row) -> str | None:
+    return value if isinstance(value := _inside(row, "recovery", "pairs"), str) else None
+
+
+def _started(row: Row) -> Any:
+    return None if row["created"] is None else row["created"].astimezone().replace(tzinfo=None)
+
+
+_DEGREES = math.degrees(1)
+_E_OR, _L_DE = "median angle error after alignment", "mean absolute error of the distances"
+NAME, STATE = "name", "state"
+COLUMNS: dict[str, Column] = {
+    "state": Column("state", lambda row: row["status"], width=125),
+    "protein": Column("protein", lambda row: text.source_name(row["source"] or "")),
+    "coverage": Column("coverage", _coverage),
+    "sampling": Column("sampling", _sampling, help="of the orientations"),
+    "count": Column("projections", lambda row: row["count"], "number", "%d", "test projections", shown=False),
+    "noise": Column("noise", _noise, help="variance of the noise, or signal-to-noise ratio"),
+    "shift": Column("shift (px)", lambda row: row["max_shift"], "number", "%g", "largest in-plane shift"),
+    "distance": Column("distance", _distance, help="how distances are estimated"),
+    "pairs": Column("pairs", lambda row: row["pairs_strategy"], help="training pairs that the network is shown"),
+    "recovery pairs": Column("recovery pairs", _recovery_pairs, shown=False),
+    "seed": Column("seed", lambda row: row["seed"], "number", "%d", shown=False),
+    "L_DE": Column("L_DE (°)", _metric("distance_mae", _DEGREES), "measure", "%.3g", f"{_L_DE}, degrees"),
+    "L_OR": Column("L_OR (rad²)", _metric("recovery_loss"), "measure", "%.2e", "mean squared recovery loss"),
+    "E_OR": Column("E_OR (°)", _metric("angle_error_median", _DEGREES), "measure", "%.3g", f"{_E_OR}, degrees"),
+    "E_OR mean": Column(
+        "mean E_OR (°)", _metric("angle_error_mean", _DEGREES), "measure", "%.3g",
+        "mean angle error after alignment, degrees", shown=False,
+    ),
+    "L_DE rad": Column("L_DE (rad)", _metric("distance_mae"), "measure", "%.3g", f"{_L_DE}, rad", shown=False),
+    "E_OR rad": Column("E_OR (rad)", _metric("angle_error_median"), "measure", "%.3g", f"{_E_OR}, rad", shown=False),
+    "FSC": Column("FSC 0.5 (Å)", _metric("fsc_0.5_angstrom"), "measure", "%.2f", "resolution against the input map"),
+    "FSC halves": Column(
+        "FSC 0.143 (Å)", _metric("fsc_0.143_angstrom"), "measure", "%.2f", "resolution between half maps", shown=False
+    ),
+    "refined E_OR": Column(
+        "refined E_OR (°)", _metric("refined_angle_error_median", _DEGREES), "measure", "%.3g",
+        f"{_E_OR} and refinement, degrees", if_known=True,
+    ),
+    "refined FSC": Column(
+        "refined FSC 0.5 (Å)", _metric("refined_fsc_0.5_angstrom"), "measure", "%.2f",
+        "resolution against the input map, after refinement", if_known=True,
+    ),
+    "refined FSC halves": Column(
+        "refined FSC 0.143 (Å)", _metric("refined_fsc_0.143_angstrom"), "measure", "%.2f",
+        "resolution between half maps, after refinement", shown=False,
+    ),
+    "took": Column("took (s)", lambda row: row["total_seconds"], "measure", "%.0f", "wall time"),
+    "memory": Column("memory (MB)", lambda row: row["peak_memory_mb"], "measure", "%.0f", "peak memory", shown=False),
+    "started": Column("started", _started, "time", "YYYY-MM-DD HH:mm"),
+    "user": Column("by", lambda row: row["user"]),
+    "tags": Column("tags", lambda row: row["tags"], "tags"),
+    "sweep": Column("sweep", lambda row: row["sweep"], shown=False),
+    "note": Column("note", lambda row: row["note"], shown=False, width=240),
+    "id": Column("id", lambda row: row["run_id"], shown=False),
+}  # fmt: skip
+SHOWN = [key for key, column in COLUMNS.items() if column.shown]
+
+FACETS: dict[str, Callable[[Row], list[str]]] = {
+    "state": lambda row: [row["status"]],
+    "protein": lambda row: [COLUMNS["protein"].value(row)],
+    "coverage": lambda row: [_coverage(row)],
+    "sampling": lambda row: [_sampling(row)],
+    "noise": lambda row: [_noise(row)],
+    "shift": lambda row: [] if row["max_shift"] is None else [f"{row['max_shift']:g} px"],
+    "distance": lambda row: [_distance(row)],
+    "pairs": lambda row: [row["pairs_strategy"] or ""],
+    "tag": lambda row: row["tags"],
+    "user": lambda row: [row["user"] or ""],
+    "sweep": lambda row: [row["sweep"] or ""],
+}
+"""What runs are filtered by: the labels that a run has."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Which runs are shown, in which order: every word of ``search`` and one label of each facet must be met."""
+
+    search: str = ""
+    facets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    starred: bool = False
+    sort: str = "started"
+    ascending: bool = False
+    folded: bool = False
+
+    def groups(self, rows: Iterable[Row]) -> list[Group]:
+        """The lines to show, each with the rows that it stands for."""
+        kept = [row for row in rows if self._keeps(row)]
+        groups = fold_seeds(kept) if self.folded else [[row] for row in kept]
+        return _ordered(groups, self.sort, self.ascending)
+
+    def _keeps(self, row: Row) -> bool:
+        if self.starred and not row["starred"]:
+            return False
+        if not all(set(labels) & set(FACETS[facet](row)) for facet, labels in self.facets.items() if labels):
+            return False
+        text = " ".join([row["name"] or "", row["run_id"], row["note"], row["source"] or "", *row["tags"]]).casefold()
+        return all(word in text for word in self.search.casefold().split())
+
+    def __str__(self) -> str:
+        """What is asked for, in words; empty where all runs are."""
+        said = [f"“{self.search.strip()}”"] if self.search.strip() else []
+        said += [f"{facet} {' or '.join(labels)}" for facet, labels in self.facets.items() if labels]
+        return ", ".join(said + (["starred"] if self.starred else []))
+
+
+def labels(rows: Iterable[Row], facet: str) -> list[str]:
+    """All labels that the runs have in a facet, numbers within them in their order."""
+    found = {label for row in rows for label in FACETS[facet](row) if label}
+    return sorted(found, key=_natural)
+
+
+def title(row: Row) -> str:
+    """The run's name, its id where it has none."""
+    return row["name"] or row["run_id"]
+
+
+def lines(
+    groups: Sequence[Group], columns: Sequence[str], progress: Mapping[str, str], folded: bool
+) -> dict[str, list[Any]]:
+    """The table's cells, column by column: ``star``, ``name``, then ``columns``.
+
+    Folded, there is ``n``, the runs of each line, and after each measure its standard deviation, ``KEY sd``.
+    ``progress`` says by run id where running ones stand.
+    """
+    table: dict[str, list[Any]] = {
+        "star": ["★" if all(row["starred"] for row in group) else "☆" for group in groups],
+        NAME: [_no_icon(_group_title(group)) for group in groups],
+    }
+    if folded:
+        table["n"] = [len(group) for group in groups]
+    for key in columns:
+        column = COLUMNS[key]
+        if column.if_known and all(column.value(row) is None for group in groups for row in group):
+            continue
+        if key == STATE:
+            table[key] = [_state(group, progress) for group in groups]
+        elif column.kind == "measure":
+            spreads = [_spread(group, column) for group in groups]
+            table[key] = _numbers(mean for mean, _ in spreads)
+            if folded:
+                table[f"{key} sd"] = _numbers(sd for _, sd in spreads)
+        else:
+            cells = [column.value(group[0]) for group in groups]
+            table[key] = _numbers(cells) if column.kind == "number" else cells
+    return table
+
+
+def _spread(group: Group, column: Column) -> tuple[float | None, float | None]:
+    """Mean and standard deviation of a measure over a line's runs, as far as they are known."""
+    found = mean_and_spread([column.value(row) for row in group])
+    return (None, None) if found is None else (found.mean, found.sd)
+
+
+def _numbers(cells: Iterable[float | None]) -> Any:
+    """As an array, so that a column of unknowns is one of numbers too."""
+    return np.array([math.nan if cell is None else cell for cell in cells], dtype=float)
+
+
+def _ordered(groups: list[Group], key: str, ascending: bool) -> list[Group]:
+    """Sorted by a column, what is unknown last; runs that are alike stay newest first."""
+    known = [(value, group) for group in groups if (value := _sort_value(group, key)) is not None]
+    unknown = [group for group in groups if _sort_value(group, key) is None]
+    return [group for _, group in sorted(known, key=lambda pair: pair[0], reverse=not ascending)] + unknown
+
+
+def _sort_value(group: Group, key: str) -> Any:
+    if key == NAME:
+        return _natural(_group_title(group))
+    column = COLUMNS[key]
+    if column.kind == "measure":
+        return _spread(group, column)[0]
+    value = column.value(group[0])
+    if column.kind in ("number", "time"):
+        return value
+    return _natural(" ".join(value) if isinstance(value, list) else value) if value else None
+
+
+def _natural(text: str) -> list[tuple[float, str]]:
+    """A key that sorts ``variance 5`` before ``variance 16``."""
+    parts = _NUMBER.split(text.casefold())  # text and numbers in turn
+    return [(float(part), "") if at % 2 else (math.inf, part) for at, part in enumerate(parts) if part]
+
+
+def _group_title(group: Group) -> str:
+    if len(group) == 1:
+        return title(group[0])
+    names = {row["name"] for row in group}
+    return title(group[0]) if len(names) == 1 and None not in names else f"{title(group[0])} (+{len(group) - 1})"
+
+
+def _no_icon(text: str) -> str:
+    """The same to the eye: where names are buttons, a name that starts like an icon would be shown as one."""
+    return text.replace(":material/", ":\N{ZERO WIDTH SPACE}material/")
+
+
+def _state(group: Group, progress: Mapping[str, str]) -> str:
+    status = group[0]["status"]  # only finished runs share a line
+    return f"{text.STATUS_SIGNS.get(status, '⚠')} {progress.get(group[0]['run_id'], status)}"

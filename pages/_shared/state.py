@@ -1,0 +1,220 @@
+"""What the pages share: session keys, URL parameters, guards that say in a line what is wrong, cached reading."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from streamlit.runtime.pages_manager import PagesManager
+
+from engine.base.errors import InputError
+from engine.base.files import read_arrays
+from engine.config.schema import Config, VolumeConfig
+from engine.dispatch import local, runqueue
+from engine.imaging.volume import Volume
+from engine.io.loading import load_volume
+from engine.record import catalogue
+from engine.record.runrecord import RunRecord, check_run_id, default_runs_dir, read_run, run_path
+from pages._shared import text
+from pages._shared.live import RunFeed
+
+EXPERIMENT_PAGE, RUN_PAGE, RUNS_PAGE = "pages/experiment.py", "pages/run.py", "pages/runs.py"
+COMPARE_PAGE = "pages/compare.py"
+RUN, RUNS, CLONE = "run", "runs", "clone"  # the URL parameters, ?run=ID, ?runs=ID,ID and ?clone=ID
+MOST_COMPARED = 12
+_PROBLEMS, _NOTICES = "problems", "notices"
+_NOTICE_S = 60.0
+Arrays = dict[str, NDArray[Any]]
+
+
+def require_navigation() -> None:
+    """Every page calls this first, so that it is shown within ``app.py`` and never by itself.
+
+    When the first visitor of a fresh server comes by a link to a page, Streamlit (1.67) takes a folder named ``pages``
+    for an app of the old kind: it runs the page's file alone and lists all files of the folder, for everybody, until
+    somebody opens the bare address. There is no setting against it, only the flag itself.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+
+
+def runs_dir() -> Path:
+    """Where this app's runs are."""
+    return default_runs_dir()
+
+
+def show_error(error: InputError | str) -> None:
+    """A message for the user, as text."""
+    st.error(text.escaped(str(error)), icon=":material/error:")
+
+
+def show_warning(message: str) -> None:
+    """What makes results doubtful, as text."""
+    st.warning(text.escaped(message), icon=":material/change_history:")
+
+
+def requested_run() -> str:
+    """The run that the address asks for; the newest one, put into the address, where it asks for none.
+
+    Where there is no run at all, the page says what to do and ends.
+    """
+    asked = st.query_params.get(RUN, "").strip()
+    if asked:
+        return asked
+    try:
+        newest = catalogue.list_runs(runs_dir(), limit=1)
+    except InputError as error:
+        _stop_with(str(error))
+    if not newest:
+        no_runs()
+    run_id: str = newest[0]["run_id"]
+    st.query_params[RUN] = run_id
+    return run_id
+
+
+def open_run(run_id: str) -> RunRecord | runqueue.QueuedRun | local.StartStatus:
+    """The run; while it has no record yet, its place in the queue or how its start went. A friendly page instead of an
+    id that is none.
+    """
+    folder = runs_dir()
+    try:
+        for _ in range(2):  # it may go from one state to the next between these questions
+            if (folder / check_run_id(run_id)).is_dir():
+                break
+            if (queued := runqueue.find(folder, run_id)) is not None:
+                return queued
+            try:
+                status = local.start_status(folder, run_id)
+            except InputError:
+                continue
+            if status.state != "started":
+                return status
+        return read_run(run_path(folder, run_id))
+    except InputError as error:
+        _stop_with(str(error))
+
+
+def no_runs() -> NoReturn:
+    """The page of somebody who has not run anything yet."""
+    st.info("No runs yet. The default experiment is ready: open **New experiment** and press **Run**.")
+    st.page_link(EXPERIMENT_PAGE, label="New experiment", icon=":material/add_circle:")
+    st.stop()
+
+
+def _stop_with(message: str) -> NoReturn:
+    st.warning(text.escaped(message), icon=":material/search_off:")
+    st.page_link(RUNS_PAGE, label="All runs", icon=":material/table_rows:")
+    st.stop()
+
+
+def go_to_run(run_id: str) -> NoReturn:
+    """Leave for the page of a run."""
+    st.switch_page(RUN_PAGE, query_params={RUN: run_id})
+
+
+def go_to_compare(run_ids: Sequence[str]) -> NoReturn:
+    """Leave for the comparison of these runs."""
+    st.switch_page(COMPARE_PAGE, query_params={RUNS: ",".join(run_ids)})
+
+
+def attempt(action: Callable[..., Any], *given: Any, **named: Any) -> bool:
+    """For callbacks: whether it could be done; where the user is to blame, the reason is left to :func:`show_told`."""
+    try:
+        action(*given, **named)
+    except InputError as error:
+        st.session_state.setdefault(_PROBLEMS, []).append(str(error))
+        return False
+    return True
+
+
+class Listing(NamedTuple):
+    """All runs as :func:`engine.record.catalogue.list_runs` has them, archived ones too; and any notice about it."""
+
+    rows: list[catalogue.Row]
+    notices: list[str]
+
+
+def runs() -> Listing:
+    """All runs, newest first, not to be changed; whoever looks, the catalogue is asked about once a second at most."""
+    listing = _listing(runs_dir())
+    st.session_state.setdefault(_NOTICES, {}).update(dict.fromkeys(listing.notices, time.monotonic()))
+    return listing
+
+
+def forget_runs() -> None:
+    """After a change of one's own, which is to be seen at once."""
+    _listing.clear()
+
+
+@st.cache_resource(ttl=0.8, max_entries=4, show_spinner=False)
+def _listing(folder: Path) -> Listing:
+    notices: list[str] = []
+    return Listing(catalogue.list_runs(folder, archived=None, on_notice=notices.append), notices)
+
+
+def show_told() -> None:
+    """What went wrong in callbacks, once; what was said about the catalogue, for a minute."""
+    for problem in st.session_state.pop(_PROBLEMS, []):
+        show_error(problem)
+    for notice, told in st.session_state.get(_NOTICES, {}).items():
+        if time.monotonic() - told < _NOTICE_S:
+            st.info(text.escaped(notice), icon=":material/database:")
+
+
+def feed(record: RunRecord, config: Config) -> RunFeed:
+    """The run's feed of events; each event is read once, for all who watch."""
+    shared = _feed(record.path, config)
+    shared.advance()
+    return shared
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _feed(path: Path, _config: Config) -> RunFeed:
+    return RunFeed(path, _config)
+
+
+def arrays(path: Path) -> Arrays | None:
+    """The arrays of an artefact (.npz), read-only; None where there is none (yet).
+
+    Raises InputError when the file is damaged.
+    """
+    try:
+        return _read_arrays(path, path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _read_arrays(path: Path, modified_ns: int) -> Arrays:
+    return read_arrays(path)
+
+
+def density(path: Path) -> tuple[NDArray[np.float32], float] | None:
+    """A map (nz, ny, nx) that a run wrote, and its Å per voxel; None where there is none (yet).
+
+    Raises InputError when the file is damaged.
+    """
+    try:
+        return _read_density(str(path), path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _read_density(path: str, modified_ns: int) -> tuple[NDArray[np.float32], float]:
+    from engine.io import mrc
+
+    density, voxel_size, _ = mrc.read_map(path)
+    return density, voxel_size
+
+
+@st.cache_resource(max_entries=4, show_spinner="Loading the input volume …")
+def input_volume(config: VolumeConfig) -> Volume:
+    """The volume that a run started from; InputError where it is gone."""
+    return load_volume(config)

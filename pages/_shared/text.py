@@ -1,0 +1,196 @@
+"""Values to words: angles, durations, states, what an experiment is. No streamlit."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import tomli_w
+
+from engine.config.schema import Config, VolumeConfig
+from engine.config.settings import config_to_dict
+
+STATUS_ICONS = {
+    "running": ":material/play_circle:",
+    "finished": ":material/check_circle:",
+    "failed": ":material/error:",
+    "cancelled": ":material/stop_circle:",
+    "interrupted": ":material/power_off:",
+    "damaged": ":material/broken_image:",
+    "newer": ":material/update:",
+}
+STATUS_COLOURS: dict[str, Literal["blue", "green", "red", "gray"]] = {
+    "running": "blue",
+    "finished": "green",
+    "failed": "red",
+    "cancelled": "gray",
+}
+STATUS_SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "cancelled": "■"}  # for tables, which have no icons
+
+WHAT_TO_DO = {
+    "failed": "Correct what the message names and run again (finished stages are reused); the log below tells more.",
+    "cancelled": "What was finished is kept below. Running it again reuses the finished stages.",
+    "interrupted": "Nobody stopped it on purpose. Running it again reuses the finished stages.",
+    "damaged": "The run's directory was altered by hand or by a failing disk. Restore it, or delete the directory.",
+    "newer": "Update PoseLab to see all of it.",
+}
+
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_METHODS = {
+    "siamese": "learned distances",
+    "exact": "exact distances",
+    "perturbed": "perturbed distances",
+    "euclidean": "pixel distances",
+}
+SAMPLINGS = {"so3": "SO(3)", "euler": "Euler"}
+_LONGEST = 60  # letters of a list
+_BARE = re.compile(r"[A-Za-z][A-Za-z0-9_+:/.-]*")
+_TOML_WORDS = {"true", "false", "inf", "nan"}
+
+
+def escaped(text: str) -> str:
+    """Typed text on one line, so that Streamlit's Markdown (HTML, formulas, icons) shows it letter by letter."""
+    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+
+
+def degrees(radians: float | None) -> str:
+    """An angle given in radians: ``0.718°``, three digits; an en dash for what is not known."""
+    if radians is None or not math.isfinite(radians):
+        return "–"
+    value = math.degrees(radians)
+    if 0 < value < 0.001:
+        return "< 0.001°"
+    return f"{_three_digits(value)}°"
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """Three significant digits and the unit; an en dash for what is not known."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    mantissa, _, exponent = _three_digits(value).partition("e")
+    if exponent:
+        superscript = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        mantissa = f"{mantissa}·10{superscript}"
+    return f"{mantissa} {unit}".rstrip()
+
+
+def _three_digits(value: float) -> str:
+    return "0" if value == 0 else f"{value:#.3g}".removesuffix(".").replace(".e", "e")
+
+
+def duration(seconds: float | None) -> str:
+    """``0.4 s``, ``32 s``, ``1 min 32 s``, ``2 h 05 min``."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def moment(when: datetime | None) -> str:
+    """A time, in the time zone of the machine that the app runs on."""
+    return "–" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def source_name(source: str) -> str:
+    """A volume's source in short: the file's name where it is a path."""
+    return re.split(r"[/\\]", source.rstrip("/\\"))[-1] or source
+
+
+def coverage(value: Any) -> str:
+    """``full`` or ``rot 0–90°, tilt 0–45°, psi 0–360°``."""
+    if isinstance(value, str):
+        return value
+    named = zip(("rot", "tilt", "psi"), value, strict=True)
+    return ", ".join(f"{name} {low:g}–{high:g}°" for name, (low, high) in named)
+
+
+def noise(noise_variance: float | None, snr: float | None) -> str:
+    """``none``, ``variance 16`` or ``SNR 0.1``."""
+    if snr is not None:
+        return f"SNR {snr:g}"
+    return f"variance {noise_variance:g}" if noise_variance else "none"
+
+
+def experiment(config: Config) -> str:
+    """What an experiment is, in a line of plain text."""
+    settings = config.projections
+    sampling = SAMPLINGS[settings.sampling]
+    level = noise(settings.noise_variance, settings.snr)
+    parts = [
+        _protein(config.volume),
+        f"{settings.count:,} projections",
+        f"{coverage(settings.coverage)} coverage, {sampling} sampling",
+        "no noise" if level == "none" else f"noise {level}",
+    ]
+    if settings.max_shift:
+        parts.append(f"shifts up to {settings.max_shift:g} px")
+    parts.append(_METHODS[config.distance.method])
+    if config.training.volumes and config.distance.method == "siamese":
+        parts[-1] += f", trained on {_shortened(', '.join(config.training.volumes))}"
+    if config.refinement.enabled:
+        parts.append("refined")
+    parts.append(f"seed {config.seed}")
+    return " · ".join(parts)
+
+
+def _protein(volume: VolumeConfig) -> str:
+    name, group = source_name(volume.source), volume.symmetry
+    made = {"no": group, "average": f"averaged to {group}", "oligomer": f"{group} oligomer"}[volume.symmetrize]
+    return name if group == "C1" else f"{name}, {made}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def command_line(config: Config) -> str:
+    """The shell command that runs the same experiment: what differs from the default, as ``--set`` options."""
+    return "python -m engine run" + "".join(f" \\\n  --set {shlex.quote(text)}" for text in overrides(config))
+
+
+def overrides(config: Config) -> list[str]:
+    """What differs from the default, each as ``section.key=value``."""
+    default = flat(config_to_dict(Config()))
+    return [f"{k}={toml_value(v)}" for k, v in flat(config_to_dict(config)).items() if v != default.get(k)]
+
+
+def flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of a configuration to dotted keys."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        found |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML on one line; a plain word without its quotes."""
+    if isinstance(value, str) and _BARE.fullmatch(value) and value not in _TOML_WORDS:
+        return value
+    return _toml(value)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return tomli_w.dumps({"value": value}).removeprefix("value = ").strip()
+
+
+def indexed(label: str) -> str:
+    """``L_DE (°)`` as a figure's HTML, its index set low."""
+    return re.sub(r"_(\w+)", r"<sub>\1</sub>", label)
+
+
+def ordinal(number: int) -> str:
+    """``1st``, ``2nd``, ``3rd``, ``4th``, ... ``11th``, ..."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

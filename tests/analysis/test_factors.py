@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from engine.analysis import factors
+from engine.analysis.factors import CLOSE_PAIRS, COVERAGE, INITIALISATION, NOISE, ORIENTATIONS, PAIRS, RECOVERY_PAIRS
+from engine.config.settings import config_from_dict, config_to_dict
+
+SIGNAL = 2.5  # variance of the clean projections of these runs
+
+
+def row(number, found=0.1, **settings):
+    """A finished run of the catalogue; ``found`` is its L_DE in rad."""
+    config = config_from_dict(settings)
+    given = config.projections
+    variance = given.noise_variance or (SIGNAL / given.snr if given.snr else 0.0)
+    metrics = {"distance_mae": found, "noise_variance": variance, "snr": SIGNAL / variance if variance else None}
+    return {
+        "run_id": f"20260101-000000-1bd2-{number:06x}", "name": None, "status": "finished", "seed": config.seed,
+        "config": config_to_dict(config), "noise_variance": given.noise_variance, "snr": given.snr,
+        "source": config.volume.source, "count": given.count, "sampling": given.sampling,
+        "max_shift": given.max_shift, "distance_method": config.distance.method, "metrics": metrics,
+    }  # fmt: skip
+
+
+def noisy(number, seed=0, found=0.1, **projections):
+    published = {"coverage": "half", "sampling": "euler"}
+    return row(number, found, seed=seed, projections=published | projections)
+
+
+def ids(rows):
+    return [one["run_id"][-1] for one in rows]
+
+
+def test_levels_are_in_the_order_of_the_noise_and_say_its_variance():
+    rows = [noisy(1, noise_variance=16), noisy(2), noisy(3, snr=0.5), noisy(4, noise_variance=0.0), noisy(5, 1)]
+    levels = factors.study(rows, NOISE).levels
+    assert [(level.value, level.variance, ids(level.rows)) for level in levels] == [
+        ((0.0, None), 0.0, ["2", "4", "5"]),  # no noise, however that was said
+        ((None, 0.5), 5.0, ["3"]),
+        ((16.0, None), 16.0, ["1"]),
+    ]
+
+
+def test_runs_without_noise_are_one_level_and_no_family():
+    assert factors.families([noisy(1), noisy(2, noise_variance=0.0)], NOISE) == []
+    assert len(factors.families([noisy(1), noisy(2, noise_variance=1.0)], NOISE)) == 1
+
+
+def test_a_level_has_the_spread_of_its_seeds():
+    (level,) = factors.study([noisy(1, 0, 0.1), noisy(2, 1, 0.3), noisy(3, 2, None)], NOISE).levels
+    assert level.values("distance_mae") == [0.1, 0.3, None]
+    assert level.spread("distance_mae") == pytest.approx((0.2, math.sqrt(0.02), 2))
+    assert level.spread("recovery_loss") is None
+
+
+def test_the_runs_that_agree_with_a_given_one_are_taken():
+    rows = [row(1), row(2, projections={"coverage": "half"}), row(3, training={"steps": 9})]
+    assert ids(factors.study(rows, COVERAGE).levels[0].rows) == ["1"]
+    found = factors.study(rows, COVERAGE, like=rows[2])
+    assert [ids(level.rows) for level in found.levels] == [["3"]]
+    assert {one["run_id"][-1]: why for one, why in found.left_out} == {
+        "1": "training.steps is automatic, not 9",
+        "2": "training.steps is automatic, not 9",
+    }
+
+
+def published(rows, factor):
+    return [
+        (level.value, level.result.protein, level.result.metrics.get("angle_error_median"))
+        for level in factors.study(rows, factor).published
+    ]
+
+
+def test_published_noise_stands_where_its_ratio_to_the_signal_is_the_runs():
+    found = published([noisy(1), noisy(2, noise_variance=5.0)], NOISE)
+    expected = {v: v * SIGNAL / 1.109 for v in (0, 5, 10, 16, 20, 25)}
+    assert [entry[0] for entry in found] == pytest.approx(list(expected.values()))
+    assert [entry[2] for entry in found] == [0.159, 0.189, 0.232, 0.418, 0.801, 0.725]
+    assert {entry[1] for entry in found} == {"5j0n"}
+
+
+def test_without_a_noisy_run_published_noise_has_no_place():
+    assert {entry[0] for entry in published([noisy(1)], NOISE)} == {0.0}
+
+
+def test_noise_of_a_map_whose_signal_is_unknown_is_left_out():
+    quarter = {"coverage": "quarter"}
+    rows = [row(1, projections=quarter), row(2, projections=quarter | {"noise_variance": 16})]
+    assert published(rows, NOISE) == [(0.0, "5a1a", 0.1264)]
+
+
+def test_published_coverages_are_of_the_same_sampling_and_noise():
+    assert published([row(1, projections={"sampling": "euler"})], COVERAGE) == [
+        ("full", "5j0n", 0.2297), ("half", "5j0n", 0.159),
+    ]  # fmt: skip
+    same_ratio = row(1, projections={"noise_variance": 16 * SIGNAL / 1.109})
+    assert published([same_ratio], COVERAGE) == [("full", "5j0n", 0.2546)]
+    assert published([row(1, projections={"noise_variance": 16})], COVERAGE) == []
+
+
+def test_published_samplings_have_the_coverage_and_no_shift():
+    assert published([row(1)], ORIENTATIONS) == [("so3", "5j0n", 0.1993), ("euler", "5j0n", 0.2297)]
+    assert published([row(1, projections={"max_shift": 3})], ORIENTATIONS) == []
+
+
+def test_published_perturbations_are_of_the_same_variance():
+    runs = [row(1, distance={"method": "perturbed", "perturbation_variance": 0.4})]
+    assert published(runs, COVERAGE) == [("full", "5j0n", 0.128), ("quarter", "5a1a", 0.137)]
+
+
+@pytest.mark.parametrize(
+    ("factor", "setting"),
+    [
+        (PAIRS, {"pairs": {"strategy": "knn"}}), (RECOVERY_PAIRS, {"recovery": {"pairs": "knn"}}),
+        (CLOSE_PAIRS, {"recovery": {"max_distance": 1.0}}), (INITIALISATION, {"recovery": {"initialisation": "mds"}}),
+    ],
+)  # fmt: skip
+def test_nothing_was_published_about_these(factor, setting):
+    assert len(factors.study([row(1), row(2, **setting)], factor).levels) == 2
+    assert published([row(1), row(2, **setting)], factor) == []

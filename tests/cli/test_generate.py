@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import mrcfile
+import numpy as np
+import pytest
+import starfile
+from conftest import reference_projection
+from scipy import stats
+from scipy.io import loadmat
+from scipy.spatial.transform import Rotation
+
+from engine.base.errors import InputError
+from engine.cli import generate
+from engine.cli.generate import Request, main, read_arguments, region_degrees
+
+TOY_DIAGONAL = 41  # of 24 x 22 x 26 voxels: 41.66
+
+
+@pytest.fixture
+def toy_map(tmp_path: Path, toy_density: np.ndarray) -> Path:
+    path = tmp_path / "in" / "toy.mrc"
+    path.parent.mkdir()
+    mrcfile.write(path, toy_density, voxel_size=2.5)
+    return path
+
+
+def center_of_mass(density: np.ndarray) -> np.ndarray:
+    z, y, x = np.indices(density.shape)
+    return np.array([(axis * density).sum(dtype=float) / density.sum(dtype=float) for axis in (x, y, z)])
+
+
+def repeated(flag: str, *values: float) -> list[str]:
+    return [word for value in values for word in (flag, str(value))]
+
+
+def test_h5_holds_projections_that_its_angles_explain(tmp_path: Path, toy_map, toy_density, capsys):
+    out = tmp_path / "toy.h5"
+    assert main(["-in", str(toy_map), "-num", "7", "-out", str(out), "--seed", "3"]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{out}: 7 projections of 41 x 41 pixels, 2.5 Å per pixel\n"
+    assert "projections" in said.err
+    with h5py.File(out) as file:
+        images, angles, about = file["Projections"][()], file["Angles"][()], dict(file.attrs)
+    assert (images.shape, images.dtype, angles.shape) == ((7, TOY_DIAGONAL, TOY_DIAGONAL), np.float32, (7, 3))
+    poses = Rotation.from_euler("ZYZ", angles).as_matrix()
+    center = center_of_mass(toy_density)
+    wanted = np.stack([reference_projection(toy_density, pose, center, TOY_DIAGONAL) for pose in poses])
+    assert np.linalg.norm(images - wanted) / np.linalg.norm(wanted) < 2e-3
+    assert (about["voxel_size_angstrom"], about["angle_units"], about["seed"]) == (2.5, "radian", 3)
+    np.testing.assert_allclose(about["coverage_degrees"], [[0, 360], [0, 180], [0, 360]])
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["toy.h5"]
+
+
+def test_mat_and_stack_hold_what_h5_holds(tmp_path: Path, toy_map):
+    for name in ("a.h5", "a.mat", "a.mrcs"):
+        main(["-in", str(toy_map), "-num", "5", "-out", str(tmp_path / name), "--noise-variance", "0.5"])
+    with h5py.File(tmp_path / "a.h5") as file:
+        images, angles, about = file["Projections"][()], file["Angles"][()], dict(file.attrs)
+
+    mat = loadmat(tmp_path / "a.mat")
+    np.testing.assert_array_equal(mat["Projections"], images)
+    np.testing.assert_array_equal(mat["Angles"], angles)
+    assert mat["voxel_size_angstrom"].item() == 2.5
+    assert mat["convention"].item() == about["convention"]
+
+    assert mrcfile.validate(tmp_path / "a.mrcs")
+    with mrcfile.open(tmp_path / "a.mrcs") as mrc:
+        assert mrc.is_image_stack()
+        np.testing.assert_array_equal(mrc.data, images)
+    table = starfile.read(tmp_path / "a.star")["particles"]
+    degrees = table[["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]].to_numpy()
+    between = Rotation.from_euler("ZYZ", degrees, degrees=True).inv() * Rotation.from_euler("ZYZ", angles)
+    assert between.magnitude().max() < 1e-7
+    assert list(table["rlnImageName"]) == [f"{n:06d}@a.mrcs" for n in range(1, 6)]
+
+
+@pytest.mark.parametrize("sampling", ["euler", "so3"])
+def test_angles_fill_the_region_that_was_asked_for(tmp_path: Path, toy_map, sampling):
+    out = tmp_path / "a.h5"
+    region = [*repeated("-shift", -0.25, 0.1, 1.5), *repeated("-cov", 2.0, 0.4, 1.0)]
+    main(["-in", str(toy_map), "-num", "400", "-out", str(out), *region, "--sampling", sampling])
+    with h5py.File(out) as file:
+        rot, tilt, psi = file["Angles"][()].T / np.pi
+    height, low, high = (tilt, 0.1, 0.5) if sampling == "euler" else (np.cos(np.pi * tilt), 0.0, np.cos(0.1 * np.pi))
+    for values, start, width in ((rot, -0.25, 2.0), (height, low, high - low), (psi, 1.5, 1.0)):
+        assert stats.kstest(values, stats.uniform(start, width).cdf).pvalue > 1e-3
+
+
+def test_noise_has_its_variance_and_leaves_the_poses_alone(tmp_path: Path, toy_map, monkeypatch):
+    monkeypatch.setattr(generate, "_CHUNK_BYTES", 4 * TOY_DIAGONAL**2 * 8)  # 8 projections: the last chunk holds 4
+    found = {}
+    for variance in ("0", "4"):
+        out = tmp_path / f"{variance}.h5"
+        main(["-in", str(toy_map), "-num", "20", "-out", str(out), "--noise-variance", variance])
+        with h5py.File(out) as file:
+            found[variance] = file["Projections"][()], file["Angles"][()]
+    np.testing.assert_array_equal(found["0"][1], found["4"][1])
+    noise = found["4"][0] - found["0"][0]
+    per_image = noise.var(axis=(1, 2))
+    assert 4 * 0.85 < per_image.min() < per_image.max() < 4 * 1.15
+    assert abs(np.corrcoef(noise.reshape(20, -1)) - np.eye(20)).max() < 0.15
+
+
+def test_chunks_do_not_show(tmp_path: Path, toy_volume, monkeypatch):
+    generate.generate(Request("toy", tmp_path / "whole.h5", 20, noise_variance=1.0), toy_volume)
+    monkeypatch.setattr(generate, "_CHUNK_BYTES", 4 * TOY_DIAGONAL**2 * 8)
+    heard: list[float] = []
+    request = Request("toy", tmp_path / "parts.h5", 20, noise_variance=1.0)
+    generate.generate(request, toy_volume, lambda fraction, values: heard.append(fraction))
+    with h5py.File(tmp_path / "whole.h5") as whole, h5py.File(tmp_path / "parts.h5") as parts:
+        np.testing.assert_allclose(parts["Projections"][()], whole["Projections"][()], atol=1e-4)
+        assert np.ptp(parts["Projections"][-1]) > 1
+    np.testing.assert_allclose(heard, [0.4, 0.8, 1.0])
+
+
+CONFIG = """\
+[protein]
+input-file: {input}
+output-file = {output}
+
+[projections]
+projections-num = 6
+overwrite = true
+
+[angles]
+angle-shift = [0, 0.25, 0]
+angle-coverage = [2.0, 0.5, 2.0]
+"""
+
+
+def test_config_file_in_the_published_syntax_and_arguments_that_override_it(tmp_path: Path):
+    path = tmp_path / "protein.config"
+    path.write_text(CONFIG.format(input="5j0n.mrc", output="a.h5"))
+    wanted = Request("5j0n.mrc", Path("a.h5"), 6, (0.0, 0.25, 0.0), (2.0, 0.5, 2.0), "euler", 0, 0.0, True)
+    assert read_arguments(["-conf", str(path)]) == wanted
+    assert read_arguments(["-config", str(path)]) == wanted
+    given = ["--config-file", str(path), "-num", "9", *repeated("-cov", 2.0, 0.4, 2.0), "-out", "b.MAT"]
+    found = read_arguments(given)
+    assert (found.count, found.coverage, found.output, found.shift) == (
+        9,
+        (2.0, 0.4, 2.0),
+        Path("b.MAT"),
+        (0, 0.25, 0),
+    )
+
+
+def test_the_published_defaults():
+    found = read_arguments(["-in", "1bd2", "-out", "a.h5"])
+    assert found == Request("1bd2", Path("a.h5"))
+    assert (found.count, found.sampling, found.shift, found.coverage) == (5000, "euler", (0, 0, 0), (2, 1, 2))
+
+
+def test_region_in_degrees_survives_rounding():
+    assert region_degrees((0.0, 0.3, -0.5), (2.0, 0.7, 1.0)) == ((0, 360), (54, 180), (-90, 90))
+
+
+GOOD = ["-in", "toy.mrc", "-out", "a.h5"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-out", "a.h5"], r"no input; wanted -in/--input-file"),
+        (["-in", "toy.mrc"], r"no output; give -out/--output-file"),
+        (["-in", "toy.mrc", "-out", "a.txt"], r"-out/--output-file is 'a\.txt'; wanted a name that ends in \.h5"),
+        ([*GOOD, "-num", "0"], r"-num/--projections-num: found '0', wanted a whole number of at least 1"),
+        ([*GOOD, "-num", "2.5"], r"found '2\.5', wanted a whole number"),
+        ([*GOOD, "--seed", "-1"], r"--seed: found '-1', wanted a whole number of at least 0"),
+        ([*GOOD, "--noise-variance", "-1"], r"--noise-variance: found '-1', wanted a number of at least 0"),
+        ([*GOOD, "--noise-variance", "nan"], r"found 'nan', wanted a number"),
+        ([*GOOD, *repeated("-shift", 0, 0)], r"-shift/--angle-shift is given 2 times; wanted three"),
+        ([*GOOD, *repeated("-cov", 1, 1, 1, 1)], r"-cov/--angle-coverage is given 4 times; wanted three"),
+        ([*GOOD, "-cov", "wide"], r"-cov/--angle-coverage: invalid float value: 'wide'"),
+        ([*GOOD, *repeated("-cov", 2, 0, 2)], r"tilt starts at 0 pi .* is 0 pi wide .*; wanted a width above 0"),
+        ([*GOOD, *repeated("-cov", -1, 1, 2)], r"rot starts at 0 pi .* is -1 pi wide"),
+        ([*GOOD, *repeated("-cov", 2, 1, 2.5)], r"psi starts at 0 pi .* is 2\.5 pi wide .* at most 2"),
+        ([*GOOD, *repeated("-shift", "nan", 0, 0)], r"rot starts at nan pi"),
+        ([*GOOD, *repeated("-cov", 2, 1.2, 2)], r"tilt goes from 0 pi to 1\.2 pi .*; wanted it within 0 and 1 pi"),
+        ([*GOOD, *repeated("-shift", 0, -0.1, 0), *repeated("-cov", 2, 0.5, 2)], r"tilt goes from -0\.1 pi to 0\.4 pi"),
+        ([*GOOD, "--sampling", "s2"], r"--sampling: invalid choice: 's2'"),
+        ([*GOOD, "--samplign", "so3"], r"unknown argument '--samplign'; the nearest known one is '--sampling'"),
+        ([*GOOD, "--projections", "5"], r"unknown argument '--projections'; .* '--projections-num'"),
+        (["-conf", "none.config"], r"Unable to open config file: none\.config"),
+    ],
+)
+def test_wrong_arguments_get_one_clear_line(arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read_arguments(arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "angle-covrage = [1, 1, 1]",
+            r"a\.config: unknown key 'angle-covrage'; the nearest known one is 'angle-coverage'",
+        ),
+        ("projections = 5", r"a\.config: unknown key 'projections'; the nearest known one is 'projections-num'"),
+        ("angle-shift = [0, 0]", r"-shift/--angle-shift is given 2 times; wanted three"),
+        ("projections-num = many", r"-num/--projections-num: found 'many'"),
+    ],
+)
+def test_wrong_config_files_get_one_clear_line(tmp_path: Path, line, message):
+    (tmp_path / "a.config").write_text(line)
+    with pytest.raises(InputError, match=message):
+        read_arguments(["-conf", str(tmp_path / "a.config"), *GOOD])
+
+
+def test_an_output_that_exists_is_kept_unless_told_otherwise(tmp_path: Path, toy_map):
+    arguments = ["-in", str(toy_map), "-num", "2", "-out", str(tmp_path / "a.mrcs")]
+    (tmp_path / "a.star").write_text("mine")
+    with pytest.raises(InputError, match=r"a\.star exists; give --overwrite"):
+        main(arguments)
+    assert (tmp_path / "a.star").read_text() == "mine"
+    assert not (tmp_path / "a.mrcs").exists()
+    main([*arguments, "--overwrite"])
+    assert len(starfile.read(tmp_path / "a.star")["particles"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [("none/a.h5", r"none is no folder; make it"), ("a b.mrcs", r"'a b\.mrcs' cannot be a stack's name in a \.star")],
+)
+def test_impossible_outputs_are_refused_before_work_begins(tmp_path: Path, out, message):
+    with pytest.raises(InputError, match=message):
+        main(["-in", "/no/such/volume.mrc", "-out", str(tmp_path / out)])
+
+
+@pytest.mark.parametrize(
+    ("out", "count", "message"),
+    [
+        (
+            "a.mat",
+            400_000,
+            r"400000 projections of 41 x 41 are 2\.5 GiB; a variable of a \.mat holds less than 2, use \.h5",
+        ),
+        ("a.h5", 10**13, r"GiB are free in .*, make room or use another disk"),
+        ("a.mrcs", 10**13, r"GiB are free in .*, make room or use another disk"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_it_is_made(tmp_path: Path, toy_volume, out, count, message):
+    with pytest.raises(InputError, match=message):
+        generate.generate(Request("toy", tmp_path / out, count), toy_volume)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # mrcfile leaves open what it cannot flush
+@pytest.mark.parametrize("name", ["a.h5", "a.mat", "a.mrcs"])
+def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path, toy_volume, name):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(InputError, match=r"cannot write .*: File too large") as caught:
+            generate.generate(Request("toy", tmp_path / name, 200), toy_volume)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interruption_leaves_nothing(tmp_path: Path, toy_volume):
+    def stop(fraction: float, values: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate.generate(Request("toy", tmp_path / "a.h5", 5), toy_volume, stop)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from engine.base.errors import InputError
+from engine.config.schema import Config
+from engine.config.settings import config_from_dict, config_to_toml, known_keys, load_config
+
+FIXED_KEYS = {
+    "seed",
+    "volume.source",
+    "volume.resolution",
+    "volume.voxel_size",
+    "projections.count",
+    "projections.size",
+    "projections.coverage",
+    "projections.sampling",
+    "projections.noise_variance",
+    "projections.snr",
+    "projections.max_shift",
+    "distance.method",
+    "distance.perturbation_variance",
+    "distance.calibration",
+    "distance.head",
+    "distance.feature_dim",
+    "pairs.strategy",
+    "pairs.neighbours",
+    "training.projections",
+    "training.max_seconds",
+    "recovery.restarts",
+    "recovery.max_distance",
+    "reconstruction.enabled",
+}
+
+
+def test_the_keys_that_others_rely_on_exist():
+    assert set(known_keys()) >= FIXED_KEYS
+
+
+def test_nothing_given_is_the_default_experiment():
+    config = load_config()
+    assert config == Config()
+    assert (config.volume.source, config.projections.count) == ("1bd2", 1000)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["projections.coverage=[[0, 90], [10, 60], [0, 360]]", "projections.snr=0.1"],
+        ["volume.source=emdb:3400", "recovery.max_distance=1.5", "seed=7", "reconstruction.enabled=false"],
+    ],
+)
+def test_toml_reads_back_equal(overrides, tmp_path):
+    config = load_config(None, overrides)
+    (tmp_path / "c.toml").write_text(config_to_toml(config))
+    assert load_config(tmp_path / "c.toml") == config
+    assert config_from_dict(tomllib.loads(config_to_toml(config))) == config
+
+
+def test_overrides_win_over_the_file(tmp_path):
+    (tmp_path / "c.toml").write_text("[projections]\ncount = 50\nmax_shift = 3.0\n")
+    config = load_config(tmp_path / "c.toml", ["projections.count=60"])
+    assert (config.projections.count, config.projections.max_shift) == (60, 3.0)
+
+
+def test_it_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        Config().seed = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("projections.count=3", r"projections.count is 3; wanted greater than or equal to 4"),
+        ("projections.count=many", "projections.count is 'many'; wanted a valid integer"),
+        ("projections.noise_variance=-1", "projections.noise_variance is -1; wanted greater than or equal to 0"),
+        ("projections.snr=nan", "projections.snr is nan; wanted a finite number"),
+        ("projections.coverage=[[0, 360], [90, 30], [0, 360]]", r"tilt interval \[90, 30\] is empty or reversed"),
+        ("projections.coverage=[[0, 0], [0, 30], [0, 360]]", "rot interval .* is empty"),
+        ("projections.coverage=most", "projections.coverage is 'most'; wanted 'full', 'half' or 'quarter'"),
+        ("projections.coverage=[[0, 1]]", "projections.coverage is .* three intervals"),
+        ("recovery.initialisation=tsne", "recovery.initialisation is 'tsne'; wanted 'spectral', 'mds', "),
+        ("projections.cuont=5", "unknown key 'projections.cuont'; the nearest known one is 'projections.count'"),
+        ("projection.count=5", "the nearest known one is 'projections.count'"),
+        ("volume.voxel_size=0", "volume.voxel_size is 0; wanted greater than 0"),
+        ("distance.method=guess", "distance.method is 'guess'; wanted 'siamese', 'exact', 'perturbed' or 'euclidean'"),
+        ("recovery.max_distance=4", "recovery.max_distance is 4; wanted less than or equal to 3.14"),
+        ("pairs.neighbours=8000", "wanted less than or equal to 1000"),
+        ("training.batch_size=4000", r"training.batch_size is 4000; wanted fewer than training.projections \(3000\)"),
+        ("seed=-1", "seed is -1"),
+        ("projections.count", "wanted section.key=value"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(override, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load_config(None, ["training.projections=3000", override])
+    assert "\n" not in str(caught.value)
+
+
+def test_noise_is_given_once():
+    with pytest.raises(InputError, match=r"noise_variance and projections\.snr are both given"):
+        load_config(None, ["projections.snr=1", "projections.noise_variance=2"])
+
+
+def test_every_wrong_key_is_named():
+    with pytest.raises(InputError, match=r"unknown key 'volume.sorce'.*; projections.count is 1"):
+        config_from_dict({"projections": {"count": 1}, "volume": {"sorce": "x"}})
+
+
+@pytest.mark.parametrize("start", ["mds", "isomap"])
+def test_an_embedding_of_a_matrix_that_is_not_held_is_refused(start):
+    settings = [f"recovery.initialisation={start}", "projections.count=5001"]
+    with pytest.raises(InputError, match=f"initialisation is '{start}' and projections.count is 5001; wanted at most"):
+        load_config(None, settings)
+    assert load_config(None, [settings[0], "projections.count=5000"]).recovery.initialisation == start
+    assert load_config(None, ["recovery.initialisation=random", settings[1]]).projections.count == 5001
+
+
+def test_a_symmetric_recovery_has_its_own_start():
+    with pytest.raises(InputError, match=r"initialisation is 'random' and volume.symmetry is D2; wanted spectral"):
+        load_config(None, ["recovery.initialisation=random", "volume.symmetry=d2"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("recovery.pairs=knn", r"recovery.pairs is 'knn' and volume.symmetry is D2; wanted all pairs"),
+        ("recovery.max_distance=1.5", r"recovery.max_distance is 1.5 and volume.symmetry is D2; wanted all pairs"),
+        ("distance.feature_dim=9", r"distance.feature_dim is 9 and volume.symmetry is D2; leave it out"),
+        ("projections.count=5001", r"projections.count is 5001 and volume.symmetry is D2; wanted at most 5000"),
+    ],
+)
+def test_a_symmetric_recovery_needs_all_pairs(setting, message):
+    with pytest.raises(InputError, match=message):
+        load_config(None, ["volume.symmetry=D2", setting])
+    load_config(None, [setting])
+    load_config(None, ["volume.symmetry=D2", "projections.count=5000"])
+
+
+@pytest.mark.parametrize("text", ["[projections\n", "\x00", "count = = 3"])
+def test_a_file_that_is_not_toml_is_named(text, tmp_path):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(InputError, match=r"c.toml is not TOML"):
+        load_config(tmp_path / "c.toml")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere.toml: No such file"):
+        load_config(tmp_path / "nowhere.toml")

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from functools import partial
+
+import mrcfile
+import numpy as np
+import pytest
+from scipy.spatial.distance import squareform
+
+from engine.base.errors import InputError
+from engine.config.settings import config_from_dict, load_config
+from engine.experiment import artefacts, pipeline, training
+from engine.experiment.stages import stages_of
+from engine.geometry import symmetry
+from engine.geometry.rotations import geodesic_distance, to_quaternion
+from engine.imaging import simulation, symmetric_density
+from engine.io import star
+from engine.io.mrc import write_map
+from engine.poses import distance, neighbourhood, pairs
+from engine.record.runrecord import read_events
+
+QUICK = [
+    "projections.count=60", "projections.size=40", "distance.method=exact", "volume.resolution=12",
+    "volume.voxel_size=5",
+]  # fmt: skip
+SIAMESE = [
+    *(override for override in QUICK if not override.startswith("distance")), "training.projections=200",
+    "training.validation_projections=32", "training.steps=12", "training.image_size=20", "training.batch_size=16",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+def run(runs_dir, *overrides, base=QUICK, **kwargs):
+    return pipeline.run_experiment(load_config(None, [*base, *overrides]), runs_dir, ["test"], **kwargs)
+
+
+@pytest.fixture(scope="module")
+def exact(runs_dir):
+    return run(runs_dir)
+
+
+@pytest.fixture(scope="module")
+def learned(runs_dir):
+    return run(runs_dir, base=SIAMESE)
+
+
+def test_exact_distances_recover_the_poses(exact):
+    assert exact.status == "finished"
+    assert exact.metrics["angle_error_median"] < 1e-3
+    assert exact.metrics["distance_mae"] == 0
+    assert exact.metrics["recovery_loss"] < 1e-9
+    assert exact.metrics["angle_error_median_unaligned"] > 0.3
+    assert tuple(exact.seconds) == stages_of(exact.config)
+
+
+def test_everything_that_explains_a_run_is_in_its_directory(learned):
+    names = {path.name for path in learned.path.iterdir()}
+    assert names == {
+        "config.toml", "run.json", "events.jsonl", "log.txt", "result.json", "projections.npz", "training.npz",
+        "model.keras", "distances.npz", "recovery.npz", "poses.npz", "poses.star", "reconstruction.mrc", "half1.mrc",
+        "half2.mrc", "fsc.npz",
+    }  # fmt: skip
+    facts = json.loads((learned.path / "run.json").read_text())
+    assert facts["packages"]["numpy"] == np.__version__
+    assert {"hardware", "command", "seed", "git"} <= set(facts)
+    again = config_from_dict(tomllib.loads((learned.path / "config.toml").read_text()))
+    assert again == learned.config
+    events, _ = read_events(learned.path)
+    steps = [event["values"]["step"] for event in events if event["kind"] == "training"]
+    assert steps == sorted(steps)
+    assert steps[-1] == 12
+
+
+def test_the_record_agrees_with_the_metrics(exact):
+    with np.load(exact.path / "poses.npz") as poses:
+        errors = geodesic_distance(to_quaternion(poses["aligned"]), to_quaternion(poses["true"]))
+        np.testing.assert_allclose(errors, poses["errors"], atol=1e-9)
+        assert np.median(poses["errors"]) == exact.metrics["angle_error_median"]
+        in_star = star.read_star(exact.path / "poses.star")
+        np.testing.assert_allclose(in_star.poses, poses["aligned"], atol=1e-7)
+    with np.load(exact.path / "distances.npz") as distances:
+        assert distances["counts"].sum() == 60 * 59 // 2
+    with mrcfile.open(exact.path / "reconstruction.mrc") as map_:
+        assert map_.voxel_size.x == pytest.approx(5.0)
+
+
+def test_distances_among_the_first_projections_are_kept(learned):
+    with np.load(learned.path / "distances.npz") as kept, np.load(learned.path / "poses.npz") as poses:
+        first, second = pairs.all_pairs(60)
+        assert kept["among_first"].dtype == np.float32
+        full = squareform(kept["among_first"])
+        np.testing.assert_array_equal(full[kept["first"], kept["second"]], kept["estimated"])
+        exact = distance.exact_distances(to_quaternion(poses["true"]), first, second)
+        recall = neighbourhood.neighbour_recall(exact, kept["among_first"], 60)
+    assert learned.metrics["neighbour_recall_at_10"] == pytest.approx(recall)
+    assert 10 / 59 < recall < 1
+
+
+def test_of_many_projections_only_the_first_ones_distances_are_kept(runs_dir, exact, monkeypatch):
+    monkeypatch.setattr(artefacts, "EMBEDDED_PROJECTIONS", 20)
+    again = run(runs_dir)
+    with np.load(again.path / "distances.npz") as some, np.load(exact.path / "distances.npz") as all_:
+        np.testing.assert_array_equal(squareform(some["among_first"]), squareform(all_["among_first"])[:20, :20])
+    assert again.metrics["neighbour_recall_at_10"] == exact.metrics["neighbour_recall_at_10"] == 1
+
+
+def test_where_not_all_pairs_are_held_neighbours_are_not_told(tmp_path, monkeypatch):
+    few = partial(pairs.candidate_pairs, most=1000)
+    monkeypatch.setattr(pipeline.pairs, "candidate_pairs", few)
+    record = run(tmp_path, "reconstruction.enabled=false")
+    assert "neighbour_recall_at_10" not in record.metrics
+    with np.load(record.path / "distances.npz") as kept:
+        assert "among_first" not in kept
+
+
+@pytest.mark.parametrize("initialisation", ["mds", "isomap", "random"])
+def test_the_recovery_can_start_elsewhere(runs_dir, exact, initialisation):
+    other = run(runs_dir, f"recovery.initialisation={initialisation}", "reconstruction.enabled=false")
+    assert other.reused == ("projections", "distance")
+    assert other.metrics["angle_error_median"] < 1e-3
+    with np.load(other.path / "recovery.npz") as one, np.load(exact.path / "recovery.npz") as spectral:
+        assert one["loss_curve"][0] != spectral["loss_curve"][0]
+
+
+def test_reuse_gives_the_same_numbers_as_no_reuse(runs_dir, learned, tmp_path):
+    later = run(runs_dir, "recovery.restarts=40", base=SIAMESE)
+    assert later.reused == ("projections", "training", "distance")
+    fresh = run(tmp_path / "fresh", "recovery.restarts=40", base=SIAMESE)
+    assert fresh.reused == ()
+    assert later.metrics == fresh.metrics
+    np.testing.assert_array_equal(
+        np.load(later.path / "poses.npz")["recovered"], np.load(fresh.path / "poses.npz")["recovered"]
+    )
+    assert (later.path / "model.keras").read_bytes() == (learned.path / "model.keras").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("override", "reused"),
+    [
+        ("recovery.max_iterations=3", {"projections", "distance"}),
+        ("distance.method=perturbed", {"projections"}),
+        ("reconstruction.iterations=3", {"projections", "distance", "recovery"}),
+        ("projections.noise_variance=0.5", set()),
+        ("projections.count=61", set()),
+        ("seed=1", set()),
+    ],
+)
+def test_only_what_does_not_depend_on_a_change_is_reused(runs_dir, exact, override, reused):
+    assert set(run(runs_dir, override).reused) == reused
+
+
+def test_the_number_of_test_projections_does_not_touch_the_training(runs_dir, learned):
+    assert "training" in run(runs_dir, "projections.count=50", base=SIAMESE).reused
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another(exact, tmp_path):
+    again, other = run(tmp_path), run(tmp_path, "seed=5")
+    assert again.metrics == exact.metrics
+    assert other.metrics["angle_error_median_unaligned"] != exact.metrics["angle_error_median_unaligned"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["distance.method=perturbed", "distance.perturbation_variance=0.2"],
+        ["distance.method=euclidean"],
+        ["distance.method=euclidean", "distance.calibration=polynomial", "projections.coverage=half"],
+        ["projections.max_shift=3", "projections.snr=0.5", "projections.sampling=euler"],
+        ["recovery.pairs=knn+random", "recovery.pairs_per_projection=30", "reconstruction.enabled=false"],
+        ["recovery.max_distance=2.0", "volume.source=1tii"],
+        ["projections.count=4"],
+    ],
+)
+def test_every_stage_has_its_variants(runs_dir, overrides):
+    record = run(runs_dir, *overrides)
+    assert record.status == "finished"
+    assert np.isfinite(record.metrics["angle_error_median"])
+
+
+@pytest.mark.parametrize("reference", ["volume", "reconstruction"])
+def test_refinement_is_a_stage_of_its_own_and_reported_apart(runs_dir, exact, reference):
+    noisy = ["distance.method=perturbed", "projections.max_shift=2", "projections.snr=1"]
+    plain = run(runs_dir, *noisy)
+    refined = run(runs_dir, *noisy, "refinement.enabled=true", f"refinement.reference={reference}")
+    gained = {name: value for name, value in refined.metrics.items() if name.startswith("refined_")}
+    assert {name: refined.metrics[name] for name in plain.metrics} == plain.metrics, "the two steps' figures stay"
+    assert gained["refined_angle_error_median"] < 0.5 * plain.metrics["angle_error_median"]
+    assert gained["refined_fsc_0.5_angstrom"] <= plain.metrics["fsc_0.5_angstrom"]
+    assert set(refined.seconds) - set(plain.seconds) == {"refinement"}
+    with np.load(refined.path / "refined.npz") as found:
+        assert np.median(found["errors"]) == gained["refined_angle_error_median"]
+    in_star = star.read_star(refined.path / "refined.star")
+    assert len(in_star.poses) == 60
+    assert (refined.path / "refined_reconstruction.mrc").exists()
+
+
+@pytest.mark.parametrize("group", ["C2", "D2"])
+def test_a_symmetric_object_is_recovered_modulo_its_group(runs_dir, group):
+    record = run(
+        runs_dir, f"volume.symmetry={group}", "volume.symmetrize=oligomer", "volume.resolution=20",
+        "volume.voxel_size=7", "projections.size=48",
+    )  # fmt: skip
+    assert record.metrics["angle_error_median"] < 0.005
+    assert record.metrics["recovery_loss"] < 1e-9
+    assert record.metrics["fsc_0.5_angstrom"] < 20
+    log = (record.path / "log.txt").read_text()
+    assert f"symmetry {group}: correlation of the density with its turned self is" in log
+
+
+def test_a_density_that_looks_symmetric_is_warned_of(runs_dir, tmp_path, toy_volume):
+    density = symmetric_density.oligomer(toy_volume.density, toy_volume.center_index, symmetry.group("C2"))
+    write_map(tmp_path / "dimer.mrc", density, 2.5, np.zeros(3))
+    base = (
+        f"volume.source={tmp_path / 'dimer.mrc'}", "distance.method=exact", "projections.count=30",
+        "projections.size=40", "reconstruction.enabled=false",
+    )  # fmt: skip
+    record = run(runs_dir, base=base)
+    (told,) = [event["message"] for event in read_events(record.path)[0] if event["kind"] == "warning"]
+    assert told.startswith(
+        "the density looks the same turned by 1/2 about z (correlation 1.000 at least), so poses are"
+    )
+    # Told the symmetry, it has nothing to warn of.
+    record = run(runs_dir, "volume.symmetry=C2", base=base)
+    assert not [event for event in read_events(record.path)[0] if event["kind"] == "warning"]
+
+
+def test_a_network_learns_the_distance_modulo_the_group(runs_dir):
+    record = run(
+        runs_dir, "volume.symmetry=D2", "volume.symmetrize=oligomer", "volume.voxel_size=5", "volume.resolution=15",
+        "training.steps=60", base=SIAMESE,
+    )  # fmt: skip
+    with np.load(record.path / "distances.npz") as found:
+        assert found["exact"].max() < 2.1, "no two poses are further apart modulo D2"
+        guessing = np.mean(np.abs(found["exact"] - np.median(found["exact"])))
+        assert record.metrics["distance_mae"] < 0.95 * guessing
+    with np.load(record.path / "training.npz") as found:
+        assert len(found["calibration"]) == math.comb(3 + 5, 3) - 1, "three kernels, to the fifth power together"
+
+
+def test_refining_against_a_reconstruction_needs_one(runs_dir):
+    with pytest.raises(InputError, match=r"reconstruction.enabled is false; wanted a reconstruction"):
+        run(runs_dir, "refinement.enabled=true", "reconstruction.enabled=false")
+
+
+def test_noise_is_told_in_both_ways(runs_dir):
+    by_variance = run(runs_dir, "projections.noise_variance=2.0").metrics
+    by_ratio = run(runs_dir, f"projections.snr={by_variance['snr']}").metrics
+    assert by_ratio["noise_variance"] == pytest.approx(2.0)
+    assert by_ratio["snr"] == pytest.approx(by_variance["snr"])
+
+
+def test_wrong_input_leaves_no_run_behind(tmp_path):
+    with pytest.raises(InputError, match=r"nothing\.mrc"):
+        run(tmp_path / "runs", f"volume.source={tmp_path}/nothing.mrc")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_experiment_too_large_for_memory_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"needs about .* GB of memory .* lower projections.count \(200000\)"):
+        run(tmp_path / "runs", "projections.count=200000", "projections.size=1000")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_failure_on_the_way_is_recorded_with_its_reason(runs_dir):
+    with pytest.raises(InputError, match="unconnected"):
+        run(runs_dir, "recovery.max_distance=0.05", run_id="20260101-000000-fails-000000")
+    from engine.record.runrecord import read_run
+
+    record = read_run(runs_dir / "20260101-000000-fails-000000")
+    assert record.status == "failed"
+    assert "unconnected" in record.message
+
+
+@pytest.mark.parametrize(
+    ("noise_variance", "least", "most"), [(0.0, 1800, 1800), (1.0, 1801, 5999), (100.0, 6000, 6000)]
+)
+def test_noise_makes_the_default_training_longer(toy_volume, noise_variance, least, most):
+    settings = config_from_dict({"projections": {"size": 32}}).projections
+    data = simulation.simulate_training(toy_volume, settings, noise_variance, 20, 4, 24, np.random.default_rng(0))
+    assert least <= training.default_steps(data) <= most
+
+
+def test_a_training_that_the_clock_shortened_is_told_beside_the_results(tmp_path):
+    record = run(tmp_path, "training.steps=100000", "training.max_seconds=1", base=SIAMESE)
+    (told,) = [event["message"] for event in read_events(record.path)[0] if event["kind"] == "warning"]
+    assert told.startswith("training met training.max_seconds and was shortened")

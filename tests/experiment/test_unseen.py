@@ -1,0 +1,324 @@
+"""Training on several proteins and testing on one that was not among them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from engine.base.errors import InputError
+from engine.config.schema import Config, ProjectionsConfig, VolumeConfig
+from engine.config.settings import config_from_dict, config_to_toml, load_config
+from engine.experiment import pipeline, training_volumes
+from engine.experiment.sweep import expand, study
+from engine.geometry import rotations
+from engine.imaging import resampling, simulation
+from engine.imaging.volume import Volume
+from engine.io import mrc
+from engine.io.loading import load_volume
+from engine.poses import pairs
+from pages._experiment.form_values import SETTINGS, from_address, read_values, shown_values, to_address, widget_values
+from pages._shared import text
+from tests.conftest import gaussians
+
+BASE = [
+    "projections.count=40", "projections.size=24", "volume.resolution=16", "volume.voxel_size=6",
+    "training.projections=120", "training.validation_projections=24", "training.steps=10", "training.image_size=16",
+    "training.batch_size=8", "reconstruction.enabled=false", "recovery.restarts=3",
+]  # fmt: skip
+
+
+def config(*overrides):
+    return load_config(None, [*BASE, *overrides])
+
+
+def run(folder, *overrides):
+    return pipeline.run_experiment(config(*overrides), folder, ["test"])
+
+
+# Configuration ------------------------------------------------------------------------------------------------------
+
+
+def test_training_volumes_are_a_list_or_one_text():
+    several = config_from_dict({"training": {"volumes": ["random:1:10", "6msm"]}})
+    assert config_from_dict({"training": {"volumes": " random:1:10 ,6msm,"}}) == several
+    assert several.training.volumes == ("random:1:10", "6msm")
+    assert Config().training.volumes == ()
+    assert hash(several) != hash(Config())
+    assert 'volumes = [\n    "random:1:10",\n    "6msm",\n]' in config_to_toml(several)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"training": {"volumes": "1BD2, 6msm"}}, "volume.source is '1bd2', which is among training.volumes"),
+        (
+            {"volume": {"source": "random:5"}, "training": {"volumes": "random:1:9"}},
+            "volume.source is 'random:5', which is among training.volumes; wanted a protein that the network is not",
+        ),
+        ({"training": {"volumes": "random:1:0"}}, "wanted random:SEED or random:SEED:COUNT"),
+        (
+            {"training": {"volumes": "random:1:200"}},
+            r"training.batch_size is 64, and training.projections \(8,000\) are 40 of each of 200 training.volumes",
+        ),
+        (
+            {"training": {"volumes": "random:1:100"}, "pairs": {"neighbours": 80}},
+            r"pairs.neighbours is 80, and training.projections \(8,000\) are 80 of each of 100",
+        ),
+        (
+            {"training": {"volumes": "random:1:2"}, "volume": {"symmetry": "C2"}},
+            "volume.symmetry is C2 and training.volumes are not known to have it",
+        ),
+        ({"training": {"volumes": 3}}, "training.volumes is 3; wanted a valid tuple"),
+        ({"training": {"patience": 0}}, "training.patience is 0; wanted greater than or equal to 1"),
+    ],
+)
+def test_what_no_training_can_have_is_refused(table, message):
+    with pytest.raises(InputError, match=message) as told:
+        config_from_dict(table)
+    assert "\n" not in str(told.value)
+
+
+def test_the_form_holds_the_volumes_as_one_text():
+    several = config_from_dict({"training": {"volumes": ["random:1:10", "6msm"]}})
+    assert widget_values(several, {}, [])["training.volumes"] == "random:1:10, 6msm"
+    assert (SETTINGS["training.volumes"].kind, SETTINGS["training.volumes"].default) == ("text", "")
+    asked = to_address(several, {"seed": [1, 2]})
+    assert asked["set"] == ['training.volumes=["random:1:10", "6msm"]']
+    assert from_address(asked["set"], asked["vary"]) == (several, {"seed": [1, 2]})
+    assert config_from_dict({"training": {"volumes": widget_values(several, {}, [])["training.volumes"]}}) == several
+    assert load_config(None, text.overrides(several)) == several
+
+
+def test_the_form_varies_them_as_texts():
+    setting, values = SETTINGS["training.volumes"], [["random:1:1"], "random:1:10", ["1tii", "6msm"]]
+    shown = shown_values(setting, values)
+    assert shown == ["random:1:1", "random:1:10", "1tii, 6msm"]
+    assert read_values(setting, shown) == shown
+
+
+def test_the_study_of_unseen_proteins():
+    runs = expand(study("unseen"))
+    assert len(runs) == 9
+    assert {found.volume.source for _, found in runs} == {"1bd2", "6msm", "1tii"}
+    assert {found.training.volumes for _, found in runs} == {("random:1:10",), ("random:1:100",), ("random:1:400",)}
+    assert runs[0][0] == "unseen: volumes=random:1:10, source=1bd2"
+
+
+# Resampling ---------------------------------------------------------------------------------------------------------
+
+CENTRES, WIDTHS, HEIGHTS = [(-4.0, 1.0, 2.0), (3.0, -2.0, 0.5)], [3.0, 2.5], [1.0, 1.5]
+
+
+@pytest.mark.parametrize(("voxel_size", "shape"), [(3.0, (28, 30, 33)), (1.25, (29, 30, 31)), (2.0, (28, 29, 30))])
+def test_resampling_gives_the_density_that_those_voxels_would_have(voxel_size, shape):
+    """Gaussians are known anywhere; resampled they have to agree with the formula at the new voxels."""
+    volume = Volume(gaussians(shape, CENTRES, WIDTHS, HEIGHTS), 2.0, np.array([10.0, -5.0, 0.0]), "blobs")
+    made = resampling.resampled(volume, voxel_size)
+    assert made.voxel_size == voxel_size
+    places = (
+        made.origin[:, None] + voxel_size * np.stack([np.ravel(axis) for axis in np.indices(made.density.shape)])[::-1]
+    )
+    inside = (places - volume.origin[:, None]) / 2.0
+    expected = ndimage.map_coordinates(volume.density.astype(float), inside[::-1], order=5, mode="constant")
+    np.testing.assert_allclose(made.density.ravel(), expected, atol=6e-3 * volume.density.max())
+    np.testing.assert_allclose(made.center_of_mass, volume.center_of_mass, atol=0.05)
+    mass, before = made.density.sum() * voxel_size**3, volume.density.sum() * 8
+    assert mass == pytest.approx(before, rel=1e-3)
+
+
+def test_detail_that_larger_voxels_cannot_hold_is_left_out_and_not_folded_back(rng):
+    white = Volume(rng.standard_normal((24, 24, 24)).astype(np.float32), 1.0, np.zeros(3), "noise")
+    made = resampling.resampled(white, 2.0)
+    # An eighth of the frequencies is left, each with its power; folded back, the variance would stay 1.
+    middle = made.density[2:-2, 2:-2, 2:-2]
+    assert middle.var() == pytest.approx(1 / 8, rel=0.15)
+
+
+# Volumes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tested():
+    return load_volume(config().volume)
+
+
+def loaded(test, *overrides):
+    said = []
+    return training_volumes.load_training_volumes(config(*overrides), test, said.append), said
+
+
+def test_without_training_volumes_there_are_none(tested):
+    assert loaded(tested) == (None, [])
+
+
+def test_proteins_of_atoms_come_on_the_test_volumes_voxels(tested):
+    found, said = loaded(tested, "training.volumes=random:1:2, 1tii")
+    assert [volume.name for volume in found] == ["random_1", "random_2", "1tii"]
+    assert {volume.voxel_size for volume in found} == {6.0}
+    assert (len(found), len(set(found.identities)), said) == (3, 3, [])
+    np.testing.assert_array_equal(
+        list(found)[1].density, load_volume(VolumeConfig(source="random:2", resolution=16, voxel_size=6)).density
+    )
+    finer, _ = loaded(tested, "training.volumes=random:1:2, 1tii", "volume.resolution=20")
+    assert not set(found.identities) & set(finer.identities), "what a training was shown is in its key"
+
+
+def test_maps_are_resampled_and_it_is_said(tested, tmp_path):
+    path = tmp_path / "blobs.mrc"
+    mrc.write_map(path, gaussians((30, 28, 26), CENTRES, WIDTHS, HEIGHTS), 3.0, np.zeros(3))
+    found, said = loaded(tested, f"training.volumes={path}, random:1")
+    assert [volume.voxel_size for volume in found] == [6.0, 6.0]
+    assert said == ["training volume blobs: resampled in Fourier space from 3 to 6 Å per voxel, those of 1bd2"]
+
+
+def test_one_training_volume_is_allowed_with_a_word(tested):
+    _, said = loaded(tested, "training.volumes=6msm")
+    assert said == ["training on 6msm alone: a network learns what proteins have in common from several"]
+
+
+def test_the_test_volume_under_another_name_is_found(tested, tmp_path):
+    path = tmp_path / "other.mrc"
+    mrc.write_map(path, tested.density, tested.voxel_size, tested.origin)
+    test = load_volume(VolumeConfig(source=str(path)))
+    copy = tmp_path / "copy.mrc"
+    copy.write_bytes(path.read_bytes())
+    asked = load_config(None, [f"volume.source={path}", f"training.volumes={copy}"])
+    with pytest.raises(InputError, match=r"copy.mrc', which is the density of volume.source"):
+        training_volumes.load_training_volumes(asked, test, lambda line: None)
+
+
+def simulated(found, noise=0.0, signal=0.0, count=20, validation=16, say=lambda line: None, size=24):
+    return training_volumes.simulate_training(
+        found, ProjectionsConfig(size=size), noise, signal, count, validation, 16, np.random.default_rng(0), say
+    )  # fmt: skip
+
+
+def test_every_protein_has_its_projections_in_one_frame(tested):
+    found, _ = loaded(tested, "training.volumes=random:1:3")
+    data = simulated(found)
+    assert data.images.shape == (20, 16, 16)
+    assert np.bincount(data.proteins).tolist() == [7, 7, 6]
+    assert np.bincount(data.validation_proteins).tolist() == [8, 0, 8], "few validation projections, fewer proteins"
+    # The first protein's are what it alone would have given.
+    alone = simulation.simulate_training(
+        next(iter(found)), ProjectionsConfig(size=24), 0.0, 7, 8, 16, np.random.default_rng(0)
+    )
+    np.testing.assert_array_equal(data.images[:7], alone.images)
+    np.testing.assert_array_equal(data.validation_poses[:8], alone.validation_poses)
+
+
+def test_of_ten_proteins_one_is_held_out_for_validation(tested):
+    found, _ = loaded(tested, "training.volumes=random:1")
+    (one,) = found
+    sources = [f"random:{number}" for number in range(20)]
+    strengths = {source: 2.0**power for power, source in enumerate(sources)}
+    several = training_volumes.TrainingVolumes(
+        tuple(VolumeConfig(source=source) for source in sources), tuple(sources),
+        {name: replace(one, density=np.float32(by) * one.density, name=name) for name, by in strengths.items()},
+    )  # fmt: skip
+    said = []
+    data = simulated(several, count=180, validation=16, say=said.append)
+    assert said == ["2 of 20 training volumes are held out for validation"]
+    assert data.held_out
+    assert np.bincount(data.validation_proteins, minlength=20).tolist() == [8, *[0] * 18, 8]
+    # Which protein a training projection is of shows in how strong it is.
+    seen = np.round(np.log2([data.images[data.proteins == owner].std() for owner in range(18)] / one.density.std()), 1)
+    np.testing.assert_allclose(np.diff(seen), 1.0, atol=0.5)
+    assert np.bincount(data.proteins).tolist() == [10] * 18
+    weakest = simulated(training_volumes.TrainingVolumes(several.configs[1:2], ("1",), several._loaded), count=10)
+    assert data.images[:10].std() == pytest.approx(weakest.images.std(), rel=0.2), "the first protein is held out"
+    assert not weakest.held_out
+
+
+def test_what_a_network_says_of_unseen_proteins_is_calibrated_on_those_held_out(tmp_path):
+    record = run(
+        tmp_path, "training.volumes=random:1:10", "training.batch_size=4", "training.validation_projections=64"
+    )
+    with np.load(tmp_path / ".cache" / "training" / _only(tmp_path / ".cache" / "training") / "arrays.npz") as stored:
+        assert stored["calibration"].shape == (math.comb(3 + 5, 3) - 1,)
+    # A network of ten steps knows nothing: calibrated, it says little else than the mean, and errs as guessing does.
+    assert record.metrics["distance_mae"] < 0.62
+
+
+def _only(folder):
+    (entry,) = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    return entry
+
+
+def test_noise_means_the_same_for_every_protein(tested):
+    """Two proteins whose densities differ a hundredfold in scale come with the test projections' signal variance."""
+    found, _ = loaded(tested, "training.volumes=random:1:2")
+    one, two = list(found)
+    scaled = Volume(100 * two.density, two.voxel_size, two.origin, two.name)
+    mixed = training_volumes.TrainingVolumes(
+        found.configs, found.identities, {"random:1": one, "random:2": scaled}
+    )  # fmt: skip
+    data = simulated(mixed, noise=2.0, signal=5.0, count=200)
+    variances = [data.images[data.proteins == owner].var() for owner in (0, 1)]
+    # At 24 pixels; a frame of 16 over the same field keeps most of it and has pixels 1.5 times as large.
+    np.testing.assert_allclose(variances, 5.0, rtol=0.25)
+    assert data.noise_variance == pytest.approx(2.0 * (16 / 24) ** 2)
+
+
+def test_what_reaches_beyond_the_frame_is_told(tested):
+    found, _ = loaded(tested, "training.volumes=random:1, 6msm")
+    said = []
+    simulated(found, say=said.append, size=14)
+    assert said == ["1 of 2 training volumes reach beyond the projections' frame, cut off: 6msm"]
+
+
+# Batches ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", ["random", "uniform", "knn", "knn+random"])
+def test_a_batch_is_of_one_protein_and_every_protein_has_its_turn(rng, strategy):
+    sizes = [12, 20, 15]
+    owners = np.repeat(np.arange(3), sizes)
+    poses = rotations.to_quaternion(rotations.sample_orientations(sum(sizes), rng))
+    samplers = tuple(
+        pairs.BatchSampler(strategy, 8, poses[owners == owner], pairs.nearest_neighbours(poses[owners == owner], 3))
+        for owner in range(3)
+    )
+    sampler, turns = pairs.SeveralSampler(samplers), np.zeros(3)
+    seen = set()
+    for _ in range(200):
+        indices, weights = sampler.draw(rng)
+        (owner,) = set(owners[indices])
+        turns[owner] += 1
+        seen |= set(indices.tolist())
+        assert indices.dtype == np.int32
+        assert weights.sum() == pytest.approx(1, abs=1e-5)
+    assert turns.min() > 40
+    assert seen == set(range(sum(sizes)))
+
+
+# Runs ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_training_serves_all_test_proteins_of_one_frame(tmp_path):
+    volumes = "training.volumes=random:1:3"
+    first = run(tmp_path, volumes)
+    assert first.reused == ()
+    assert np.isfinite(first.metrics["angle_error_median"])
+    another_protein = run(tmp_path, volumes, "volume.source=1tii")
+    assert another_protein.reused == ("training",)
+    assert (another_protein.path / "model.keras").read_bytes() == (first.path / "model.keras").read_bytes()
+    assert another_protein.metrics["distance_mae"] != first.metrics["distance_mae"]
+    other_proteins = run(tmp_path, "training.volumes=random:1:2")
+    assert "training" not in other_proteins.reused
+    assert other_proteins.metrics["distance_mae"] != first.metrics["distance_mae"]
+
+
+def test_what_is_wrong_leaves_no_run_behind(tmp_path):
+    with pytest.raises(InputError, match=r"nothing\.mrc"):
+        run(tmp_path / "runs", f"training.volumes={tmp_path}/nothing.mrc, random:1")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_method_that_learns_nothing_needs_no_training_volumes(tmp_path):
+    record = run(tmp_path, f"training.volumes={tmp_path}/nothing.mrc", "distance.method=exact")
+    assert record.status == "finished"

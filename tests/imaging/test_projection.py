@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+from conftest import reference_projection
+
+from engine.geometry import rotations
+from engine.imaging import astra_gpu, filters, fourier
+from engine.imaging.projection import project, project_slices
+from engine.imaging.volume import Volume
+from engine.io.loading import load_volume
+
+
+def relative_error(found, expected) -> float:
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def direct_transform(density, frequencies):
+    """The sum that the non-uniform FFT approximates, in double precision."""
+    grid = np.stack([axis.ravel() for axis in np.indices(density.shape)[::-1]])  # x, y, z
+    grid = grid - np.array([[n // 2] for n in density.shape[::-1]])
+    return np.exp(-2j * np.pi * frequencies.T.astype(float) @ grid) @ density.ravel().astype(float)
+
+
+def test_transform_agrees_with_the_direct_sum(toy_density, rng):
+    frequencies = rng.uniform(-0.5, 0.5, (3, 200)).astype(np.float32)
+    expected = direct_transform(toy_density, frequencies)
+    assert relative_error(fourier.transform(toy_density, frequencies), expected) < 1e-4
+
+
+def test_adjoint_is_the_adjoint(toy_density, rng):
+    frequencies = rng.uniform(-0.5, 0.5, (3, 500)).astype(np.float32)
+    values = (rng.standard_normal(500) + 1j * rng.standard_normal(500)).astype(np.complex64)
+    forward = np.vdot(values, fourier.transform(toy_density, frequencies))
+    backward = np.vdot(fourier.adjoint_transform(values, frequencies, toy_density.shape), toy_density)
+    assert forward == pytest.approx(backward, rel=1e-3)
+
+
+def test_identity_pose_is_the_plain_sum_along_z(toy_density):
+    volume = Volume(toy_density, 1.0, np.zeros(3), "toy")
+    size = 31
+    image = project(volume, np.eye(3)[None], size)[0]
+    expected = np.zeros((size, size))
+    _, ny, nx = toy_density.shape
+    top, left = size // 2 - ny // 2, size // 2 - nx // 2
+    expected[top : top + ny, left : left + nx] = toy_density.sum(axis=0)
+    # The plain sum turns about voxel n // 2, the projection about the centre of mass.
+    offset = (np.array([nx // 2, ny // 2]) - volume.center_index[:2])[None]
+    moved = filters.shift_images(expected[None].astype(np.float32), offset)[0]
+    assert relative_error(image, moved) < 1e-4
+
+
+def test_any_pose_agrees_with_rays_through_splines(toy_volume, rng):
+    poses = rotations.sample_orientations(4, rng)
+    images = project_slices(toy_volume, poses, 32)
+    for image, pose in zip(images, poses, strict=True):
+        expected = reference_projection(toy_volume.density, pose, toy_volume.center_index, 32)
+        assert relative_error(image, expected) < 5e-3
+
+
+def test_projections_of_5j0n_are_within_a_thousandth_of_the_direct_slice(shared_data, rng):
+    from engine.config.schema import VolumeConfig
+
+    volume = load_volume(VolumeConfig(source=str(shared_data / "5j0n.mrc")))
+    assert volume.diagonal == 116
+    poses = rotations.sample_orientations(3, rng)
+    plane = fourier.half_plane_frequencies(116)
+    chosen = rng.choice(plane.shape[0] * plane.shape[1], 150, replace=False)
+    frequencies = fourier.slice_frequencies(poses, plane.reshape(-1, 2)[chosen])
+    found = fourier.transform(volume.density, frequencies)
+    assert relative_error(found, direct_transform(volume.density, frequencies)) < 1e-3
+    # The published projections have a standard deviation of about 1.03 over the whole frame.
+    many = project(volume, rotations.sample_orientations(64, rng))
+    assert many.std() == pytest.approx(1.03, abs=0.03)
+
+
+def test_centre_of_mass_lands_on_the_middle_pixel(toy_volume, rng):
+    images = project(toy_volume, rotations.sample_orientations(5, rng), 33).astype(float)
+    position = np.arange(33) - 33 // 2
+    mass = images.sum(axis=(1, 2))
+    np.testing.assert_allclose((images.sum(axis=1) @ position) / mass, 0, atol=2e-3)
+    np.testing.assert_allclose((images.sum(axis=2) @ position) / mass, 0, atol=2e-3)
+    np.testing.assert_allclose(mass, toy_volume.density.sum(), rtol=1e-4)
+
+
+def test_turning_psi_turns_the_image_in_its_plane(toy_volume):
+    first, second = project(toy_volume, rotations.from_euler([[40.0, 70.0, 10.0], [40.0, 70.0, 100.0]]), 33)
+    # psi + 90: R' = R Rz(90), so image'(u, v) = image(-v, u).
+    np.testing.assert_allclose(second, np.rot90(first, 1, axes=(0, 1)), atol=1e-3 * first.max())
+
+
+def test_last_partial_batch_is_not_lost(toy_volume, rng, monkeypatch):
+    poses = rotations.sample_orientations(7, rng)
+    whole = project_slices(toy_volume, poses, 44)
+    monkeypatch.setattr("engine.imaging.projection._BATCH_POINTS", 3 * 44 * 23)
+    told = []
+    parts = project_slices(toy_volume, poses, 44, progress=lambda fraction, values: told.append(fraction))
+    np.testing.assert_allclose(parts, whole, atol=1e-4 * whole.max())
+    assert told == pytest.approx([3 / 7, 6 / 7, 1.0])
+
+
+def test_a_small_frame_is_cut_out_not_wrapped_around(toy_volume, rng):
+    poses = rotations.sample_orientations(3, rng)
+    large = project(toy_volume, poses, 50)
+    np.testing.assert_allclose(project(toy_volume, poses, 16), large[:, 17:33, 17:33], atol=2e-3 * large.max())
+
+
+def test_coarse_pixels_equal_fourier_cropping(toy_volume, rng):
+    poses = rotations.sample_orientations(3, rng)
+    fine = project(toy_volume, poses, 48)
+    coarse = project(toy_volume, poses, 32, 1.5 * toy_volume.voxel_size)
+    assert relative_error(coarse, filters.fourier_crop(fine, 32)) < 2e-3
+
+
+def test_astra_is_not_called_without_a_device():
+    if importlib.util.find_spec("astra") is None:
+        assert not astra_gpu.available()
+    else:
+        import astra
+
+        assert astra_gpu.available() == astra.use_cuda()
+
+
+def test_astra_geometry_passes_through_the_centre_of_mass(toy_volume, rng):
+    """On any machine: the detector's pixel size // 2 must lie on the line through the centre of mass along the ray."""
+    poses = rotations.sample_orientations(5, rng)
+    size = 32
+    vectors = astra_gpu.detector_vectors(poses, toy_volume, size)
+    ray, centre, u, v = vectors[:, :3], vectors[:, 3:6], vectors[:, 6:9], vectors[:, 9:]
+    middle_pixel = centre + (size // 2 - (size - 1) / 2) * (u + v)
+    box_middle = (np.array(toy_volume.density.shape[::-1]) - 1) / 2
+    from_mass = middle_pixel - (toy_volume.center_index - box_middle)
+    np.testing.assert_allclose(np.cross(from_mass, ray), 0, atol=1e-12)
+    np.testing.assert_allclose(np.cross(u, v), ray, atol=1e-12)
+
+
+@pytest.mark.skipif(not astra_gpu.available(), reason="needs a CUDA device")
+def test_astra_and_fourier_slices_agree(toy_volume, rng):
+    poses = rotations.sample_orientations(20, rng)
+    rays = astra_gpu.project(toy_volume, poses, 36, lambda fraction, values: None)
+    slices = project_slices(toy_volume, poses, 36)
+    assert relative_error(rays, slices) < 0.03  # ASTRA interpolates linearly between voxels

@@ -1,0 +1,249 @@
+"""Loading a volume from each kind of source, and the figures that later stages take from it."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+from scipy.ndimage import center_of_mass
+
+from engine.base.errors import InputError
+from engine.config.schema import VolumeConfig
+from engine.imaging.volume import Volume
+from engine.io import archives, mrc
+from engine.io.loading import BUILT_IN, load_volume
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "engine" / "data"
+PUBLISHED_MAP = ROOT.parent / "shared" / "data" / "5j0n.mrc"
+
+
+def load(source: object, **keys) -> Volume:
+    return load_volume(VolumeConfig(source=str(source), **keys))
+
+
+def blob(shape=(12, 10, 8), at=(4.0, 5.0, 6.0)) -> np.ndarray:
+    """A Gaussian about ``at`` (x, y, z)."""
+    z, y, x = np.indices(shape)
+    return np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2 + (z - at[2]) ** 2) / 2).astype(np.float32)
+
+
+@pytest.fixture
+def map_path(tmp_path) -> Path:
+    path = tmp_path / "blob.v2.mrc"
+    mrc.write_map(path, blob(), 2.5, np.array([10.0, 20.0, 30.0]))
+    return path
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_built_in_protein(name):
+    volume = load(name)
+    assert volume.name == name
+    assert volume.voxel_size == pytest.approx(8 / 3)
+    assert load(name.upper()).fingerprint == volume.fingerprint
+
+
+def test_box_of_the_default_protein():
+    """Its atoms span 100 x 56 x 113 Å; about one resolution (8 Å) is added on each side."""
+    volume = load("1bd2")
+    box = volume.voxel_size * np.array(volume.density.shape[::-1])
+    np.testing.assert_allclose(box, np.array([100.0, 56.0, 113.0]) + 2 * 8.0, atol=6.0)
+
+
+def test_resolution_and_voxel_size_of_coordinates():
+    volume = load("1tii", resolution=12.0, voxel_size=5.0)
+    assert volume.voxel_size == 5.0
+    assert load("1tii", resolution=15.0).voxel_size == 5.0
+    fine = load("1tii", resolution=12.0, voxel_size=3.0)
+    # One quantity on two grids: what the voxels sum to, and where it lies.
+    assert volume.density.sum() * 5.0**3 == pytest.approx(fine.density.sum() * 3.0**3, rel=1e-3)
+    np.testing.assert_allclose(volume.center_of_mass, fine.center_of_mass, atol=0.05)
+
+
+@pytest.mark.skipif(not PUBLISHED_MAP.exists(), reason="the published map is not distributed")
+def test_published_map():
+    volume = load(PUBLISHED_MAP)
+    assert volume.name == "5j0n"
+    assert volume.density.shape == (69, 57, 75)
+    assert volume.voxel_size == pytest.approx(3.667, abs=5e-4)
+    assert volume.diagonal == 116  # the frame of the published projections
+    np.testing.assert_allclose(volume.origin, [69.753, 63.1, 26.546], rtol=1e-6)
+    np.testing.assert_allclose(volume.center_index, center_of_mass(volume.density)[::-1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("suffix", [".mrc", ".map", ".ccp4", ".MRC"])
+def test_map_by_path(map_path, tmp_path, suffix, packed):
+    path = tmp_path / f"other{suffix}{'.gz' if packed else ''}"
+    path.write_bytes(gzip.compress(map_path.read_bytes()) if packed else map_path.read_bytes())
+    volume = load(path)
+    assert volume.name == "other"
+    np.testing.assert_array_equal(volume.density, blob())
+    assert volume.voxel_size == 2.5
+    np.testing.assert_array_equal(volume.origin, [10.0, 20.0, 30.0])
+
+
+def test_label_is_the_file_name_without_its_endings(map_path):
+    assert load(map_path).name == "blob.v2"
+
+
+def test_home_directory_in_a_path(map_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(map_path.parent))
+    np.testing.assert_array_equal(load(f"~/{map_path.name}").density, blob())
+
+
+def test_center_of_mass_is_that_of_the_positive_part():
+    density = blob(at=(4.0, 5.0, 6.0))
+    volume = Volume(density, 2.5, np.array([10.0, 20.0, 30.0]), "blob")
+    np.testing.assert_allclose(volume.center_index, center_of_mass(density)[::-1], rtol=1e-6)
+    np.testing.assert_allclose(volume.center_of_mass, volume.origin + 2.5 * volume.center_index)
+    hollow = density - 10.0 * blob(at=(1.0, 1.0, 1.0))
+    np.testing.assert_allclose(
+        Volume(hollow, 2.5, volume.origin, "").center_index, center_of_mass(np.maximum(hollow, 0))[::-1], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "diagonal"), [((69, 57, 75), 116), ((3, 4, 12), 13), ((3, 4, 11), 12), ((1, 1, 1), 1)]
+)
+def test_diagonal(shape, diagonal):
+    assert Volume(np.ones(shape, np.float32), 1.0, np.zeros(3), "").diagonal == diagonal
+
+
+def test_fingerprint_is_of_the_content():
+    def fingerprint(density=None, voxel_size=2.0, origin=(0, 0, 0), name="a"):
+        density = blob() if density is None else density
+        return Volume(density, voxel_size, np.array(origin, dtype=float), name).fingerprint
+
+    first = fingerprint()
+    assert len(first) == 64
+    assert fingerprint(name="b") == first
+    assert fingerprint(np.asfortranarray(blob())) == first
+    changed = blob()
+    changed[0, 0, 0] += 1e-3
+    others = [
+        fingerprint(changed),
+        fingerprint(blob().reshape(10, 12, 8)),
+        fingerprint(voxel_size=2.0000001),
+        fingerprint(origin=(0, 0, 1e-6)),
+    ]
+    assert len({first, *others}) == 5
+
+
+def test_archives_end_in_a_volume(map_path, tmp_path, monkeypatch):
+    """The download itself is tested with the archives; here only that its file is read as what it is."""
+    fetched = tmp_path / "emd_3400.map.gz"
+    fetched.write_bytes(gzip.compress(map_path.read_bytes()))
+    entry = tmp_path / "1bd2.cif.gz"
+    shutil.copy(DATA / "1bd2.cif.gz", entry)
+    monkeypatch.setattr(archives, "fetch", lambda source, progress: {"emdb:3400": fetched, "pdb:1bd2": entry}[source])
+    volume = load("emdb:3400")
+    assert volume.name == "emd_3400"
+    np.testing.assert_array_equal(volume.density, blob())
+    volume = load("pdb:1bd2", resolution=10.0)
+    assert volume.name == "1bd2"
+    assert volume.fingerprint == load("1bd2", resolution=10.0).fingerprint
+
+
+def test_given_voxel_size_overrides_the_header(map_path):
+    volume = load(map_path, voxel_size=3.0)
+    assert volume.voxel_size == 3.0
+    np.testing.assert_array_equal(volume.density, blob())
+
+
+def test_resolution_of_a_map_is_refused(map_path):
+    with pytest.raises(InputError, match=r"volume\.resolution is 8 but .*blob\.v2\.mrc is a map.*leave it out"):
+        load(map_path, resolution=8.0)
+
+
+@pytest.mark.parametrize("name", ["1bd3", "1BD", "2bd2"])
+def test_unknown_name_suggests_the_nearest(name):
+    with pytest.raises(
+        InputError, match=rf"'{name}', neither a built-in protein nor a file; the nearest .* '1bd2'; wanted"
+    ):
+        load(name)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("none.mrc", r"none\.mrc: No such file or directory"),
+        ("none.cif.gz", r"none\.cif\.gz: No such file or directory"),
+        ("none.xyz", r"none\.xyz: No such file or directory"),
+        ("some/folder/", r"some/folder: No such file or directory"),
+        ("n" * 300, r"neither a built-in protein nor a file"),
+        ("null\0", r"neither a built-in protein nor a file"),
+        ("emd:3400", r"'emd:3400', neither a built-in .* wanted a name, a path, emdb:ID, pdb:ID or random:SEED"),
+        ("..", r"\.\. is a directory; wanted a file"),
+        ("/", r"/ is a directory; wanted a file"),
+        ("emdb:../3400", r"volume\.source is 'emdb:\.\./3400'; wanted an id such as emdb:3400"),
+    ],
+)
+def test_sources_that_lead_nowhere(source, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load(source)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_ending(tmp_path):
+    for name in ("notes.txt", "archive.tar.gz", "bare"):
+        (tmp_path / name).write_text("hello")
+    with pytest.raises(InputError, match=r"notes\.txt is of no known kind; wanted a name that ends in \.mrc, .*\.cif"):
+        load(tmp_path / "notes.txt")
+    with pytest.raises(InputError, match=r"bare is of no known kind"):
+        load(tmp_path / "bare")
+    with pytest.raises(InputError, match=r"archive\.tar\.gz is named \.gz but is not gzipped"):
+        load(tmp_path / "archive.tar.gz")
+
+
+def test_stack_is_refused(tmp_path):
+    path = tmp_path / "images.mrcs"
+    mrc.write_stack(path, np.ones((3, 8, 8)), 1.0)
+    with pytest.raises(InputError, match=r"images\.mrcs is a stack of 3 images of 8 x 8; wanted a volume"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d * 0, r"the density is 0 everywhere"),
+        (lambda d: d * 0 + 3, r"the density is 3 everywhere"),
+        (lambda d: np.where(d > 0.5, np.nan, d), r"7 of the density's values are NaN or infinite"),
+        (lambda d: np.where(d == d.max(), np.inf, d), r"1 of the density's values are NaN or infinite"),
+        (lambda d: np.where(d == d.max(), -np.inf, d), r"1 of the density's values are NaN or infinite"),
+        (lambda d: -d - 1, r"the density is nowhere positive \(at most -1\); invert the map's contrast"),
+    ],
+)
+def test_unusable_density(tmp_path, change, message):
+    path = tmp_path / "x.mrc"
+    with mrcfile.new(path) as mrc:
+        mrc.set_data(blob())
+        mrc.data[...] = change(blob())  # past mrcfile's statistics, which warn of NaN
+        mrc.voxel_size = 2.0
+    with pytest.raises(InputError, match=rf"x\.mrc: {message}"):
+        load(path)
+
+
+def test_coordinates_without_occupancy(tmp_path):
+    path = tmp_path / "x.pdb"
+    path.write_text("ATOM      1  CA  ALA A   1      10.000  24.000  27.000  0.00  0.00           C\n")
+    with pytest.raises(InputError, match=r"x\.pdb: the density is 0 everywhere"):
+        load(path)
+
+
+def test_loading_is_told():
+    news = []
+    volume = load_volume(VolumeConfig(source="1tii"), lambda *arguments: news.append(arguments))
+    assert news == [(1.0, {"voxels": volume.density.size})]
+
+
+def test_importing_volume_loads_none_of_the_readers():
+    code = "import sys, engine.imaging.volume; print([m for m in ('gemmi', 'mrcfile', 'requests') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

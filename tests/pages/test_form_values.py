@@ -1,0 +1,129 @@
+"""Configurations to the form's widgets and to addresses, and back; what the form's plan would run."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from engine.base.errors import InputError
+from engine.config.schema import Config
+from engine.config.settings import config_from_dict
+from engine.experiment.sweep import Sweep, changed, expand, load_sweep
+from pages._experiment import form_values, plan
+from pages._experiment.form_values import SETTINGS, from_address, read_values, shown_values, to_address, widget_values
+
+SEED, COVERAGE, SNR = SETTINGS["seed"], SETTINGS["projections.coverage"], SETTINGS["projections.snr"]
+OTHER = {
+    "seed": 2**53,
+    "volume": {"source": 'maps/it\'s "mine" & yours=1.mrc', "voxel_size": 1.5},
+    "projections": {"coverage": [[0, 90], [10, 45.5], [-180, 180]], "snr": 0.1, "sampling": "euler", "max_shift": 2.5},
+    "recovery": {"max_distance": 1.5, "pairs": "knn+random"},
+    "reconstruction": {"enabled": False},
+}
+
+
+@pytest.mark.parametrize("table", [{}, OTHER, {"projections": {"noise_variance": 0}}])
+def test_an_address_says_the_same_experiment(table):
+    config = config_from_dict(table)
+    vary = {"projections.coverage": ["full", [[0, 90], [0, 45], [0, 360]]], "projections.size": [None, 64]}
+    address = to_address(config, vary)
+    assert from_address(address.get("set", []), address["vary"]) == (config, vary)
+
+
+def test_the_default_needs_no_address():
+    assert to_address(Config(), {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "values"),
+    [
+        (SEED, "0, 1 2;3", [0, 1, 2, 3]),
+        (SEED, "0:4", [0, 1, 2, 3, 4]),
+        (SEED, "0:10:5, 7", [0, 5, 10, 7]),
+        (SEED, "3,3", [3]),
+        (SEED, "", []),
+        (SNR, "none 0.1", [None, 0.1]),
+        (SNR, "0:0.3:0.1", [0.0, 0.1, 0.2, 0.3]),
+        (SNR, "1e-3", [0.001]),
+    ],
+)
+def test_lists_of_numbers(setting, text, values):
+    assert read_values(setting, text) == values
+    assert read_values(setting, shown_values(setting, values)) == values
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [(SEED, "1.5"), (SEED, "none"), (SEED, "x"), (SEED, "5:0"), (SEED, "0:5:-1"), (SNR, "1:2:0"), (SNR, "0:1e9")],
+)
+def test_what_is_no_list_of_numbers_is_told(setting, text):
+    with pytest.raises(InputError, match=rf"sweep over {setting.key}: '{text}'; wanted (whole )?numbers such as"):
+        read_values(setting, text)
+
+
+def test_too_many_values_are_told():
+    with pytest.raises(InputError, match=r"sweep over seed: 1,100 values; wanted at most 1,000"):
+        read_values(SEED, "0:549, 600:1149")
+
+
+def test_choices_and_regions():
+    region = [[0.0, 90.0], [0.0, 45.0], [0.0, 360.0]]
+    shown = shown_values(COVERAGE, ["half", region])
+    assert shown == ["half", "[[0.0, 90.0], [0.0, 45.0], [0.0, 360.0]]"]
+    assert read_values(COVERAGE, shown) == ["half", region]
+    assert read_values(SETTINGS["distance.head"], ["cosine", "cosine"]) == ["cosine"]
+
+
+@pytest.mark.parametrize(
+    ("source", "files", "chosen"),
+    [
+        ("6MSM", [], ("6msm", None, "")),
+        ("/a/b.mrc", ["/a/b.mrc"], ("file", "/a/b.mrc", "")),
+        ("/a/b.mrc", [], ("other", None, "/a/b.mrc")),
+        ("emdb:3400", ["/a/b.mrc"], ("other", None, "emdb:3400")),
+    ],
+)
+def test_where_a_protein_is_chosen(source, files, chosen):
+    values = widget_values(config_from_dict({"volume": {"source": source}}), {}, files)
+    assert (values["protein"], values["file"], values["source"]) == chosen
+
+
+def test_every_key_has_a_widget():
+    values = widget_values(config_from_dict(OTHER), {"seed": [1, 2]}, [])
+    one_widget = set(SETTINGS) - {"volume.source", "projections.coverage"}
+    assert one_widget < set(values)
+    assert values["coverage"] == form_values.OWN
+    assert (values["tilt from"], values["tilt to"]) == (10.0, 45.5)
+    assert (values["noise"], values["projections.snr"]) == ("SNR", 0.1)
+    assert (values["sweep"], values["varied"], values["seed values"]) == (True, ["seed"], "1, 2")
+
+
+def test_a_plan_for_one_run():
+    planned = plan.plan({"seed": 3}, {}, "mine")
+    assert planned.runs == [("mine", Config(seed=3))]
+    assert planned.new_sweep_id() is None
+    assert planned.command_line == "python -m engine run \\\n  --set seed=3"
+    assert planned.toml.startswith("seed = 3\n")
+
+
+def test_a_plan_for_a_sweep_is_what_the_command_line_and_the_file_say(tmp_path):
+    vary = {"projections.coverage": ["full", "half"], "projections.snr": [None, 0.1]}
+    planned = plan.plan({"distance": {"method": "exact"}}, vary, "my sweep")
+    assert [(c.projections.coverage, c.projections.snr) for c in planned.configs] == [
+        ("full", None), ("full", 0.1), ("half", None), ("half", 0.1),
+    ]  # fmt: skip
+    assert {config.distance.method for config in planned.configs} == {"exact"}
+    assert planned.new_sweep_id().startswith("my-sweep-")
+    words = shlex.split(planned.command_line.replace("\\\n", " "))
+    assert words[:4] == ["python", "-m", "engine", "sweep"]
+    options = list(zip(words[4::2], words[5::2], strict=True))
+    sets, varies = ([text for option, text in options if option == name] for name in ("--set", "--vary"))
+    assert [config for _, config in expand(changed(Sweep("sweep"), sets, varies))] == planned.configs
+    (tmp_path / "sweep.toml").write_text(planned.toml)
+    assert [config for _, config in expand(load_sweep(tmp_path / "sweep.toml"))] == planned.configs
+
+
+def test_what_is_varied_is_not_set_beside_it():
+    planned = plan.plan({"projections": {"count": 99}}, {"projections.count": [10, 20]}, "")
+    assert [config.projections.count for config in planned.configs] == [10, 20]

@@ -1,0 +1,322 @@
+"""The page that compares: whatever its address asks for, it shows what is there and says what is not."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.config.schema import Config
+from engine.dispatch import runqueue
+from engine.record import catalogue
+from engine.record.annotations import annotate
+from engine.record.runlog import RunWriter
+from pages._compare import compare_table
+from pages._shared import state
+from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
+
+pytestmark = pytest.mark.usefixtures("visited_server")
+TABS = ("Overview", "Distances", "Angle errors", "Losses", "Projections", "Directions")
+WITH_CHARTS = {"Overview": 1, "Distances": 1, "Angle errors": 1, "Losses": 1, "Projections": 2, "Directions": 2}
+
+
+@pytest.fixture
+def eight(family, runs_dir) -> list[str]:
+    """The ids of eight runs, two seeds each of two coverages at two levels of noise, oldest first."""
+    shutil.copytree(family, runs_dir)
+    return ids(runs_dir)
+
+
+def ids(runs_dir: Path) -> list[str]:
+    return [row["run_id"] for row in reversed(catalogue.list_runs(runs_dir, archived=None))]
+
+
+def compare(run_ids, **parameters):
+    return page("compare", runs=",".join(run_ids), **parameters)
+
+
+def copied(runs_dir: Path, run_id: str, number: int) -> str:
+    """The same run once more, under an id of its own."""
+    other = f"{run_id[:-6]}{number:06x}"
+    shutil.copytree(runs_dir / run_id, runs_dir / other)
+    note(runs_dir / other, run_id=other)
+    state.forget_runs()
+    return other
+
+
+def note(path: Path, **facts) -> None:
+    """Change what run.json says."""
+    told = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(told | facts))
+
+
+def said(app) -> str:
+    return texts([*app.caption, *app.info, *app.warning, *app.error]).replace("\\", "")
+
+
+def table(app, column: str):
+    (found,) = (frame.value for frame in app.dataframe if column in frame.value)
+    return found
+
+
+def charts(app) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+# No runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_without_runs_it_says_what_to_do(runs_dir):
+    app = page("compare")
+    assert "No runs yet" in said(app)
+    assert not app.multiselect
+
+
+def test_without_an_address_runs_can_be_picked(eight):
+    app = page("compare")
+    assert "Nothing to compare yet" in said(app)
+    assert set(app.multiselect[0].options) == set(eight)
+    app.multiselect[0].set_value(eight[:2])
+    shown(app)
+    assert app.query_params["runs"] in (",".join(eight[:2]), [",".join(eight[:2])])
+    assert len(table(app, "n")) == 1  # they differ in their seed
+    app.multiselect[0].set_value([])
+    shown(app)
+    assert "runs" not in app.query_params
+    assert "Nothing to compare yet" in said(app)
+
+
+# One run -------------------------------------------------------------------------------------------------------------
+
+
+def test_one_run_is_shown_by_itself(finished):
+    app = compare([finished.run_id])
+    assert "One run alone" in said(app)
+    assert table(app, "n")["runs"].tolist() == ["A (baseline)"]
+    assert len(charts(app)) == 1
+    key = app.get("html")[0].proto.body
+    assert "&lt;b&gt;Noise&lt;/b&gt;" in key
+    assert "<b>Noise" not in key
+    assert TYPED in app.multiselect[0].options[0]
+
+
+def test_a_resolution_that_is_only_a_bound_is_marked(finished, runs_dir):
+    other = copied(runs_dir, finished.run_id, 7)
+    with np.load(runs_dir / other / "fsc.npz") as found:
+        curves = dict(found)
+    curves["to_input"] = curves["to_input"] * 0 + 0.2
+    np.savez(runs_dir / other / "fsc.npz", **curves)
+    told = json.loads((runs_dir / other / "result.json").read_text())
+    told["metrics"] |= {"fsc_0.5_angstrom": 21.5, "refined_angle_error_median": 0.01}
+    (runs_dir / other / "result.json").write_text(json.dumps(told))
+    app = compare([finished.run_id, other], average="false")
+    metrics = table(app, "n")
+    assert metrics["FSC"].tolist() == [f"≤ {finished.metrics['fsc_0.5_angstrom']:.2f}", "21.50"]
+    assert metrics["FSC difference"][1] == pytest.approx(21.5 - finished.metrics["fsc_0.5_angstrom"])
+    assert "stays above its threshold" in said(app)
+    assert metrics["refined E_OR"].tolist()[1] == pytest.approx(math.degrees(0.01))
+    assert "refined FSC" not in metrics
+    only = table(compare([finished.run_id]), "n")
+    assert "refined E_OR" not in only
+
+
+# Many runs -----------------------------------------------------------------------------------------------------------
+
+
+def test_seeds_are_folded_and_chart_table_and_csv_agree(eight, runs_dir, monkeypatch):
+    written = []
+    make = compare_table.metric_csv
+    monkeypatch.setattr(compare_table, "metric_csv", lambda *given: written.append(make(*given)) or written[-1])
+    app = compare(eight)
+    metrics = table(app, "n")
+    assert metrics["runs"].tolist() == ["A, B (baseline)", "C, D", "E, F", "G, H"]
+    assert metrics["n"].tolist() == [2, 2, 2, 2]
+    rows = {row["run_id"]: row for row in catalogue.list_runs(runs_dir)}
+    errors = [compare_table.MEASURES["E_OR"].value(rows[run_id]) for run_id in eight]
+    means = [(first + second) / 2 for first, second in zip(errors[::2], errors[1::2], strict=True)]
+    assert metrics["E_OR"].tolist() == pytest.approx(means)
+    assert metrics["E_OR difference"][1] == pytest.approx(metrics["E_OR"][1] - metrics["E_OR"][0])
+
+    figure = charts(app)[0]
+    titles = [note["text"] for note in figure["layout"]["annotations"]]
+    axis = f"x{titles.index('E<sub>OR</sub> (°)') + 1}"
+    drawn = {one["x"][0]: one for one in figure["data"] if one["xaxis"] == axis and "error_y" in one}
+    read = list(csv.DictReader(io.StringIO(written[-1].decode())))
+    for row, line in zip(read, metrics.to_dict("records"), strict=True):
+        mark = drawn[line["runs"].removesuffix(" (baseline)")]
+        assert mark["y"] == [line["E_OR"]]
+        assert mark["error_y"]["array"] == [line["E_OR sd"]]
+        assert float(row["E_OR (°)"]) == pytest.approx(line["E_OR"])
+        assert float(row["E_OR (°) sd"]) == pytest.approx(line["E_OR sd"])
+
+
+def test_only_differences_until_all_parameters_are_asked_for(eight, runs_dir):
+    app = compare(eight[:4])
+    assert table(app, "parameter")["parameter"].tolist() == ["seed", "projections.noise_variance"]
+    app = compare(eight[:4], differences="false")
+    everything = table(app, "parameter")
+    assert len(everything) > 20
+    assert "projections.coverage" in everything["parameter"].tolist()
+    assert "differ in no parameter" in said(compare([eight[0], copied(runs_dir, eight[0], 1)]))
+
+
+def test_the_baseline_is_in_the_address(eight):
+    app = compare(eight[:4], baseline=eight[2])
+    column = next(name for name in table(app, "parameter") if name.startswith("A"))
+    assert table(app, "parameter")[column].tolist() == ["0", "≠ 0"]
+    app.selectbox[0].set_value(eight[1])
+    shown(app)
+    assert app.query_params["baseline"] in (eight[1], [eight[1]])
+    assert table(app, "parameter")[column].tolist() == ["≠ 0", "0"]
+    assert table(app, "n")["runs"].tolist() == ["A, B (baseline)", "C, D"]
+    app = compare(eight[:2], baseline=eight[5])  # not among them
+    assert app.selectbox[0].value == eight[0]
+
+
+def test_seeds_are_apart_when_asked_for(eight):
+    app = compare(eight[:4], average="false")
+    assert table(app, "n")["n"].tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_section_of_six_runs_is_drawn(eight, tab):
+    app = compare(eight[:6], section=tab)
+    found = charts(app)
+    assert len(found) == WITH_CHARTS[tab]
+    assert not app.warning
+
+
+def test_panels_of_distances_are_in_one_figure(eight):
+    (figure,) = charts(compare(eight[:6], section="Distances"))
+    assert sum(one["type"] == "heatmap" for one in figure["data"]) == 6
+    assert [note["text"][0] for note in figure["layout"]["annotations"][:6]] == list("ABCDEF")
+
+
+def test_a_run_keeps_its_colour_whatever_it_is_compared_with(eight):
+    (one,) = charts(compare([eight[3], eight[0]], section="Angle errors"))
+    (other,) = charts(compare(eight[2:6], section="Angle errors"))
+    assert one["data"][0]["line"]["color"] == other["data"][2]["line"]["color"]
+
+
+# Bad addresses and runs ----------------------------------------------------------------------------------------------
+
+
+def test_fifty_ids_show_those_there_are_and_a_line_on_the_others(eight):
+    unknown = [f"20250101-000000-1bd2-{number:06x}" for number in range(42)]
+    app = compare([*unknown[:20], *eight, *unknown[20:]])
+    assert table(app, "n")["n"].sum() == 8
+    (warning,) = app.warning
+    assert "and 39 more are not here" in warning.value.replace("\\", "")
+
+
+def test_more_than_twelve_runs_are_cut_to_twelve(eight, runs_dir):
+    for number, run_id in enumerate(eight[:6]):
+        copied(runs_dir, run_id, number)
+    app = compare(ids(runs_dir))
+    assert "The first 12 of 14 runs are shown" in said(app)
+    assert table(app, "n")["n"].sum() == 12
+
+
+@pytest.mark.parametrize("asked", ["../../etc/passwd", TYPED, "'; DROP TABLE runs; --", ",,,"])
+def test_what_is_no_run_id_is_said_in_a_line(eight, asked):
+    app = compare([asked, eight[0]])
+    assert table(app, "n")["n"].tolist() == [1]
+    assert len(app.warning) == (asked != ",,,")
+    assert "Nothing to compare yet" in said(compare([asked]))
+
+
+def test_a_directory_deleted_by_hand_is_said_while_the_page_is_open(eight, runs_dir):
+    app = compare(eight[:3])
+    shutil.rmtree(runs_dir / eight[1])
+    state.forget_runs()
+    shown(app)
+    assert f"{eight[1]} is not here" in said(app)
+    assert table(app, "n")["n"].tolist() == [1, 1]
+    state.forget_runs()
+    assert UNKNOWN_ID in said(compare([UNKNOWN_ID]))
+
+
+def test_a_half_written_run_is_shown_as_far_as_it_goes(eight, runs_dir):
+    half = runs_dir / eight[1]
+    note(half, process_started=1.0)  # its process is gone
+    for name in ("result.json", "poses.npz", "recovery.npz"):
+        (half / name).unlink()
+    (half / "distances.npz").write_bytes((half / "distances.npz").read_bytes()[:500])
+    (runs_dir / eight[2] / "run.json").write_text("{")
+    catalogue.rebuild(runs_dir)
+    state.forget_runs()
+    asked = eight[:4]
+    app = compare(asked)
+    key = app.get("html")[0].proto.body
+    assert "<em>interrupted</em>" in key
+    assert "<em>damaged</em>" in key
+    assert "No configuration that can be read: C (damaged)" in said(app)
+    app = compare(asked, section="Angle errors")
+    assert "No poses: B (interrupted)" in said(app)
+    assert len(charts(app)) == 1
+    app = compare(asked, section="Distances")
+    (warning,) = app.warning
+    assert warning.value.startswith("B ·")
+    assert "distances" in warning.value
+    assert sum(one["type"] == "heatmap" for one in charts(app)[0]["data"]) == 3
+
+
+def test_runs_without_results_are_compared_by_their_parameters(runs_dir):
+    failed = failed_run(runs_dir, "the <i>disk</i> is full")
+    with RunWriter.create(runs_dir, Config(seed=7), ["engine"]) as running:
+        ids_ = [failed.name, running.path.name]
+        assert "None of these runs has told a metric yet" in said(compare(ids_[1:]))
+        app = compare(ids_)
+        assert table(app, "n")["n"].tolist() == [1, 1]
+        assert "E_OR" not in table(app, "n")
+        assert table(app, "parameter")["parameter"].tolist() == ["seed"]
+        key = app.get("html")[0].proto.body
+        assert "the &lt;i&gt;disk&lt;/i&gt; is full" in key
+        assert "<em>running</em>" in key
+        for tab in TABS[1:]:
+            app = compare(ids_, section=tab)
+            assert not charts(app)
+            assert "No " in said(app)
+        running.finish({})
+
+
+def test_a_run_that_waits_is_said_to_and_an_archived_one_is_shown(eight, runs_dir, monkeypatch):
+    monkeypatch.setattr(runqueue, "ensure_worker", lambda folder: None)
+    (queued,) = runqueue.submit([Config()], runs_dir)
+    annotate(runs_dir, eight[0], archived=True)
+    state.forget_runs()
+    app = compare([queued, eight[0]])
+    assert f"shown as soon as there is something to show: {queued}." in said(app)
+    assert table(app, "n")["n"].tolist() == [1]
+    assert eight[0] in app.multiselect[0].options
+    assert eight[0] not in page("compare").multiselect[0].options
+
+
+@pytest.mark.parametrize("way", ["over another page", "straight"])
+def test_who_comes_back_without_an_address_finds_the_comparison_of_before(eight, way):
+    app = compare(eight[:3], average="false", baseline=eight[1])
+    if way == "over another page":
+        app.switch_page("pages/volumes.py")
+        shown(app)
+        app.switch_page("pages/compare.py")
+    app.query_params.clear()
+    shown(app)
+    assert app.query_params["runs"] in (",".join(eight[:3]), [",".join(eight[:3])])
+    assert app.selectbox[0].value == eight[1]
+    assert table(app, "n")["n"].tolist() == [1, 1, 1]
+
+
+def test_settings_without_runs_are_no_comparison_to_come_back_to(eight):
+    app = page("compare", differences="false")
+    assert "Nothing to compare yet" in said(shown(app))
+    app = compare(eight[:2], baseline=eight[1])
+    app.multiselect[0].set_value([])
+    shown(app)
+    assert "Nothing to compare yet" in said(shown(app))
+    assert "runs" not in app.query_params

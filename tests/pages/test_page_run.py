@@ -1,0 +1,374 @@
+"""The Run page: one that finished, failed, was cancelled or interrupted, is damaged, runs; addresses of none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.config.schema import Config
+from engine.dispatch import local, runqueue
+from engine.record import annotations
+from engine.record.runlog import RunWriter
+from pages._run import record, results
+from pages._shared import tables, text
+from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
+
+pytestmark = pytest.mark.usefixtures("visited_server")
+DRAWN = {
+    "Overview": 2, "Sphere": 3, "Reconstruction": 3, "Manifold": 2, "Neighbours": 3, "Losses": 1, "Projections": 2,
+    "Record": 0,
+}  # fmt: skip
+
+
+def charts(app) -> list[str]:
+    return [chart.proto.spec for chart in app.get("plotly_chart")]
+
+
+# A finished run ----------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_shows_what_matters_most_first(finished):
+    app = page("run", finished.run_id)
+    values = {metric.label: (metric.value, metric.delta) for metric in app.metric}
+    assert values["E_OR, median angle error"][0] in ("0°", "< 0.001°")
+    assert values["L_DE, distance error"] == ("0°", "0 rad")
+    nyquist = f"≤ {finished.metrics['fsc_0.5_angstrom']:#.3g} Å"
+    assert values["FSC 0.5, against input"] == (nyquist, "never falls below")
+    assert [tab.label for tab in app.tabs] == list(DRAWN)
+    first, second = charts(app)
+    assert "Distances of 1,770 pairs of test projections" in first
+    assert "Angle errors of 60 projections" in second
+    assert not app.error
+    assert not app.warning
+
+
+@pytest.mark.parametrize(("tab", "count"), DRAWN.items())
+def test_the_tab_is_in_the_address_and_only_it_is_drawn(finished, tab, count):
+    app = page("run", finished.run_id, tab=tab)
+    assert len(charts(app)) == count
+    assert not app.error
+    assert not app.warning
+
+
+def test_a_figure_of_a_run_that_had_not_told_its_metrics_is_not_kept_for_its_end(finished):
+    """The record was read before the last file came, what the run has left was listed after it."""
+    before = replace(finished, status="running", metrics={})
+    said = [results._found(record, "distances").layout.annotations[0].text for record in (before, finished)]
+    assert "in a sample of 1,770 pairs" in said[0]
+    assert "sample" not in said[1]
+
+
+def test_an_embedding_is_chosen_and_kept_in_the_address(finished):
+    app = page("run", finished.run_id, tab="Manifold")
+    assert "MDS of the estimated distances, 60 projections" in charts(app)[0]
+    app.segmented_control(key="embedding").set_value("Isomap")
+    app.segmented_control(key="dimensions").set_value("3D")
+    app.segmented_control(key="colour").set_value("error")
+    shown(app)
+    assert "Isomap of the estimated distances" in charts(app)[0]
+    assert "scatter3d" in charts(app)[0]
+    by_address = page("run", finished.run_id, tab="Manifold", embedding="spectral", of="true", colour="tilt")
+    assert "Spectral embedding of the true distances" in charts(by_address)[0]
+    assert "tilt (" in charts(by_address)[0]
+    assert "MDS of" in charts(page("run", finished.run_id, tab="Manifold", embedding="<b>tsne</b>"))[0]
+
+
+@pytest.mark.parametrize("tab", ["Manifold", "Neighbours"])
+def test_a_run_that_has_not_kept_the_first_distances_says_so(finished, tab):
+    kept = dict(np.load(finished.path / "distances.npz"))
+    kept.pop("among_first")
+    np.savez(finished.path / "distances.npz", **kept)
+    app = page("run", finished.run_id, tab=tab)
+    assert not charts(app)
+    assert "runs of older versions and those of more than 5,000 projections do not keep" in texts(app.caption)
+    assert not app.warning
+
+
+def test_an_embedding_that_cannot_be_is_told_of(finished):
+    kept = dict(np.load(finished.path / "distances.npz"))
+    np.savez(finished.path / "distances.npz", **kept | {"among_first": np.float32([1, 1, 1])})
+    app = page("run", finished.run_id, tab="Manifold")
+    assert "an embedding in 2 dimensions of 3 projections; wanted at least 4" in texts(app.warning).replace("\\", "")
+    assert len(charts(app)) == 1
+
+
+def test_what_makes_results_doubtful_is_said_above_them(finished):
+    assert not page("run").warning
+    with (finished.path / "events.jsonl").open("a") as file:
+        event = {"time": 1.0, "kind": "warning", "stage": None, "message": f"poses are ambiguous {TYPED}"}
+        file.write(json.dumps(event) + "\n")
+    (warning,) = page("run").warning
+    assert warning.value == text.escaped(f"poses are ambiguous {TYPED}")
+
+
+def test_an_unknown_tab_leads_to_the_first(finished):
+    assert len(charts(page("run", finished.run_id, tab="<b>Nowhere</b>"))) == DRAWN["Overview"]
+
+
+def test_the_record_offers_everything_to_download(finished):
+    app = page("run", finished.run_id, tab="Record")
+    assert {button.label for button in app.get("download_button")} == {
+        "Report (.html)", "Configuration (.toml)", "Poses (.star)", "Reconstruction (.mrc)", "Half map 1 (.mrc)",
+        "Half map 2 (.mrc)", "Log (.txt)", "Errors (.csv)", "Sample of pairs (.csv)",
+    }  # fmt: skip
+    press(app, "Particles (.mrcs) …")
+    (offer,) = (button for button in app.get("download_button") if button.label.startswith("Save"))
+    assert offer.label.startswith("Save particles.mrcs, 1 MB")
+
+
+def test_particles_that_cannot_be_made_again_are_told_of(finished):
+    text = (finished.path / "config.toml").read_text().replace('"1bd2"', '"/gone/map.mrc"')
+    (finished.path / "config.toml").write_text(text)
+    app = press(page("run", finished.run_id, tab="Record"), "Particles (.mrcs) …")
+    assert "/gone/map.mrc" in texts(app.error).replace("\\", "")
+
+
+def test_particles_too_many_for_a_browser_are_left_to_the_command_line(finished, monkeypatch):
+    monkeypatch.setattr(record, "_MOST_BYTES", 1000)
+    app = press(page("run", finished.run_id, tab="Record"), "Particles (.mrcs) …")
+    assert f"runs export {finished.run_id} DIRECTORY --particles" in texts(app.code)
+
+
+def test_what_somebody_typed_is_shown_as_text(finished):
+    app = page("run", finished.run_id)
+    (title,) = app.subheader
+    assert "<b>" not in title.value.replace("\\<b\\>", "")
+    assert title.value.replace("\\", "") == TYPED
+
+
+def test_without_an_id_the_newest_run_is_shown_and_put_into_the_address(finished):
+    app = page("run")
+    assert app.query_params["run"] in (finished.run_id, [finished.run_id])
+    assert app.metric
+
+
+def test_single_pairs_can_be_shown(finished):
+    app = page("run", finished.run_id)
+    assert not [spec for spec in charts(app) if "1,000 single pairs" in spec]
+    app.toggle(key="points").set_value(True)
+    shown(app)
+    (spec,) = (spec for spec in charts(app) if "1,000 single pairs" in spec)
+    assert "true distance" in spec
+    by_address = page("run", finished.run_id, points="true")
+    assert [spec for spec in charts(by_address) if "1,000 single pairs" in spec]
+
+
+def test_a_damaged_artefact_costs_its_own_figure_only(finished):
+    (finished.path / "distances.npz").write_bytes(b"PK\x03\x04 torn")
+    app = page("run", finished.run_id)
+    assert "distances.npz of this run is damaged" in texts(app.warning).replace("\\", "")
+    (spec,) = charts(app)
+    assert "Angle errors" in spec
+
+
+def test_a_file_of_another_version_costs_its_own_figure_only(finished):
+    np.savez(finished.path / "distances.npz", something=np.zeros(3))
+    app = page("run", finished.run_id)
+    assert "the run's file lacks 'exact'" in texts(app.warning).replace("\\", "")
+    assert len(charts(app)) == 1
+
+
+def test_a_damaged_reconstruction_is_told_of(finished):
+    (finished.path / "reconstruction.mrc").write_bytes(b"torn")
+    app = page("run", finished.run_id, tab="Reconstruction")
+    assert "reconstruction.mrc is no MRC map" in texts(app.warning).replace("\\", "")
+    assert len(charts(app)) == 1
+
+
+def test_a_deleted_input_is_said_and_the_reconstruction_still_shown(finished):
+    text = (finished.path / "config.toml").read_text().replace('"1bd2"', '"/gone/map.mrc"')
+    (finished.path / "config.toml").write_text(text)
+    app = page("run", finished.run_id, tab="Reconstruction")
+    assert "The input is not shown: /gone/map.mrc" in texts(app.caption).replace("\\", "")
+    assert len(charts(app)) == DRAWN["Reconstruction"]
+
+
+def test_the_table_of_errors_has_what_the_run_kept(finished):
+    lines = tables.errors_csv(finished.path / "poses.npz").decode().splitlines()
+    header = lines[0].split(",")
+    assert header[:4] == ["projection", "error_deg", "error_rad", "error_before_alignment_deg"]
+    assert header[4:7] == ["true_rot_deg", "true_tilt_deg", "true_psi_deg"]
+    table = np.array([[float(cell) for cell in line.split(",")] for line in lines[1:]])
+    assert table.shape == (60, 12)
+    poses = np.load(finished.path / "poses.npz")
+    assert np.allclose(table[:, 3], np.degrees(poses["errors_before"]), rtol=1e-8)
+    assert np.allclose(np.cos(np.radians(table[:, 5])), poses["true"][:, 2, 2], atol=1e-8)
+
+
+def test_the_table_of_pairs_has_the_sample_that_the_run_kept(finished):
+    lines = tables.distances_csv(finished.path / "distances.npz").decode().splitlines()
+    assert lines[0] == "first,second,true_deg,estimated_deg,true_rad,estimated_rad"
+    table = np.array([[float(cell) for cell in line.split(",")] for line in lines[1:]])
+    kept = np.load(finished.path / "distances.npz")
+    assert np.array_equal(table[:, :2], np.column_stack([kept["first"], kept["second"]]))
+    assert np.allclose(table[:, 2], np.degrees(kept["exact"].astype(float)), rtol=1e-8)
+    assert np.allclose(table[:, 5], kept["estimated"].astype(float), rtol=1e-8)
+
+
+def test_running_it_again_queues_the_same_experiment(finished, monkeypatch):
+    queued = []
+    monkeypatch.setattr(runqueue, "submit", lambda *given: queued.append(given) or [UNKNOWN_ID])
+    press(page("run", finished.run_id), "Run again")
+    assert queued == [([QUICK], finished.path.parent, [TYPED])]
+
+
+def test_a_run_can_be_cloned(finished):
+    (link,) = page("run", finished.run_id).get("page_link")
+    assert link.label == "Clone and edit"
+    assert link.proto.query_string == f"clone={finished.run_id}"
+
+
+# What people note --------------------------------------------------------------------------------------------------
+
+
+def test_what_was_noted_is_shown_as_text(finished):
+    note = "<b>line one</b>\n:tada: $x$"
+    annotations.annotate(finished.path.parent, finished.run_id, tags=["<i>a</i>"], note=note, archived=True)
+    app = page("run", finished.run_id)
+    assert texts(app.text) == note
+    said = texts(app.markdown)
+    assert "\\<i\\>a\\<\\/i\\>" in said
+    assert "archived" in said
+    assert [button.label for button in app.button if button.label in ("Archive", "Restore")] == ["Restore"]
+
+
+def test_a_run_is_starred_archived_and_restored(finished):
+    app = page("run", finished.run_id)
+    app.button(key="star").click()
+    shown(app)
+    assert annotations.read_annotations(finished.path).starred
+    press(app, "Archive")
+    assert annotations.read_annotations(finished.path).archived
+    press(app, "Restore")
+    assert annotations.read_annotations(finished.path).starred
+    assert not annotations.read_annotations(finished.path).archived
+
+
+def test_a_run_is_renamed_and_tagged(finished):
+    app = page("run", finished.run_id)
+    app.text_input(key=f"name {finished.run_id}").set_value("Second <b>name</b>")
+    app.text_area(key=f"note {finished.run_id}").set_value("why")
+    press(app, "Save")
+    noted = annotations.read_annotations(finished.path)
+    assert (noted.name, noted.note) == ("Second <b>name</b>", "why")
+    (title,) = app.subheader
+    assert title.value.replace("\\", "") == "Second <b>name</b>"
+
+
+# Runs that did not finish ------------------------------------------------------------------------------------------
+
+
+def test_a_failed_run_gives_its_reason_and_what_to_do(runs_dir):
+    path = failed_run(runs_dir, "the disk <i>/x</i> is full; free some space")
+    app = page("run", path.name)
+    (error,) = app.error
+    said = error.value.replace("\\", "")
+    assert "the disk <i>/x</i> is full; free some space" in said
+    assert "run again" in said
+    assert "<i>" not in error.value
+    assert "projections: stopped after" in texts(app.code)
+    assert not app.metric
+
+
+def test_an_interrupted_run_is_never_shown_as_running(runs_dir):
+    run = RunWriter.create(runs_dir, Config(), ["engine"])
+    facts = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps(facts | {"pid": 2**22 + 1}))
+    app = page("run", run.run_id)
+    assert "its process ended without a result" in texts(app.error).replace("\\", "")
+    assert not app.get("progress")
+    run.cancelled("")
+
+
+def test_a_running_run_shows_stages_losses_and_can_be_cancelled(runs_dir, monkeypatch):
+    cancelled = []
+    monkeypatch.setattr(local, "cancel", lambda folder, run_id: cancelled.append((folder, run_id)))
+    with RunWriter.create(runs_dir, Config(), ["engine"]) as run:
+        with run.stage("projections") as stage:
+            stage.progress(1.0, {})
+        with run.stage("training") as stage:
+            stage.record("training", step=10, loss=1.5)
+            stage.record("training", step=20, loss=0.5, validation_mae=0.2)
+            stage.progress(0.5, {"step": 20})
+            app = page("run", run.run_id)
+            bars = {bar.proto.text.partition(":")[0]: bar.proto for bar in app.get("progress")}
+            assert list(bars)[:3] == ["Volume", "Projections", "Training"]
+            assert [bars[name].value for name in ("Volume", "Projections", "Training", "Distance")] == [100, 100, 50, 0]
+            assert "50%" in bars["Training"].text
+            assert "step 20" in bars["Training"].text
+            assert "until the whole run is done" in texts(app.caption)
+            (chart,) = app.get("plotly_chart")
+            assert "Training of the network" in chart.proto.spec
+            press(app, "Cancel")
+            assert cancelled == [(runs_dir, run.run_id)]
+        run.cancelled("")
+
+
+def test_what_a_cancelled_run_had_finished_is_kept(finished, monkeypatch):
+    result = json.loads((finished.path / "result.json").read_text())
+    result |= {"status": "cancelled", "message": "cancelled by SIGTERM", "metrics": {}}
+    (finished.path / "result.json").write_text(json.dumps(result))
+    (finished.path / "poses.npz").unlink()
+    app = page("run", finished.run_id)
+    assert "was cancelled" in texts(app.info).replace("\\", "")
+    (spec,) = charts(app)
+    assert "Distances of" in spec
+    assert not charts(page("run", finished.run_id, tab="Sphere"))
+    assert len(charts(page("run", finished.run_id, tab="Projections"))) == 2
+
+
+def test_the_losses_of_a_training_that_was_stopped_are_kept(runs_dir):
+    with RunWriter.create(runs_dir, Config(), ["engine"]) as run:
+        with run.stage("training") as stage:
+            stage.record("training", step=10, loss=1.5)
+        run.cancelled("cancelled by SIGTERM")
+    (spec,) = charts(page("run", run.run_id, tab="Losses"))
+    assert "Training of the network" in spec
+
+
+@pytest.mark.parametrize(
+    ("filename", "text", "message"),
+    [
+        ("run.json", "{", "run.json is damaged"),
+        ("run.json", '{"format": 99}', "update PoseLab"),
+        ("config.toml", "[projections]\ncount = 'many'\n", "projections.count is 'many'"),
+    ],
+)
+def test_a_directory_altered_by_hand_is_told_of(finished, filename, text, message):
+    (finished.path / filename).write_text(text)
+    app = page("run", finished.run_id)
+    assert message in texts([*app.error, *app.warning]).replace("\\", "")
+
+
+# Addresses that lead nowhere ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", ["<script>alert(1)</script>", "../../etc", "'; DROP TABLE runs", "x" * 5000, "\0"])
+def test_a_malformed_id_gets_a_friendly_page(finished, asked):
+    app = page("run", asked)
+    (warning,) = app.warning
+    assert "is not a run id; wanted one like" in warning.value.replace("\\", "")
+    assert "<script>" not in warning.value
+    assert [link.label for link in app.get("page_link")] == ["All runs"]
+
+
+def test_an_unknown_id_gets_a_friendly_page(finished):
+    app = page("run", UNKNOWN_ID)
+    assert f"no run {UNKNOWN_ID} in" in texts(app.warning).replace("\\", "")
+
+
+@pytest.mark.parametrize("state", ["starting", "failed"])
+def test_a_run_without_a_record_yet(runs_dir, monkeypatch, state):
+    status = local.StartStatus(state, "error: volume.source is 'x'; wanted y")
+    monkeypatch.setattr(local, "start_status", lambda folder, run_id: status)
+    monkeypatch.setattr(local, "output", lambda folder, run_id: "downloading <b>1</b> of 2")
+    app = page("run", UNKNOWN_ID)
+    if state == "starting":
+        assert "the volume is being loaded" in texts(app.info)
+        assert texts(app.code) == "downloading <b>1</b> of 2"
+    else:
+        said = texts(app.error).replace("\\", "")
+        assert said == "The run could not start: volume.source is 'x'; wanted y"

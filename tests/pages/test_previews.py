@@ -1,0 +1,91 @@
+"""What is shown before an experiment runs: few projections that are like the run's own, and words for their noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.config.schema import ProjectionsConfig
+from engine.imaging import simulation
+from engine.imaging.volume import Volume
+from pages._experiment import previews
+from tests.conftest import gaussians
+
+
+@pytest.fixture(scope="module")
+def large() -> Volume:
+    """A smooth object of 4 Gaussians on 110 voxels a side: a preview looks at it with voxels twice as large."""
+    density = gaussians((110, 110, 110), [(20, 0, 5), (-15, 10, 0), (0, -20, 10), (5, 5, -25)], [8] * 4, [1, 2, 1, 1.5])
+    return Volume(density, 1.5, np.zeros(3), "large")
+
+
+def test_a_preview_of_a_small_volume_is_what_a_run_simulates(toy_volume):
+    settings = ProjectionsConfig(count=50, noise_variance=4.0, max_shift=2)
+    seen = simulation.preview(toy_volume, settings, 6, seed=3)
+    run = simulation.simulate(toy_volume, settings, 6, simulation.stream(3, "test projections"), shown=6)
+    assert np.array_equal(seen.images, run.images)
+    assert np.array_equal(seen.clean, run.clean)
+    assert (seen.noise_variance, seen.snr) == (run.noise_variance, run.snr)
+
+
+def test_a_preview_of_a_large_volume_says_the_same_on_coarser_pixels(large):
+    settings = ProjectionsConfig(noise_variance=400.0, max_shift=6)
+    seen = simulation.preview(large, settings, 8, seed=3)
+    run = simulation.simulate(large, settings, 8, simulation.stream(3, "test projections"), shown=8)
+    assert seen.images.shape[-1] == large.diagonal // 2
+    assert seen.clean.max() == pytest.approx(run.clean.max(), rel=0.02)  # in the same units
+    assert seen.noise_variance == 400.0
+    assert seen.snr == pytest.approx(run.snr, rel=0.03)
+    assert np.abs(seen.shifts).max() == pytest.approx(np.abs(run.shifts).max())
+    # White noise averaged over four pixels has a quarter of the variance.
+    still = simulation.preview(large, settings.model_copy(update={"max_shift": 0.0}), 8, seed=3)
+    assert np.var(still.images - still.clean) == pytest.approx(100.0, rel=0.05)
+
+
+def test_an_snr_is_kept_on_coarser_pixels(large):
+    seen = simulation.preview(large, ProjectionsConfig(snr=0.5), 8, seed=3)
+    signal = np.var(seen.clean, dtype=float)
+    assert seen.snr == pytest.approx(0.5)
+    assert seen.noise_variance == pytest.approx(signal / 0.5, rel=1e-6)
+
+
+def test_a_large_frame_is_previewed_on_coarser_pixels_too(toy_volume):
+    seen = simulation.preview(toy_volume, ProjectionsConfig(size=1000), 2, seed=0)
+    assert seen.images.shape[-1] <= 160
+
+
+def test_each_projection_stands_above_what_is_recorded(toy_volume):
+    found = simulation.preview(toy_volume, ProjectionsConfig(noise_variance=1.0), previews.MEASURED, 0)
+    figure = previews.before_and_after_figure(found)
+    size = found.images.shape[-1]
+    shown = np.asarray(figure.data[0].z)
+    above, beneath = shown[:size, :size], shown[-size:, :size]
+    assert np.corrcoef(above.ravel(), found.clean[0].ravel())[0, 1] > 0.98
+    assert np.corrcoef(beneath.ravel(), found.images[0].ravel())[0, 1] > 0.98
+    assert {note.text for note in figure.layout.annotations} == {"clean", "as recorded"}
+
+
+def test_noise_is_said_both_ways(toy_volume):
+    found = simulation.preview(toy_volume, ProjectionsConfig(), 4, 0)
+    quiet = replace(found, noise_variance=0.0, snr=float("inf"))
+    assert previews.noise_text(quiet) == f"no noise (signal variance {np.var(found.clean, dtype=float):#.3g})"
+    noisy = replace(found, noise_variance=16.0, snr=0.05)
+    assert previews.noise_text(noisy) == "SNR 0.0500 (noise variance 16.0, signal variance 0.800)"
+
+
+def test_slices_of_a_large_volume_are_small(large):
+    figure = previews.slices_figure(large)
+    assert len(figure.data) == 3
+    assert np.shape(figure.data[0].z) == (110, 110)
+    huge = replace(large, density=np.tile(large.density, (1, 1, 4)))
+    figure = previews.slices_figure(huge)
+    assert max(max(np.shape(trace.z)) for trace in figure.data) <= 128
+    assert figure.data[0].dx == 1.5 * 4
+    assert "1.5 Å per voxel" in figure.layout.title.text
+
+
+@pytest.mark.parametrize(("size", "said"), [(6.4e8, "640 MB"), (1.44e9, "1.4 GB")])
+def test_memory_in_words(size, said):
+    assert previews.memory_text(size) == said

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from engine.geometry import rotations
+from engine.geometry.rotations import geodesic_distance, to_quaternion
+from engine.imaging import filters, fourier, noise, projection
+from engine.imaging.volume import Volume
+from engine.poses import refinement
+
+SIZE = 42
+
+
+@pytest.fixture
+def volume(toy_density) -> Volume:
+    """Off the middle of its box, so that the centre matters."""
+    return Volume(density=np.pad(toy_density, ((0, 3), (2, 0), (0, 4))), voxel_size=2.5, origin=np.zeros(3), name="toy")
+
+
+def turned(poses, angle, rng):
+    axes = rng.standard_normal((len(poses), 3))
+    return poses @ Rotation.from_rotvec(angle * axes / np.linalg.norm(axes, axis=1, keepdims=True)).as_matrix()
+
+
+def errors(found, poses):
+    return geodesic_distance(to_quaternion(found), to_quaternion(poses))
+
+
+def test_poses_some_degrees_off_are_brought_back(volume, rng):
+    poses = rotations.sample_orientations(40, rng)
+    images = projection.project_slices(volume, poses, SIZE)
+    found = refinement.refine_poses(images, turned(poses, 0.12, rng), volume.density, volume.center_index)
+    assert np.max(errors(found.poses, poses)) < 1e-3
+    np.testing.assert_array_equal(found.shifts, 0)
+
+
+def test_unknown_shifts_and_contrast_are_found_too(volume, rng):
+    poses = rotations.sample_orientations(40, rng)
+    shifts = rng.uniform(-4, 4, (40, 2))
+    images = filters.shift_images(projection.project_slices(volume, poses, SIZE), shifts)
+    images *= rng.uniform(0.5, 2, (40, 1, 1)).astype(np.float32)
+    found = refinement.refine_poses(images, turned(poses, 0.1, rng), volume.density, volume.center_index, max_shift=5)
+    assert np.median(errors(found.poses, poses)) < 1e-3
+    assert np.median(np.abs(found.shifts - shifts)) < 0.01
+
+
+def test_with_noise_errors_come_near_the_cramer_rao_bound(volume, rng):
+    """The bound from the Fisher information of the pixels, by finite differences of an independent projector."""
+    poses = rotations.sample_orientations(60, rng)
+    clean = projection.project_slices(volume, poses, SIZE)
+    variance = 0.3 * float(clean.var())
+    images = noise.add_noise(clean, variance, rng)
+    found = refinement.refine_poses(images, turned(poses, 0.05, rng), volume.density, volume.center_index)
+    bound = cramer_rao(volume, poses, variance, rng)
+    assert 0.8 * bound < np.median(errors(found.poses, poses)) < 1.3 * bound
+
+
+def cramer_rao(volume, poses, variance, rng):
+    """Median angle (rad) of errors with the covariance that the Fisher information allows at best."""
+    step = 1e-3
+    slopes = []
+    for axis in np.eye(3):
+        ahead, behind = (
+            projection.project_slices(volume, poses @ Rotation.from_rotvec(sign * step * axis).as_matrix(), SIZE)
+            for sign in (1, -1)
+        )
+        slopes.append((ahead.astype(float) - behind).reshape(len(poses), -1) / (2 * step))
+    slope = np.stack(slopes, axis=1)
+    covariance = np.linalg.inv(slope @ slope.transpose(0, 2, 1) / variance)
+    draws = np.linalg.cholesky(covariance)[:, None] @ rng.standard_normal((len(poses), 400, 3, 1))
+    return np.median(np.linalg.norm(draws[..., 0], axis=-1))
+
+
+@pytest.mark.parametrize("with_shifts", [False, True])
+def test_derivatives_agree_with_finite_differences(volume, rng, with_shifts):
+    poses = rotations.sample_orientations(3, rng)
+    shifts = rng.uniform(-2, 2, (3, 2))
+    plane = fourier.half_plane_frequencies(SIZE)
+    inside = (np.linalg.norm(plane, axis=-1) < 0.3) & (np.linalg.norm(plane, axis=-1) > 0)
+    images = projection.project_slices(volume, turned(poses, 0.2, rng), SIZE)
+    spectra = np.fft.rfft2(np.fft.ifftshift(images, axes=(1, 2)))[:, inside]
+    moments = refinement._moments(volume.density, volume.center_index)
+    off_middle = volume.center_index - np.array([n // 2 for n in volume.density.shape[::-1]])
+    weight = refinement._multiplicity(plane, SIZE)[inside]
+    data = refinement._Data(spectra, plane[inside], weight, moments, off_middle)
+    at = refinement._evaluate(data, poses, shifts, with_shifts)
+    power = (weight * np.abs(spectra) ** 2).sum(axis=1)
+    step = 2e-3
+    for number in range(5 if with_shifts else 3):
+        ends = []
+        for sign in (1, -1):
+            change = np.zeros(5)
+            change[number] = sign * step * (1 if number < 3 else 10)
+            moved = poses @ Rotation.from_rotvec(change[:3]).as_matrix()
+            ends.append(refinement._evaluate(data, moved, shifts + change[3:], with_shifts).misfit)
+        # With the best scale, the misfit's derivative is that of the residual alone: minus twice the right-hand side.
+        numeric = (ends[0] - ends[1]) / (2 * step * (1 if number < 3 else 10))
+        np.testing.assert_allclose(-2 * at.right[:, number] / power, numeric, rtol=0.02, atol=2e-3)
+
+
+def test_a_step_never_makes_a_projection_fit_worse(volume, rng):
+    poses = rotations.sample_orientations(20, rng)
+    images = rng.standard_normal((20, SIZE, SIZE)).astype(np.float32)  # nothing to be found
+    found = refinement.refine_poses(images, poses, volume.density, volume.center_index, max_shift=3)
+    assert np.all(np.isfinite(found.poses))
+    np.testing.assert_allclose(
+        found.poses @ found.poses.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (20, 3, 3)), atol=1e-9
+    )
+    assert np.all(np.abs(found.shifts) <= 3)
+
+
+def test_progress_ends_at_one(volume, rng):
+    told = []
+    poses = rotations.sample_orientations(5, rng)
+    images = projection.project_slices(volume, poses, SIZE)
+    refinement.refine_poses(
+        images, poses, volume.density, volume.center_index, progress=lambda fraction, values: told.append(fraction)
+    )
+    assert told == sorted(told)
+    assert told[-1] == 1.0
