@@ -7,7 +7,6 @@ import mrcfile
 import numpy as np
 import pytest
 import starfile
-from conftest import reference_projection
 from scipy import stats
 from scipy.io import loadmat
 from scipy.spatial.transform import Rotation
@@ -15,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from engine.base.errors import InputError
 from engine.cli import generate
 from engine.cli.generate import Request, main, read_arguments, region_degrees
+from tests.conftest import reference_projection
 
 TOY_DIAGONAL = 41  # of 24 x 22 x 26 voxels: 41.66
 

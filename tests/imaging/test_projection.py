@@ -4,13 +4,13 @@ import importlib.util
 
 import numpy as np
 import pytest
-from conftest import reference_projection
 
 from engine.geometry import rotations
 from engine.imaging import astra_gpu, filters, fourier
 from engine.imaging.projection import project, project_slices
 from engine.imaging.volume import Volume
 from engine.io.loading import load_volume
+from tests.conftest import reference_projection
 
 
 def relative_error(found, expected) -> float:

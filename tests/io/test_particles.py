@@ -6,12 +6,12 @@ import mrcfile
 import numpy as np
 import pytest
 import starfile
-from conftest import gaussians, reference_projection
 from scipy import ndimage
 
 from engine.base.errors import InputError
 from engine.geometry import rotations
 from engine.io.star import ERROR_COLUMN, read_star, write_star
+from tests.conftest import gaussians, reference_projection
 
 SIZE, PIXEL = 24, 2.5
 

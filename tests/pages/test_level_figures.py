@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from tests.test_factors import SIGNAL, noisy, row
 
 from engine.analysis.factors import CLOSE_PAIRS, COVERAGE, INITIALISATION, METRICS, NOISE, study
 from engine.geometry.rotations import sample_orientations
 from engine.poses.metrics import distance_histogram
 from pages._factors import distribution_figures, level_table, recovery_figures
 from pages._shared import level_figures
+from tests.analysis.test_factors import SIGNAL, noisy, row
 
 
 def traces(figure, **wanted):

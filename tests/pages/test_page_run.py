@@ -12,7 +12,7 @@ from engine.config.schema import Config
 from engine.dispatch import local, runqueue
 from engine.record import annotations
 from engine.record.runlog import RunWriter
-from pages._run import record, results
+from pages._run import record_tab, results
 from pages._shared import tables, text
 from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
 
@@ -127,7 +127,7 @@ def test_particles_that_cannot_be_made_again_are_told_of(finished):
 
 
 def test_particles_too_many_for_a_browser_are_left_to_the_command_line(finished, monkeypatch):
-    monkeypatch.setattr(record, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(record_tab, "_MOST_BYTES", 1000)
     app = press(page("run", finished.run_id, tab="Record"), "Particles (.mrcs) …")
     assert f"runs export {finished.run_id} DIRECTORY --particles" in texts(app.code)
 

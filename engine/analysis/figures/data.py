@@ -1,0 +1,126 @@
+"""A figure as data: panels of series in named columns, with axes, units and a caption. Whoever draws it adds no number.
+
+The pages draw it with Plotly and offer it as CSV; another library may draw it for a paper.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base.files import plain
+
+Kind = Literal["line", "points", "bars", "steps", "band", "heatmap", "image", "sphere", "mesh", "reference"]
+"""How a series is meant to be drawn: ``band`` has columns of lower and upper ends, ``heatmap`` and ``image`` one row a
+cell, ``mesh`` vertices or faces, ``reference`` is a line to compare with."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What an axis shows: ``range`` where it is fixed, ``categories`` where its values are words, in their order."""
+
+    label: str
+    unit: str = ""
+    log: bool = False
+    range: tuple[float, float] | None = None
+    categories: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Label and unit: ``distance (rad)``."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """A table of equally long columns, one-dimensional arrays of numbers or texts, drawn in one way.
+
+    ``role`` tells whoever draws it what it stands for (a run's letter, ``published``, ``validation``), so that colour
+    and legend are chosen there.
+    """
+
+    name: str
+    kind: Kind
+    columns: Mapping[str, NDArray[np.generic]]
+    role: str = ""
+
+    def __post_init__(self) -> None:
+        lengths = {name: np.shape(values) for name, values in self.columns.items()}
+        if any(len(shape) != 1 for shape in lengths.values()) or len(set(lengths.values())) > 1:
+            raise ValueError(f"series {self.name!r}: columns have the shapes {lengths}; wanted equally long ones, 1-D")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def __repr__(self) -> str:
+        return f"Series({self.name!r}, {self.kind}, {len(self)} rows of {', '.join(self.columns)})"
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One pair (or triple) of axes and what is in it."""
+
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+    title: str = ""
+    z: Axis | None = None
+    colour: Axis | None = None
+
+    def __getitem__(self, name: str) -> Series:
+        """The series of this name; KeyError where there is none."""
+        for series in self.series:
+            if series.name == name:
+                return series
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """Panels and what is to be said about them. ``name`` is a file's stem; ``caption`` holds for all panels."""
+
+    name: str
+    title: str
+    panels: tuple[Panel, ...]
+    caption: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Single numbers that the figure states, such as a median, by metric or name."""
+
+    @property
+    def panel(self) -> Panel:
+        """The only panel; ValueError where there are several."""
+        (panel,) = self.panels
+        return panel
+
+    def __repr__(self) -> str:
+        return f"Figure({self.name!r}, {len(self.panels)} panels, {sum(len(p.series) for p in self.panels)} series)"
+
+    def to_csv(self) -> str:
+        """All series in one table: panel, series, then every column that any of them has.
+
+        A text that a spreadsheet would take for a formula is preceded by an apostrophe.
+        """
+        names = list(dict.fromkeys(name for panel in self.panels for s in panel.series for name in s.columns))
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["panel", "series", *names])
+        for panel in self.panels:
+            for series in panel.series:
+                columns = [plain(series.columns[n]) if n in series.columns else [""] * len(series) for n in names]
+                head = [_cell(panel.title), _cell(series.name)]
+                writer.writerows([*head, *map(_cell, row)] for row in zip(*columns, strict=True))
+        return file.getvalue()
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
