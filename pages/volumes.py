@@ -7,7 +7,8 @@ import streamlit as st
 
 from engine.base.errors import InputError
 from engine.base.inputs import without_gz
-from engine.config.schema import ProjectionsConfig, VolumeConfig
+from engine.base.randomness import stream
+from engine.config.schema import VolumeConfig
 from engine.imaging import shape, simulation, symmetric_density
 from engine.imaging.volume import Volume
 from engine.io import library
@@ -102,7 +103,7 @@ def _slices(config: VolumeConfig) -> go.Figure:
 @st.cache_resource(max_entries=16, show_spinner="Projecting …")
 def _gallery(config: VolumeConfig) -> go.Figure:
     volume = state.input_volume(config)
-    found = simulation.preview(volume, ProjectionsConfig(count=_GALLERY), _GALLERY, seed=0)
+    found = simulation.preview(volume, simulation.Acquisition(), _GALLERY, stream(0, "test projections"))
     return previews.gallery_figure(found)
 
 

@@ -1,6 +1,9 @@
-"""The one error that a user is meant to read."""
+"""The one error that a user is meant to read, and how an argument's name becomes a configuration's key in it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -9,3 +12,41 @@ class InputError(ValueError):
     The message is one line: what was found, what is wanted, what to do. The command line prints it and exits with
     status 2; the app shows it in place. It is never accompanied by a traceback.
     """
+
+
+class ArgumentError(InputError):
+    """An argument of a numeric function is wrong. Whoever called it with a configuration's values puts in the keys.
+
+    ``template`` is a :meth:`str.format` text with the arguments by their names, and everything else by keyword.
+
+    >>> raise ArgumentError("{neighbours} is {given}; wanted fewer than {most}", "neighbours", given=9, most=8)
+    Traceback (most recent call last):
+    ...
+    engine.base.errors.ArgumentError: neighbours is 9; wanted fewer than 8
+    """
+
+    def __init__(self, template: str, *arguments: str, **values: object) -> None:
+        self._template, self.arguments, self._values = template, arguments, values
+        super().__init__(self.naming({}))
+
+    def naming(self, keys: dict[str, str]) -> str:
+        """The message with the arguments called as ``keys`` has them, those that it lacks by their own names."""
+        return self._template.format(**{name: keys.get(name, name) for name in self.arguments}, **self._values)
+
+
+@contextmanager
+def naming(**keys: str) -> Iterator[None]:
+    """Let an :class:`ArgumentError` that comes out of here name the configuration's keys in place of arguments.
+
+    >>> with naming(neighbours="pairs.neighbours"):
+    ...     raise ArgumentError("{neighbours} is 9; wanted fewer than 8", "neighbours")
+    Traceback (most recent call last):
+    ...
+    engine.base.errors.InputError: pairs.neighbours is 9; wanted fewer than 8
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        if not keys.keys() & set(error.arguments):
+            raise
+        raise InputError(error.naming(keys)) from error.__cause__

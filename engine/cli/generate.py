@@ -31,12 +31,11 @@ import psutil
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from ..base.errors import InputError
+from ..base.errors import InputError, naming
 from ..base.files import saying_full_disk, writing
 from ..base.progress import Progress, silent
-from ..config.schema import VolumeConfig
 from ..geometry import rotations
-from ..imaging import noise
+from ..imaging.noise import NoiseModel
 from ..imaging.projection import project
 from ..imaging.volume import Volume
 from ..io import mrc, star
@@ -93,8 +92,8 @@ def main(argv: Sequence[str]) -> int:
     request = read_arguments(argv)
     _require_free_names(request)
     with Reporter() as reporter:
-        with _stage(reporter, "volume") as progress:
-            volume = load_volume(VolumeConfig(source=request.source), progress)
+        with _stage(reporter, "volume") as progress, naming(source="-in/--input-file"):
+            volume = load_volume(request.source, progress=progress)
         with _stage(reporter, "projections") as progress:
             generate(request, volume, progress)
     names, size = " and ".join(map(str, request.paths)), volume.diagonal
@@ -213,7 +212,7 @@ class _Images:
         for start in range(0, count, step):
             chunk = slice(start, min(start + step, count))
             clean = project(self.volume, self.poses[chunk], progress=self._after(start, chunk.stop - start))
-            yield chunk, noise.add_noise(clean, self.noise_variance, self.rng)
+            yield chunk, NoiseModel(self.noise_variance).apply(clean, self.rng)
 
     def _after(self, start: int, length: int) -> Progress:
         def report(fraction: float, values: Mapping[str, float]) -> None:

@@ -11,16 +11,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ..base.errors import InputError
+from ..base.errors import InputError, naming
 from ..geometry.rotations import EulerRegion, euler_region
 from ..geometry.symmetry import check_group
 from ..io.sources import expand, normal
+from ..poses.choices import MOST_HELD, Head, Initialisation, PairStrategy
 
 DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
-PairStrategy = Literal["random", "knn", "knn+random", "uniform"]
-Initialisation = Literal["spectral", "mds", "isomap", "random"]
-MOST_HELD = 5000
-"""Projections whose full matrix of distances is held; of more, only a part of the pairs is looked at."""
 FEWEST_STEPS, MOST_STEPS = 1800, 6000
 """Of a training that does not say how many, by how noisy and how far off centre its projections are."""
 TRAINING_START_S, SLOWEST_STEPS_PER_SECOND = 30, 11.5
@@ -52,7 +49,8 @@ class VolumeConfig(_Section):
     @field_validator("symmetry")
     @classmethod
     def _symmetry_is_a_group(cls, value: str) -> str:
-        return check_group(value)
+        with naming(symmetry="volume.symmetry"):
+            return check_group(value)
 
 
 class ProjectionsConfig(_Section):
@@ -73,7 +71,8 @@ class ProjectionsConfig(_Section):
     @field_validator("coverage")
     @classmethod
     def _coverage_is_a_region(cls, value: str | EulerRegion) -> str | EulerRegion:
-        euler_region(value)
+        with naming(coverage="projections.coverage"):
+            euler_region(value)
         return value
 
     @model_validator(mode="after")
@@ -93,7 +92,7 @@ class DistanceConfig(_Section):
     calibration: Literal["slope", "polynomial"] = Field(
         "slope", description="pixel distance to angle; method euclidean"
     )
-    head: Literal["cosine", "euclidean"] = Field("cosine", description="how features make a distance; method siamese")
+    head: Head = Field("cosine", description="how features make a distance; method siamese")
     feature_dim: int | None = Field(
         None,
         ge=4,
@@ -255,7 +254,8 @@ class Config(_Section):
 
     def _training_volumes_are_others(self) -> None:
         try:
-            sources = expand(self.training.volumes)
+            with naming(sources="training.volumes"):
+                sources = expand(self.training.volumes)
         except InputError as error:
             raise ValueError(str(error)) from None
         if normal(self.volume.source) in sources:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.files import writing
-from ..learning.state import Snapshot
+from ..learning.state import TrainState
 from . import stagecache
 
 FOLDER = "training-checkpoints"
@@ -46,7 +46,7 @@ class Checkpoint:
         """The file; it need not exist."""
         return Path(self.runs_dir) / stagecache.FOLDER / FOLDER / self.key / _FILE
 
-    def load(self) -> Snapshot | None:
+    def load(self) -> TrainState | None:
         """What was kept last; None where there is nothing, or (said in the log) nothing that can be used."""
         try:
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -57,22 +57,22 @@ class Checkpoint:
                     kind: tuple(stored[f"{kind}{number}"] for number in range(facts.pop(f"{kind} count")))
                     for kind in ("variables", "best")
                 }
-            told = tuple((fraction, values) for fraction, values in facts.pop("told"))
-            return Snapshot(**{**facts, **arrays, "told": told})
+            history = tuple((fraction, values) for fraction, values in facts.pop("history"))
+            return TrainState(**{**facts, **arrays, "history": history})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             log.warning("the checkpoint %s cannot be used, the training starts anew: %s", self.path, error)
             return None
 
-    def offer(self, take: Callable[[], Snapshot]) -> None:
-        """Keep what ``take`` gives if the last checkpoint is old enough; a full disk costs no more than the checkpoint.
+    def offer(self, state: Callable[[], TrainState]) -> None:
+        """Keep what ``state`` gives if the last checkpoint is old enough; a full disk costs only the checkpoint.
 
         Nothing is kept where POSELAB_CACHE_GB is 0.
         """
         if time.monotonic() - self._kept < self.every_s or not stagecache.keeps_anything():
             return
-        snapshot = take()
+        snapshot = state()
         facts = {name: value for name, value in vars(snapshot).items() if name not in ("variables", "best")}
         facts |= {"key": self.key, "variables count": len(snapshot.variables), "best count": len(snapshot.best)}
         arrays = {f"variables{number}": array for number, array in enumerate(snapshot.variables)}

@@ -14,13 +14,15 @@ import psutil
 from ..base.errors import InputError
 from ..base.files import read_arrays
 from ..base.progress import Progress, silent
+from ..base.randomness import stream
+from ..config.numeric import acquisition_of, volume_of
 from ..config.schema import Config
-from ..imaging import simulation
+from ..imaging.simulation import simulate
 from ..io import mrc
-from ..io.loading import load_volume
 from ..record.runrecord import RunRecord
+from .stages.alignment import PARTICLES
 
-FILENAME = "particles.mrcs"
+FILENAME = PARTICLES
 _SAME = 1e-4  # of the images' standard deviation: other processors and libraries round otherwise
 
 
@@ -39,14 +41,14 @@ def particle_stack(record: RunRecord, path: Path, progress: Progress = silent) -
     except FileNotFoundError:
         raise InputError(f"run {record.run_id} ended before it had images ({record.status})") from None
     settings = record.config.projections
-    volume = load_volume(record.config.volume)
+    volume = volume_of(record.config.volume)
     needed = 4 * stack_bytes(settings.count, kept["images"].shape[-1])
     if needed > (free := psutil.virtual_memory().available):
         raise InputError(
             f"the images of run {record.run_id} need {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free"
         )
-    rng = simulation.stream(record.config.seed, "test projections")
-    images = simulation.simulate(volume, settings, settings.count, rng, progress).images
+    rng = stream(record.config.seed, "test projections")
+    images = simulate(volume, acquisition_of(settings), settings.count, rng, progress).images
     few = kept["images"]
     if images.shape[1:] != few.shape[1:] or np.abs(images[: len(few)] - few).max() > _SAME * few.std():
         raise InputError(

@@ -7,12 +7,16 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.schema import Config, PairStrategy
+from ..base.randomness import stream
+from ..config.numeric import acquisition_of
+from ..config.schema import Config
 from ..geometry import symmetry
 from ..geometry.rotations import to_quaternion
-from ..imaging import simulation
+from ..imaging.noise import NoiseModel
+from ..imaging.simulation import simulate_training
 from ..imaging.volume import Volume
-from ..poses import pairs
+from ..learning import batches
+from ..poses.choices import PairStrategy
 
 MOST_PROJECTIONS = 8000
 """More of them are not simulated for this; neighbours are the nearer, the more there are."""
@@ -30,16 +34,16 @@ def strategy_distances(config: Config, volume: Volume, bins: int = 36) -> dict[s
     training = config.training
     count = min(training.projections, MOST_PROJECTIONS)
     size = min(training.image_size, config.projections.size or volume.diagonal)
-    rng = simulation.stream(config.seed, "training projections")
-    data = simulation.simulate_training(volume, config.projections, 0.0, count, 1, size, rng)
+    rng = stream(config.seed, "training projections")
+    data = simulate_training(volume, acquisition_of(config.projections), NoiseModel(), count, 1, size, rng)
     vectors = data.images.reshape(count, -1)
     batch = min(training.batch_size, count)
-    neighbours = pairs.nearest_neighbours(vectors, config.pairs.neighbours, max(_STARTS, batch))
+    neighbours = batches.nearest_neighbours(vectors, config.pairs.neighbours, max(_STARTS, batch))
     quaternions, elements = to_quaternion(data.poses), symmetry.group(config.volume.symmetry)
     return {
-        strategy: pairs.distances_shown(
-            pairs.BatchSampler(strategy, batch, quaternions, neighbours, elements),
-            simulation.stream(config.seed, _STREAM), bins=bins,
+        strategy: batches.distances_shown(
+            batches.BatchSampler(strategy, batch, quaternions, neighbours, elements),
+            stream(config.seed, _STREAM), bins=bins,
         )
         for strategy in get_args(PairStrategy)
     }  # fmt: skip

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from ..base import environment
-from ..base.errors import InputError
-from ..base.progress import Progress, silent
-from ..config.schema import Config, ProjectionsConfig, VolumeConfig
-from ..geometry.rotations import sample_orientations
-from ..imaging import filters, simulation
-from ..imaging.projection import project
+from ..base.errors import InputError, naming
+from ..config.numeric import volume_of
+from ..config.schema import Config, VolumeConfig
 from ..imaging.resampling import resampled, same_voxels
-from ..imaging.shape import outer_radius
 from ..imaging.volume import Volume
 from ..io import proteins
-from ..io.coordinates import DEFAULT_RESOLUTION
-from ..io.loading import is_made_of_atoms, load_volume
-from ..io.sources import expand, is_random
-
-_MEASURED = 16  # projections that tell how strong a protein's signal is
-_LEAST_VALIDATED = 8  # validation projections of a protein, where it has any
-_ENOUGH = 10  # proteins, of which some can be spared for validation
-_HELD_OUT = 0.1  # of them
-
-Say = Callable[[str], None]
+from ..io.loading import is_made_of_atoms
+from ..io.sources import DEFAULT_RESOLUTION, expand, is_random
 
 
 @dataclass(frozen=True)
 class TrainingVolumes:
     """Volumes on the test volume's voxels. Random ones, of which there may be thousands, are made when they are needed.
 
-    ``identities`` say for each what its density is made from.
+    ``identities`` tell for each what its density is made from.
     """
 
     configs: tuple[VolumeConfig, ...]
@@ -46,11 +32,24 @@ class TrainingVolumes:
 
     def __iter__(self) -> Iterator[Volume]:
         for config in self.configs:
-            yield self._loaded[config.source] if config.source in self._loaded else load_volume(config)
+            yield self._loaded[config.source] if config.source in self._loaded else volume_of(config)
 
 
-def load_training_volumes(config: Config, test: Volume, say: Say) -> TrainingVolumes | None:
-    """What ``training.volumes`` names, None where it names nothing; ``say`` is told what was done to them.
+def training_identities(
+    config: Config, voxel_size: float, fingerprint: Callable[[VolumeConfig], str]
+) -> tuple[str, ...]:
+    """For each of ``training.volumes`` a text that two share only if they are the same, on voxels of that size in Å.
+
+    ``fingerprint`` gives that of a volume that is read from somewhere.
+    """
+    return tuple(
+        _identity_of_random(settings) if is_random(settings.source) else fingerprint(settings)
+        for settings in _all_settings(config, voxel_size)
+    )
+
+
+def load_training_volumes(config: Config, test: Volume, log: Callable[[str], None]) -> TrainingVolumes | None:
+    """What ``training.volumes`` names, None where it names nothing; ``log`` is called with what was done to them.
 
     Proteins made of atoms come at the test volume's resolution and voxel size; maps of another voxel size are
     resampled.
@@ -60,91 +59,38 @@ def load_training_volumes(config: Config, test: Volume, say: Say) -> TrainingVol
     InputError
         for a source that gives no density, and for one that is the test volume under another name.
     """
-    sources = expand(config.training.volumes)
-    if not sources:
+    all_settings = _all_settings(config, test.voxel_size)
+    if not all_settings:
         return None
-    if len(sources) == 1:
-        say(f"training on {sources[0]} alone: a network learns what proteins have in common from several")
-    configs, identities, loaded = [], [], {}
-    for source in sources:
-        settings = _settings(source, config.volume, test.voxel_size)
-        configs.append(settings)
-        if is_random(source):
-            versions = (proteins.VERSION, environment.packages().get("gemmi"))
-            identities.append(f"{settings.model_dump_json()} {versions}")
+    if len(all_settings) == 1:
+        log(f"training on {all_settings[0].source} alone: a network learns what proteins have in common from several")
+    loaded: dict[str, Volume] = {}
+    fingerprints: dict[str, str] = {}
+    for settings in all_settings:
+        if is_random(settings.source):
             continue
-        volume = load_volume(settings)
+        volume = volume_of(settings)
+        fingerprints[settings.source] = volume.fingerprint  # before resampling, which follows from the voxel size
         if not same_voxels(volume.voxel_size, test.voxel_size):
-            say(
+            log(
                 f"training volume {volume.name}: resampled in Fourier space from {volume.voxel_size:.4g} to "
                 f"{test.voxel_size:.4g} Å per voxel, those of {test.name}"
             )
             volume = resampled(volume, test.voxel_size)
         if volume.fingerprint == test.fingerprint:
             raise InputError(
-                f"training.volumes has {source!r}, which is the density of volume.source ({config.volume.source!r}); "
-                "wanted a protein that the network is not trained on"
+                f"training.volumes has {settings.source!r}, which is the density of volume.source "
+                f"({config.volume.source!r}); wanted a protein that the network is not trained on"
             )
-        loaded[source] = volume
-        identities.append(volume.fingerprint)
-    return TrainingVolumes(tuple(configs), tuple(identities), loaded)
+        loaded[settings.source] = volume
+    identities = training_identities(config, test.voxel_size, lambda settings: fingerprints[settings.source])
+    return TrainingVolumes(all_settings, identities, loaded)
 
 
-def simulate_training(
-    volumes: TrainingVolumes,
-    settings: ProjectionsConfig,
-    noise_variance: float,
-    signal_variance: float,
-    count: int,
-    validation_count: int,
-    image_size: int,
-    rng: np.random.Generator,
-    say: Say,
-    progress: Progress = silent,
-) -> simulation.TrainingSet:
-    """:func:`imaging.simulation.simulate_training` of several proteins, equally many projections of each.
-
-    ``settings.size`` has to be given, the test projections' frame. With noise each protein is scaled so that its
-    projections have ``signal_variance``, that of the test projections, and so their signal-to-noise ratio: the units of
-    two maps need have nothing in common. Of ten or more proteins a tenth is held out, for validation only: what the
-    network makes of proteins that it has not seen is judged, and calibrated, on such. Fewer are all trained on.
-    """
-    assert settings.size is not None
-    number = len(volumes)
-    held_out = number >= _ENOUGH
-    spared = round(_HELD_OUT * number) if held_out else number
-    validated = _some_of(number, min(spared, validation_count // _LEAST_VALIDATED))
-    trained = np.setdiff1d(np.arange(number), validated) if held_out else np.arange(number)
-    counts = _shares(count, trained, number)
-    validation_counts = _shares(validation_count, validated, number)
-    if held_out:
-        say(f"{len(validated)} of {number} training volumes are held out for validation")
-    sets, too_large = [], []
-    for volume, some, for_validation in zip(volumes, counts, validation_counts, strict=True):
-        if 2 * outer_radius(volume) > settings.size * volume.voxel_size:
-            too_large.append(volume.name)
-        if noise_variance > 0:
-            poses = sample_orientations(_MEASURED, rng, settings.coverage, settings.sampling)
-            own = filters.signal_variance(project(volume, poses, settings.size))
-            volume = replace(volume, density=volume.density * np.float32(np.sqrt(signal_variance / own)))
-        sets.append(
-            simulation.simulate_training(volume, settings, noise_variance, some, for_validation, image_size, rng)
-        )
-        progress(len(sets) / number, {"volumes": len(sets)})
-    if too_large:
-        names = ", ".join(too_large[:3]) + (" ..." if len(too_large) > 3 else "")
-        say(f"{len(too_large)} of {number} training volumes reach beyond the projections' frame, cut off: {names}")
-    return simulation.TrainingSet(
-        np.concatenate([one.images for one in sets]),
-        np.concatenate([one.poses for one in sets]),
-        np.concatenate([one.validation_images for one in sets]),
-        np.concatenate([one.validation_poses for one in sets]),
-        sets[0].noise_variance,
-        sets[0].max_shift,
-        np.repeat(np.arange(len(trained)), counts[trained]),
-        np.repeat(np.arange(number), validation_counts),
-        held_out,
-    )
+def _all_settings(config: Config, voxel_size: float) -> tuple[VolumeConfig, ...]:
+    with naming(sources="training.volumes"):
+        sources = expand(config.training.volumes)
+    return tuple(_settings(source, config.volume, voxel_size) for source in sources)
 
 
 def _settings(source: str, test: VolumeConfig, voxel_size: float) -> VolumeConfig:
@@ -157,14 +103,7 @@ def _settings(source: str, test: VolumeConfig, voxel_size: float) -> VolumeConfi
     return test.model_copy(update=changes)
 
 
-def _some_of(number: int, wanted: int) -> np.ndarray:
-    """Whole numbers below ``number``, about as many as wanted but at least one, evenly spaced."""
-    return np.unique(np.linspace(0, number - 1, max(1, wanted)).round().astype(int))
-
-
-def _shares(count: int, places: np.ndarray, number: int) -> np.ndarray:
-    """Whole numbers (number,) with the sum ``count``, as equal as can be, zero but at ``places``."""
-    shares = np.zeros(number, dtype=int)
-    shares[places] = count // len(places)
-    shares[places[: count % len(places)]] += 1
-    return shares
+def _identity_of_random(settings: VolumeConfig) -> str:
+    """What a random protein is made from: its settings, and what makes it."""
+    versions = (proteins.VERSION, environment.packages().get("gemmi"))
+    return f"{settings.model_dump_json()} {versions}"

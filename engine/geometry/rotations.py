@@ -36,7 +36,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from ..base.errors import InputError
+from ..base.errors import ArgumentError
 
 Array = NDArray[np.floating]
 
@@ -130,29 +130,35 @@ def euler_region(coverage: str | EulerRegion) -> EulerRegion:
 
     Raises
     ------
-    InputError
+    ArgumentError
         for an unknown name, an interval that is empty or reversed, one wider than a full turn, or a tilt outside of
         [0, 180].
     """
     if isinstance(coverage, str):
         if coverage not in PUBLISHED_COVERAGES:
-            raise InputError(
-                f"projections.coverage is {coverage!r}; wanted {', '.join(PUBLISHED_COVERAGES)} "
-                "or three intervals [[rot_low, rot_high], [tilt_low, tilt_high], [psi_low, psi_high]] in degrees"
-            )
+            raise ArgumentError(
+                "{coverage} is {given!r}; wanted {names} or three intervals [[rot_low, rot_high], [tilt_low, "
+                "tilt_high], [psi_low, psi_high]] in degrees", "coverage", given=coverage,
+                names=", ".join(PUBLISHED_COVERAGES),
+            )  # fmt: skip
         rot, tilt, psi = (180.0 * width for width in PUBLISHED_COVERAGES[coverage])
         return (0.0, rot), (0.0, tilt), (0.0, psi)
     for name, (low, high) in zip(("rot", "tilt", "psi"), coverage, strict=True):
+        interval = {"name": name, "low": low, "high": high}
         if not (np.isfinite(low) and np.isfinite(high)) or high <= low:
-            raise InputError(
-                f"projections.coverage: the {name} interval [{low:g}, {high:g}] is empty or reversed; "
-                "wanted low < high, in degrees"
-            )
+            raise ArgumentError(
+                "{coverage}: the {name} interval [{low:g}, {high:g}] is empty or reversed; wanted low < high, degrees",
+                "coverage", **interval,
+            )  # fmt: skip
         if high - low > 360.0:
-            raise InputError(f"projections.coverage: the {name} interval [{low:g}, {high:g}] is wider than 360 degrees")
+            raise ArgumentError(
+                "{coverage}: the {name} interval [{low:g}, {high:g}] is wider than 360 degrees", "coverage", **interval
+            )
     low, high = coverage[1]
     if low < 0.0 or high > 180.0:
-        raise InputError(f"projections.coverage: tilt [{low:g}, {high:g}] reaches outside of [0, 180] degrees")
+        raise ArgumentError(
+            "{coverage}: tilt [{low:g}, {high:g}] reaches outside of [0, 180] degrees", "coverage", low=low, high=high
+        )
     return coverage
 
 
@@ -177,6 +183,6 @@ def sample_orientations(
     elif sampling == "euler":
         angles[:, 1] = rng.uniform(*tilt, count)
     else:
-        raise InputError(f"projections.sampling is {sampling!r}; wanted 'so3' or 'euler'")
+        raise ArgumentError("{sampling} is {given!r}; wanted 'so3' or 'euler'", "sampling", given=sampling)
     angles[:, 2] = rng.uniform(*psi, count)
     return from_euler(angles)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ..base.errors import InputError
+from ..base.errors import ArgumentError
 from .rotations import geodesic_distance
 
 Array = NDArray[np.floating]
@@ -33,17 +33,20 @@ _T_TO_RELION = Rotation.align_vectors(
 _I_TO_RELION = Rotation.from_euler("z", 90, degrees=True)
 
 
-def check_group(name: str) -> str:
-    """The group's name in capitals; InputError for what names no group of rotations."""
-    found = _NAME.fullmatch(name.strip().upper())
-    if found is None or (found[2] and int(found[2]) > _MOST_FOLD):
-        raise InputError(f"volume.symmetry is {name!r}; wanted C1, Cn or Dn (n up to {_MOST_FOLD}), T, O or I")
-    return found[0]
+def check_group(symmetry: str) -> str:
+    """The group's name in capitals; ArgumentError for what names no group of rotations."""
+    match = _NAME.fullmatch(symmetry.strip().upper())
+    if match is None or (match[2] and int(match[2]) > _MOST_FOLD):
+        raise ArgumentError(
+            "{symmetry} is {given!r}; wanted C1, Cn or Dn (n up to {most}), T, O or I", "symmetry", given=symmetry,
+            most=_MOST_FOLD,
+        )  # fmt: skip
+    return match[0]
 
 
-def group(name: str) -> Array:
+def group(symmetry: str) -> Array:
     """Unit quaternions (|G|, 4), scalar last, of the rotations of a group; the identity comes first."""
-    name = check_group(name)
+    name = check_group(symmetry)
     elements = Rotation.create_group(name)
     turn = {"T": _T_TO_RELION, "I": _I_TO_RELION}.get(name)
     if turn is not None:

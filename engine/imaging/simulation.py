@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.errors import ArgumentError
 from ..base.progress import Progress, silent
-from ..config.schema import ProjectionsConfig
-from ..geometry.rotations import sample_orientations
-from . import filters, noise
+from ..geometry.rotations import EulerRegion, sample_orientations
+from . import filters
+from .noise import NoiseModel
+from .particles import ParticleSet, Truth
 from .projection import project
 from .shape import binned
 from .volume import Volume
@@ -24,74 +26,90 @@ _PREVIEWED = 160  # pixels, the frame above which a preview looks at a coarser v
 
 
 @dataclass(frozen=True)
-class Projections:
-    """Projections (n, size, size) of known poses (n, 3, 3), shifted by (n, 2) pixels, with noise of a known variance.
+class Acquisition:
+    """How simulated projections are taken: from where, how large, how noisy, how far off centre.
 
-    ``clean`` are the first few before shift and noise, for show. ``snr`` is the signal's variance over the noise's,
-    infinite without noise.
+    Attributes
+    ----------
+    coverage
+        ``full``, ``half``, ``quarter`` or three intervals of (rot, tilt, psi) in degrees.
+    sampling
+        ``so3``: uniform over rotations; ``euler``: uniform in the angles.
+    size
+        pixels along a side; the volume's integer diagonal when None.
+    noise_variance, snr
+        of white noise, one of the two at most: in the projections' units squared, or as signal over noise variance.
+    max_shift
+        pixels; in-plane shifts are triangular on [-max_shift, max_shift].
     """
 
-    images: NDArray[np.float32]
-    poses: NDArray[np.floating]
-    shifts: NDArray[np.float64]
-    clean: NDArray[np.float32]
-    noise_variance: float
-    snr: float
+    coverage: str | EulerRegion = "full"
+    sampling: str = "so3"
+    size: int | None = None
+    noise_variance: float | None = None
+    snr: float | None = None
+    max_shift: float = 0.0
 
-
-def stream(seed: int, purpose: str) -> np.random.Generator:
-    """The generator of an experiment's seed for one purpose, independent of those for all others."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(purpose.encode())))
+    def __post_init__(self) -> None:
+        if self.noise_variance is not None and self.snr is not None:
+            raise ArgumentError(
+                "{noise_variance} and {snr} are both given; they say the same, give one", "noise_variance", "snr"
+            )
 
 
 def simulate(
     volume: Volume,
-    settings: ProjectionsConfig,
+    acquisition: Acquisition,
     count: int,
     rng: np.random.Generator,
     progress: Progress = silent,
     shown: int = 16,
-) -> Projections:
-    """Projections as the settings say: sampled, projected, shifted, noisy. Not standardised: that loses the units."""
-    poses = sample_orientations(count, rng, settings.coverage, settings.sampling)
-    clean = project(
-        volume, poses, settings.size, progress=lambda fraction, values: progress(_PROJECTING * fraction, values)
-    )
-    variance, snr = noise.noise_variance_and_snr(clean, settings.noise_variance, settings.snr)
-    shifts = filters.draw_shifts(count, settings.max_shift, rng)
-    shifted = filters.shift_images(clean, shifts) if settings.max_shift > 0 else clean
-    images = noise.add_noise(shifted, variance, rng)
-    progress(1.0, {"projections": count})
-    return Projections(images, poses, shifts, clean[:shown].copy(), variance, snr)
-
-
-def preview(volume: Volume, settings: ProjectionsConfig, count: int, seed: int) -> Projections:
-    """A few projections as the settings say, at once: of a large volume on coarser pixels, with the noise those have.
-
-    All else is in full pixels: ``shifts``, ``noise_variance``, and ``snr``, which these few projections estimate.
+) -> ParticleSet:
+    """Particles with their truth: orientations sampled, projected, shifted, made noisy. Not standardised: that loses
+    the units. ``shown`` of the clean projections are kept.
     """
-    step = -(-max(volume.diagonal, settings.size or 0) // _PREVIEWED)
+    poses = sample_orientations(count, rng, acquisition.coverage, acquisition.sampling)
+    clean = project(
+        volume, poses, acquisition.size, progress=lambda fraction, values: progress(_PROJECTING * fraction, values)
+    )
+    noise = NoiseModel.for_signal(clean, acquisition.noise_variance, acquisition.snr)
+    shifts = filters.draw_shifts(count, acquisition.max_shift, rng)
+    shifted = filters.shift_images(clean, shifts) if acquisition.max_shift > 0 else clean
+    images = noise.apply(shifted, rng)
+    progress(1.0, {"projections": count})
+    truth = Truth(poses, shifts, clean[:shown].copy())
+    return ParticleSet(images, volume.voxel_size, noise, shifts=shifts, truth=truth)
+
+
+def preview(volume: Volume, acquisition: Acquisition, count: int, rng: np.random.Generator) -> ParticleSet:
+    """A few particles, at once: of a large volume on coarser pixels, with the noise those have.
+
+    Noise model and shifts are in full pixels; ``noise.snr`` is what these few projections estimate.
+    """
+    step = -(-max(volume.diagonal, acquisition.size or 0) // _PREVIEWED)
     coarse = binned(volume, step)
     # A ray meets fewer of the larger voxels.
     coarse = replace(coarse, density=coarse.density * np.float32(step))
-    changes = {
-        "size": settings.size and max(8, settings.size // step),
-        "noise_variance": settings.noise_variance and settings.noise_variance / step**2,
-        "snr": settings.snr and settings.snr * step**2,
-        "max_shift": settings.max_shift / step,
-    }
-    rng = stream(seed, "test projections")
-    found = simulate(coarse, settings.model_copy(update=changes), count, rng, shown=count)
-    return replace(
-        found, shifts=found.shifts * step, noise_variance=found.noise_variance * step**2, snr=found.snr / step**2
+    coarsely = replace(
+        acquisition,
+        size=acquisition.size and max(8, acquisition.size // step),
+        noise_variance=acquisition.noise_variance and acquisition.noise_variance / step**2,
+        snr=acquisition.snr and acquisition.snr * step**2,
+        max_shift=acquisition.max_shift / step,
     )
+    particles = simulate(coarse, coarsely, count, rng, shown=count)
+    noise, truth = particles.noise, particles.truth
+    assert truth is not None
+    shifts = truth.shifts * step
+    noise = NoiseModel(noise.variance * step**2, noise.snr / step**2)
+    return replace(particles, noise=noise, shifts=shifts, truth=replace(truth, shifts=shifts))
 
 
 @dataclass(frozen=True)
 class TrainingSet:
     """Clean projections (n, m, m) at the network's size with their poses, and a validation set as the network meets it.
 
-    ``noise_variance`` and ``max_shift`` are those of the test set, carried over to the network's larger pixels.
+    ``noise`` and ``max_shift`` are those of the test set, carried over to the network's larger pixels.
     ``proteins`` (n,) and ``validation_proteins`` say by number of which protein each projection is, in rising order;
     None where all are of one. ``held_out``: the validation projections are of proteins that training has none of.
     """
@@ -100,7 +118,7 @@ class TrainingSet:
     poses: NDArray[np.floating]
     validation_images: NDArray[np.float32]
     validation_poses: NDArray[np.floating]
-    noise_variance: float
+    noise: NoiseModel
     max_shift: float
     proteins: NDArray[np.intp] | None = None
     validation_proteins: NDArray[np.intp] | None = None
@@ -109,8 +127,8 @@ class TrainingSet:
 
 def simulate_training(
     volume: Volume,
-    settings: ProjectionsConfig,
-    noise_variance: float,
+    acquisition: Acquisition,
+    noise: NoiseModel,
     count: int,
     validation_count: int,
     image_size: int,
@@ -119,20 +137,20 @@ def simulate_training(
 ) -> TrainingSet:
     """Training and validation projections, band-limited to ``image_size`` pixels over the test projections' field.
 
-    The same as Fourier cropping full projections (the tests compare the two), at a fraction of the cost. White noise
-    keeps its spectrum under that cropping, so its variance falls by the ratio of the pixel counts.
+    The same as Fourier cropping full projections (the tests compare the two), at a fraction of the cost. ``noise`` is
+    that of the test projections, in their pixels.
     """
-    size = settings.size or volume.diagonal
+    size = acquisition.size or volume.diagonal
     ratio = size / image_size
     images, poses = [], []
     for number in (count, validation_count):
-        poses.append(sample_orientations(number, rng, settings.coverage, settings.sampling))
+        poses.append(sample_orientations(number, rng, acquisition.coverage, acquisition.sampling))
         images.append(project(volume, poses[-1], image_size, volume.voxel_size * ratio))
         progress(1.0 if len(poses) == 2 else count / (count + validation_count), {"projections": number})
-    variance, max_shift = noise_variance / ratio**2, settings.max_shift / ratio
+    cropped, max_shift = noise.on_larger_pixels(ratio), acquisition.max_shift / ratio
     validation = filters.shift_images(images[1], filters.draw_shifts(validation_count, max_shift, rng))
-    validation = filters.standardise(noise.add_noise(validation, variance, rng))
-    return TrainingSet(images[0], poses[0], validation, poses[1], variance, max_shift)
+    validation = filters.standardise(cropped.apply(validation, rng))
+    return TrainingSet(images[0], poses[0], validation, poses[1], cropped, max_shift)
 
 
 def support_radius(images: NDArray[np.float32], energy: float = 0.999) -> float:

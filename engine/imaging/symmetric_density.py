@@ -44,25 +44,29 @@ class Remark(NamedTuple):
     doubtful: bool
 
 
-def remark(density: NDArray[np.float32], center: Array, name: str) -> Remark | None:
-    """Whether a density (nz, ny, nx) has the symmetry given or, where none is, looks as if it had one."""
-    elements = group(name)
+def remark(density: NDArray[np.float32], center: Array, symmetry: str, setting: str = "symmetry") -> Remark | None:
+    """Whether a density (nz, ny, nx) has the symmetry given or, where none is, looks as if it had one.
+
+    ``setting`` is what the symmetry is called where people give it.
+    """
+    elements = group(symmetry)
     if len(elements) > 1:
-        found = symmetry_correlation(density, center, elements)
-        told = f"symmetry {name}: correlation of the density with its turned self is {found:.3f} at least"
-        if found >= _SYMMETRIC:
-            return Remark(told, False)
-        return Remark(f"{told}, so it is not symmetric; check volume.symmetry and the axes", True)
+        correlation = symmetry_correlation(density, center, elements)
+        text = f"symmetry {symmetry}: correlation of the density with its turned self is {correlation:.3f} at least"
+        if correlation >= _SYMMETRIC:
+            return Remark(text, False)
+        return Remark(f"{text}, so it is not symmetric; check {setting} and the axes", True)
     axes = apparent_symmetry(density, center)
-    return Remark(ambiguity(axes), True) if axes else None
+    return Remark(ambiguity(axes, setting), True) if axes else None
 
 
-def ambiguity(axes: Sequence[tuple[int, str, float]]) -> str:
-    """What axes of :func:`apparent_symmetry` mean where no symmetry is given."""
+def ambiguity(axes: Sequence[tuple[int, str, float]], setting: str = "symmetry") -> str:
+    """What axes of :func:`apparent_symmetry` mean where no symmetry is given; ``setting`` is where it can be."""
     turns = ", ".join(f"1/{fold} about {axis}" for fold, axis, _ in axes)
+    least = min(correlation for *_, correlation in axes)
     return (
-        f"the density looks the same turned by {turns} (correlation {min(found for *_, found in axes):.3f} at least), "
-        "so poses are ambiguous: no method can tell them apart; give volume.symmetry"
+        f"the density looks the same turned by {turns} (correlation {least:.3f} at least), "
+        f"so poses are ambiguous: no method can tell them apart; give {setting}"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 import urllib3
 
-from ..base.errors import InputError
+from ..base.errors import ArgumentError, InputError
 from ..base.files import writing
 from ..base.inputs import GZIP_DAMAGE
 from ..base.progress import Progress, silent
@@ -99,7 +99,9 @@ def _place(source: str) -> tuple[str, Path]:
     archive = ARCHIVES[scheme.lower()]
     match = archive.entry.fullmatch(typed.strip())
     if match is None:
-        raise InputError(f"volume.source is {source!r}; wanted an id such as {archive.example}")
+        raise ArgumentError(
+            "{source} is {given!r}; wanted an id such as {example}", "source", given=source, example=archive.example
+        )
     file = archive.file.format(entry=match[1].upper())
     base_url = os.environ.get(f"POSELAB_{scheme.upper()}_URL", archive.base_url).rstrip("/")
     return f"{base_url}/{file}", cache_folder() / file.rpartition("/")[2].lower()
@@ -116,7 +118,7 @@ def _download(source: str, url: str, path: Path, progress: Progress) -> None:
             reason = _in_short(error)
     raise InputError(
         f"{source}: cannot download {url} ({reason}, {ATTEMPTS} attempts); check the network, "
-        "or fetch the file elsewhere and give its path as volume.source"
+        "or fetch the file elsewhere and give its path as the source"
     )
 
 

@@ -9,12 +9,12 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import InputError
+from ..base.errors import ArgumentError, InputError
 from ..base.inputs import reading, require_memory_for_voxels
 from .proteins import random_protein
+from .sources import DEFAULT_RESOLUTION
 
 COORDINATE_ENDINGS = (".pdb", ".ent", ".cif", ".mmcif")
-DEFAULT_RESOLUTION = 8.0
 
 _LARGEST_FILE = 1 << 30  # bytes, unpacked; the largest entries of the PDB have a third of it
 _TAIL = 1e-4  # of its peak: where an atom's density is cut off, which leaves out less than 1e-3 of its integral
@@ -69,10 +69,11 @@ def resolution_and_voxel_size(resolution: float | None, voxel_size: float | None
     resolution = DEFAULT_RESOLUTION if resolution is None else resolution
     voxel_size = resolution / 3 if voxel_size is None else voxel_size
     if not resolution / 20 <= voxel_size <= resolution / 2:
-        raise InputError(
-            f"volume.voxel_size is {voxel_size:g} Å at volume.resolution {resolution:g} Å; wanted between "
-            f"{resolution / 20:g} (finer adds nothing) and {resolution / 2:g} (coarser cannot hold the detail)"
-        )
+        raise ArgumentError(
+            "{voxel_size} is {given:g} Å at {resolution} {at:g} Å; wanted between {least:g} (finer adds nothing) and "
+            "{most:g} (coarser cannot hold the detail)", "voxel_size", "resolution", given=voxel_size, at=resolution,
+            least=resolution / 20, most=resolution / 2,
+        )  # fmt: skip
     return resolution, voxel_size
 
 
@@ -130,7 +131,7 @@ def density_from_model(
     positions = _positions(model)
     low, high = positions.min(axis=0), positions.max(axis=0)
     size = np.ceil((high - low + 2 * margin) / voxel_size) + 1
-    require_memory_for_voxels(size[::-1].tolist(), name, "raise volume.voxel_size and volume.resolution")
+    require_memory_for_voxels(size[::-1].tolist(), name, "raise the voxel size and the resolution")
     origin = (low + high - (size - 1) * voxel_size) / 2
     model.transform_pos_and_adp(gemmi.Transform(gemmi.Mat33(), gemmi.Vec3(*-origin)))
     calculator.grid.set_size(*size.astype(int).tolist())

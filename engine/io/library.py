@@ -16,7 +16,6 @@ from typing import Literal
 from ..base.errors import InputError
 from ..base.files import saying_full_disk, writing
 from ..base.inputs import without_gz
-from ..config.schema import VolumeConfig
 from .loading import BUILT_IN, load_volume
 
 LARGEST_UPLOAD = 256 * 2**20
@@ -106,7 +105,7 @@ def endings() -> tuple[str, ...]:
 
 def _check(path: Path, shown: str, voxel_size: float | None) -> None:
     try:
-        load_volume(VolumeConfig(source=str(path), voxel_size=voxel_size))
+        load_volume(str(path), voxel_size=voxel_size)
     except InputError as error:
         raise InputError(str(error).replace(str(path), shown)) from None
 

@@ -6,15 +6,15 @@ import difflib
 import math
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import InputError
+from ..base.errors import ArgumentError, InputError
 from ..base.inputs import reading, without_gz
 from ..base.progress import Progress, silent
-from ..config.schema import VolumeConfig
-from ..geometry import symmetry
+from ..geometry.symmetry import check_group, group
 from ..imaging import symmetric_density
 from ..imaging.volume import Volume
 from .sources import is_random, random_seed
@@ -28,38 +28,56 @@ BUILT_IN = {
 _DATA = Path(__file__).parents[1] / "data"
 
 
-def load_volume(config: VolumeConfig, progress: Progress = silent) -> Volume:
-    """The volume that a configuration asks for.
+def load_volume(
+    source: str,
+    resolution: float | None = None,
+    voxel_size: float | None = None,
+    symmetry: str = "C1",
+    symmetrize: Literal["no", "average", "oligomer"] = "no",
+    progress: Progress = silent,
+) -> Volume:
+    """The volume that a source names.
 
-    ``source`` is a built-in name, an archive's id (``emdb:3400``, ``pdb:5j0n``), a random protein (``random:7``) or a
-    path, in that order; a file's ending tells maps from coordinates, and either may be gzipped. ``progress`` advances
-    while something is downloaded.
+    Parameters
+    ----------
+    source
+        a built-in name, an archive's id (``emdb:3400``, ``pdb:5j0n``), a random protein (``random:7``) or a path, in
+        that order; a file's ending tells maps from coordinates, and either may be gzipped.
+    resolution
+        in Å, for coordinates only; 8 when not given.
+    voxel_size
+        in Å; a third of the resolution for coordinates, the header's for a map, when not given.
+    symmetry, symmetrize
+        the point group, and how the density is given it: not at all, by averaging its turned copies, or by putting
+        copies of it side by side.
+    progress
+        advances while something is downloaded.
 
     Raises
     ------
     InputError
-        naming the file or key, for everything that gives no usable density.
+        naming the file or argument, for everything that gives no usable density.
     """
-    source = config.source.strip()
+    source, symmetry = source.strip(), check_group(symmetry)
     if is_random(source):
-        from ..io import coordinates
+        from . import coordinates
 
         seed = random_seed(source)
-        density, voxel_size, origin = coordinates.random_coordinates(seed, config.resolution, config.voxel_size)
+        density, voxel_size, origin = coordinates.random_coordinates(seed, resolution, voxel_size)
         name = f"random_{seed}"
     else:
         path, name = _locate(source, progress)
-        density, voxel_size, origin = _read(path, source, config)
+        density, voxel_size, origin = _read(path, source, resolution, voxel_size)
     _check(density, source)
     progress(1.0, {"voxels": density.size})
     volume = Volume(density, voxel_size, origin, name)
-    if config.symmetrize == "no" or config.symmetry == "C1":
+    if symmetrize == "no" or symmetry == "C1":
         return volume
-    elements = symmetry.group(config.symmetry)
-    made = symmetric_density.symmetrised if config.symmetrize == "average" else symmetric_density.oligomer
+    elements = group(symmetry)
+    made = symmetric_density.symmetrised if symmetrize == "average" else symmetric_density.oligomer
     # An oligomer has a box of its own, so the source's frame is lost.
-    kept = volume.origin if config.symmetrize == "average" else np.zeros(3)
-    return Volume(made(density, volume.center_index, elements), voxel_size, kept, f"{name}, {config.symmetry}")
+    kept = volume.origin if symmetrize == "average" else np.zeros(3)
+    return Volume(made(density, volume.center_index, elements), voxel_size, kept, f"{name}, {symmetry}")
 
 
 def is_made_of_atoms(source: str) -> bool:
@@ -88,31 +106,30 @@ def _locate(source: str, progress: Progress) -> tuple[Path, str]:
     return path, without_gz(path).stem
 
 
-def _read(path: Path, source: str, config: VolumeConfig) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
+def _read(
+    path: Path, source: str, resolution: float | None, voxel_size: float | None
+) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
     from ..io import coordinates, mrc  # only here: who uses a Volume need not load what reads them
 
     kind = without_gz(path).suffix.lower()
     if kind in coordinates.COORDINATE_ENDINGS:
-        return coordinates.read_coordinates(path, config.resolution, config.voxel_size)
+        return coordinates.read_coordinates(path, resolution, voxel_size)
     if kind in (*mrc.MAP_ENDINGS, mrc.STACK_ENDING):
-        if config.resolution is not None:
-            raise InputError(
-                f"volume.resolution is {config.resolution:g} but {source} is a map, which has its own; leave it out"
-            )
-        return mrc.read_map(path, config.voxel_size)
+        if resolution is not None:
+            raise ArgumentError(
+                "{resolution} is {given:g} but {path} is a map, which has its own; leave it out", "resolution",
+                given=resolution, path=source,
+            )  # fmt: skip
+        return mrc.read_map(path, voxel_size)
     if not path.suffix and path.name == source and not os.path.exists(path):  # unlike Path.exists never raises
-        raise InputError(_unknown_name(source))
+        nearest = difflib.get_close_matches(source.lower(), BUILT_IN, n=1, cutoff=0.0)[0]
+        raise ArgumentError(
+            "{source} is {given!r}, neither a built-in protein nor a file; the nearest built-in one is {nearest!r}; "
+            "wanted a name, a path, emdb:ID, pdb:ID or random:SEED", "source", given=source, nearest=nearest,
+        )  # fmt: skip
     with reading(path):
         known = ", ".join((*mrc.MAP_ENDINGS, *coordinates.COORDINATE_ENDINGS))
         raise InputError(f"{path} is of no known kind; wanted a name that ends in {known}, with or without .gz")
-
-
-def _unknown_name(source: str) -> str:
-    nearest = difflib.get_close_matches(source.lower(), BUILT_IN, n=1, cutoff=0.0)[0]
-    return (
-        f"volume.source is {source!r}, neither a built-in protein nor a file; the nearest built-in one is {nearest!r}; "
-        "wanted a name, a path, emdb:ID, pdb:ID or random:SEED"
-    )
 
 
 def _check(density: NDArray[np.float32], source: str) -> None:

@@ -24,7 +24,7 @@ from mrcfile.dtypes import HEADER_DTYPE
 from mrcfile.utils import byte_order_from_machine_stamp, dtype_from_mode, spacegroup_is_volume_stack
 from numpy.typing import NDArray
 
-from ..base.errors import InputError
+from ..base.errors import ArgumentError, InputError
 from ..base.files import writing
 from ..base.inputs import reading, require_memory_for_voxels, without_gz
 
@@ -190,21 +190,21 @@ def _voxel_size(header: np.void, path: Path) -> float:
     cell, angles = _xyz(header["cella"]), [float(header["cellb"][key]) for key in ("alpha", "beta", "gamma")]
     intervals = np.array([int(header[key]) for key in ("mx", "my", "mz")])
     if any(angles) and not np.allclose(angles, 90.0, atol=0.01):
-        raise InputError(
-            f"{path}: the cell's angles are {_listed(angles)} degrees; wanted right angles, resample the map, "
-            "or if the header is wrong give the voxel size with --set volume.voxel_size=..."
-        )
+        raise ArgumentError(
+            "{path}: the cell's angles are {angles} degrees; wanted right angles, resample the map, or if the header "
+            "is wrong give the true voxel size as {voxel_size}", "voxel_size", path=path, angles=_listed(angles),
+        )  # fmt: skip
     sides = cell / np.where(intervals == 0, -1, intervals)
     if not (np.isfinite(sides).all() and (sides > 0).all()):
-        raise InputError(
-            f"{path}: the header gives a voxel size of {_listed(sides)} Å; wanted a positive one, "
-            "give the true one with --set volume.voxel_size=..."
-        )
+        raise ArgumentError(
+            "{path}: the header gives a voxel size of {sides} Å; wanted a positive one, give it as {voxel_size}",
+            "voxel_size", path=path, sides=_listed(sides),
+        )  # fmt: skip
     if sides.max() > (1 + _ISOTROPY) * sides.min():
-        raise InputError(
-            f"{path}: voxels of {_listed(sides)} Å are not cubes; resample the map, "
-            "or if the header is wrong give the true size with --set volume.voxel_size=..."
-        )
+        raise ArgumentError(
+            "{path}: voxels of {sides} Å are not cubes; resample the map, or if the header is wrong give the true size "
+            "as {voxel_size}", "voxel_size", path=path, sides=_listed(sides),
+        )  # fmt: skip
     return float(sides.mean())
 
 

@@ -9,9 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from ..base.errors import InputError
+from ..base.errors import ArgumentError
 
 MOST_VOLUMES = 10_000
+DEFAULT_RESOLUTION = 8.0
+"""Å, of coordinates whose resolution nobody gave."""
 _RANDOM = re.compile(r"random:([0-9]{1,9})(?::([0-9]{1,9}))?", re.ASCII)
 
 
@@ -21,29 +23,33 @@ def is_random(source: str) -> bool:
 
 
 def random_seed(source: str) -> int:
-    """The seed of ``random:SEED``; InputError for what is not one random protein."""
+    """The seed of ``random:SEED``; ArgumentError for what is not one random protein."""
     match = _RANDOM.fullmatch(source.strip().lower())
     if match is None or match[2] is not None:
-        raise InputError(f"volume.source is {source!r}; wanted one random protein, such as random:7")
+        raise ArgumentError(
+            "{source} is {given!r}; wanted one random protein, such as random:7", "source", given=source
+        )
     return int(match[1])
 
 
 def expand(sources: Iterable[str]) -> tuple[str, ...]:
     """The sources one by one, in order; archives' and random names in small letters.
 
-    Raises InputError for a random source of another form, a source twice, or more than 10,000 of them.
+    Raises ArgumentError for a random source of another form, a source twice, or more than 10,000 of them.
     """
-    found: list[str] = []
+    names: list[str] = []
     for source in sources:
         if is_random(source):
-            found += _random(source)
+            names += _random(source)
         else:
-            found.append(normal(source))
-    if len(found) > MOST_VOLUMES:
-        raise InputError(f"training.volumes has {len(found):,} volumes; wanted at most {MOST_VOLUMES:,}")
-    if twice := next((source for source, times in Counter(found).items() if times > 1), None):
-        raise InputError(f"training.volumes has {twice!r} twice; wanted each volume once")
-    return tuple(found)
+            names.append(normal(source))
+    if len(names) > MOST_VOLUMES:
+        raise ArgumentError(
+            "{sources} has {given:,} volumes; wanted at most {most:,}", "sources", given=len(names), most=MOST_VOLUMES
+        )
+    if twice := next((source for source, times in Counter(names).items() if times > 1), None):
+        raise ArgumentError("{sources} has {twice!r} twice; wanted each volume once", "sources", twice=twice)
+    return tuple(names)
 
 
 def normal(source: str) -> str:
@@ -56,10 +62,13 @@ def normal(source: str) -> str:
 def _random(source: str) -> list[str]:
     match = _RANDOM.fullmatch(source.strip().lower())
     if match is None or match[2] == "0":
-        raise InputError(
-            f"training.volumes has {source!r}; wanted random:SEED or random:SEED:COUNT, such as random:1:100"
-        )
+        raise ArgumentError(
+            "{sources} has {given!r}; wanted random:SEED or random:SEED:COUNT, such as random:1:100", "sources",
+            given=source,
+        )  # fmt: skip
     seed, count = int(match[1]), int(match[2] or 1)
     if count > MOST_VOLUMES:
-        raise InputError(f"training.volumes has {source!r}; wanted at most {MOST_VOLUMES:,} volumes")
+        raise ArgumentError(
+            "{sources} has {given!r}; wanted at most {most:,} volumes", "sources", given=source, most=MOST_VOLUMES
+        )
     return [f"random:{number}" for number in range(seed, seed + count)]

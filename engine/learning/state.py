@@ -8,17 +8,29 @@ from typing import Any
 
 import numpy as np
 
-Told = tuple[float, Mapping[str, float]]
+Report = tuple[float, Mapping[str, float]]
+"""What a training reports as it advances: the fraction that is done, and figures by name."""
 
 
-@dataclass(frozen=True)
-class Snapshot:
+@dataclass(frozen=True, eq=False)
+class TrainState:
     """A training after ``step`` steps and ``seconds``, all that its remaining steps depend on.
 
-    ``variables`` are the weights and the optimiser's state, in their order; ``generator`` is the state of the generator
-    that draws the batches; ``told`` is all progress that was told. ``best`` are the weights of the validation with the
-    least error, ``best_mae`` (rad) at ``best_step``, since which ``waited`` validations have passed; empty where the
-    training does not stop early.
+    Attributes
+    ----------
+    generator
+        state of the generator that draws the batches.
+    history
+        every report so far, in order.
+    variables
+        the weights and the optimiser's state, in their order.
+    paced_by_clock
+        whether the clock shortened the training at some point.
+    validation_mae
+        of the last validation, rad.
+    best, best_mae, best_step, waited
+        weights of the validation with the least error (rad), at which step, and how many validations have passed since;
+        empty where the training does not stop early.
     """
 
     step: int
@@ -26,7 +38,7 @@ class Snapshot:
     paced_by_clock: bool
     validation_mae: float
     generator: Mapping[str, Any]
-    told: tuple[Told, ...]
+    history: tuple[Report, ...]
     variables: tuple[np.ndarray, ...]
     best: tuple[np.ndarray, ...] = ()
     best_mae: float = float("inf")

@@ -1,10 +1,10 @@
-"""The training of the network: batches, loss, schedule, validation."""
+"""The training of the network: batches, loss, schedule, validation, early stopping."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,17 +17,18 @@ with silenced_stderr():
     import tensorflow as tf
 
 from ..base.progress import Progress, silent
-from ..config.schema import DistanceConfig, TrainingConfig
 from ..geometry.harmonics import Degree, character, degrees_of
 from ..geometry.rotations import from_quaternion, opposites_are_seen, to_quaternion
 from ..geometry.symmetry import NO_SYMMETRY
+from ..imaging.simulation import TrainingSet
+from ..poses.choices import Head
 from ..poses.distance import UNCALIBRATED, exact_distances, fit_feature_calibration, learned_distances
-from ..poses.pairs import Sampler, all_pairs
+from ..poses.pairs import all_pairs
+from .batches import Sampler
+from .corruption import corruption
 from .network import build_network, embed
 from .optimiser import MatrixOptimiser
-from .state import Snapshot
-
-Images = NDArray[np.float32]
+from .state import Report, TrainState
 
 _VALIDATIONS = 10  # times the validation set is looked at in a training
 _VALIDATIONS_STOPPING = 50  # in one that may stop early
@@ -36,14 +37,50 @@ _WEIGHT_DECAY = 0.1  # of matrices, times the learning rate
 
 
 @dataclass(frozen=True)
+class Objective:
+    """What is learned: how two sets of features make a distance, how many features there are, modulo which group.
+
+    ``elements`` (|G|, 4) are the object's symmetry group: distances are the smallest over it. ``feature_dim`` None
+    leaves the number of features to the group.
+    """
+
+    head: Head = "cosine"
+    feature_dim: int | None = None
+    elements: NDArray[np.floating] = field(default_factory=NO_SYMMETRY.copy)
+
+    @property
+    def degrees(self) -> list[Degree]:
+        """The degrees of the features, see :mod:`geometry.harmonics`."""
+        return list(degrees_of(self.elements, self.feature_dim))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a training lasts: optimiser steps, ``max_seconds`` at most; and the peak of the learning rate.
+
+    With ``patience`` it ends after so many validations, of 50, without improvement, with the best weights.
+    """
+
+    steps: int
+    max_seconds: float = float("inf")
+    learning_rate: float = 4e-3
+    patience: int | None = None
+
+    @property
+    def validate_every(self) -> int:
+        """Steps from one validation to the next."""
+        return max(1, self.steps // (_VALIDATIONS_STOPPING if self.patience else _VALIDATIONS))
+
+
+@dataclass(frozen=True)
 class Trained:
     """A trained network and how its training went.
 
-    ``paced_by_clock`` says that ``training.max_seconds`` shortened it: another run may then end elsewhere.
-    ``stopped_early`` says that ``training.patience`` did; the weights are those of ``best_step`` wherever patience is
-    set, else of the last. ``seconds`` count what was done before an interruption too. ``calibration`` is
-    what :func:`poses.distance.learned_distances` takes beside the features, fitted on the validation projections where
-    that was asked for.
+    ``paced_by_clock`` says that ``max_seconds`` shortened it: another run may then end elsewhere. ``stopped_early``
+    says that ``patience`` did; the weights are those of ``best_step`` wherever patience is set, else of the last.
+    ``seconds`` count what was done before an interruption too. ``calibration`` is what
+    :func:`poses.distance.learned_distances` takes beside the features, fitted on the validation set where that was
+    asked for.
     """
 
     model: Any
@@ -56,188 +93,179 @@ class Trained:
     calibration: NDArray[np.floating]
 
 
-def train(
-    images: Images,
-    poses: NDArray[np.floating],
-    validation_images: Images,
-    validation_poses: NDArray[np.floating],
-    sampler: Sampler,
-    noise_variance: float,
-    max_shift: float,
-    radius: float,
-    distance: DistanceConfig,
-    training: TrainingConfig,
-    steps: int,
-    max_seconds: float,
-    rng: np.random.Generator,
-    progress: Progress = silent,
-    elements: NDArray[np.floating] = NO_SYMMETRY,
-    validation_proteins: NDArray[np.integer] | None = None,
-    calibrate: bool = False,
-    resumed: Snapshot | None = None,
-    offer: Callable[[Callable[[], Snapshot]], None] = lambda take: None,
-) -> Trained:
-    """Train the network on clean images, which are shifted and made noisy afresh each time they are drawn.
+class Trainer:
+    """Trains the network on clean images, which are shifted and made noisy afresh each time they are drawn.
+
+    The same generator state gives the same weights on the same machine, unless the clock cuts the training short.
 
     Parameters
     ----------
-    images, poses
-        clean training projections (n, size, size) at the network's size, and their poses (n, 3, 3).
-    validation_images, validation_poses
-        validation projections as the network will meet them: shifted, noisy, standardised.
-    noise_variance, max_shift
-        of the images as given, in their own units and pixels.
-    steps, max_seconds
-        how long: ``training`` may leave both open.
-    elements
-        the object's symmetry group (|G|, 4): distances are the smallest over it.
-    validation_proteins
-        (n,): of which protein each validation projection is; only pairs of the same one are looked at. All of one when
-        not given.
+    data
+        clean training projections and a validation set as the network meets it.
+    sampler
+        draws the batches.
+    radius
+        in pixels, of the disc of the image that is looked at.
+    rng
+        draws the initial weights and the batches.
     calibrate
-        fit on the validation projections what takes what the network says to true distances, also where it says no
-        more than the trace: for proteins that it has not seen, of whose poses it is surer than it should be.
-    resumed, offer
-        a snapshot to go on from, of a training with the same arguments; what is called after each step with a function
-        that takes one.
-
-    The same generator state gives the same weights on the same machine, unless ``max_seconds`` cuts the training short.
+        calibrate the predicted distances on the validation set, also for degree-one features: for proteins that the
+        network has not seen, whose distances it is surer of than it should be.
     """
-    tf.config.experimental.enable_op_determinism()
-    # Layers are named by counting in the process, and gradients are added in the order of the names: without starting
-    # anew, a second training in the same process would differ in the last digits.
-    keras.backend.clear_session()
-    size = images.shape[-1]
-    degrees = degrees_of(elements, distance.feature_dim)
-    calibrate |= len(degrees) > 1
-    model = build_network(size, radius, degrees, distance.head, rng, opposites_are_seen(poses))
-    optimiser = MatrixOptimiser(training.learning_rate, weight_decay=_WEIGHT_DECAY, clipnorm=1.0)
-    step = _training_step(model, optimiser, images, poses, noise_variance, max_shift, distance.head, elements, degrees)
-    optimiser.build(model.trainable_variables)
-    first, second = all_pairs(len(validation_poses))
-    if validation_proteins is not None:
-        same = validation_proteins[first] == validation_proteins[second]
-        first, second = first[same], second[same]
-    quaternions = to_quaternion(validation_poses)
-    exact = exact_distances(quaternions, first, second, elements)
-    noise_seed = int(rng.integers(2**31))
 
-    validate_every = max(1, steps // (_VALIDATIONS_STOPPING if training.patience else _VALIDATIONS))
-    weights_and_state = [*model.trainable_variables, *optimiser.variables]
-    number, waited, best_step = 0, 0, 0
-    validation_mae, best_mae = float("nan"), float("inf")
-    best: list[NDArray[Any]] = []
-    told: list[tuple[float, dict[str, float]]] = []
-    paced_by_clock = stopped_early = False
-    started = time.monotonic()
-    if resumed is not None:
-        number, waited, best_step = resumed.step, resumed.waited, resumed.best_step
-        validation_mae, best_mae, best = resumed.validation_mae, resumed.best_mae, list(resumed.best)
-        told, paced_by_clock = [(fraction, dict(values)) for fraction, values in resumed.told], resumed.paced_by_clock
-        started -= resumed.seconds
-        _assign(weights_and_state, resumed.variables)
-        rng.bit_generator.state = resumed.generator
-        for fraction, values in told:
-            progress(fraction, values)
+    def __init__(
+        self,
+        data: TrainingSet,
+        sampler: Sampler,
+        objective: Objective,
+        schedule: Schedule,
+        radius: float,
+        rng: np.random.Generator,
+        calibrate: bool = False,
+    ) -> None:
+        tf.config.experimental.enable_op_determinism()
+        # Layers are named by counting in the process, and gradients are added in the order of the names: without
+        # starting anew, a second training in the same process would differ in the last digits.
+        keras.backend.clear_session()
+        self._schedule, self._sampler, self._objective, self._rng = schedule, sampler, objective, rng
+        degrees = objective.degrees
+        self._calibrate = calibrate or len(degrees) > 1
+        self.model = build_network(
+            data.images.shape[-1], radius, degrees, objective.head, rng, opposites_are_seen(data.poses)
+        )
+        self._optimiser = MatrixOptimiser(schedule.learning_rate, weight_decay=_WEIGHT_DECAY, clipnorm=1.0)
+        self._take_step = _training_step(self.model, self._optimiser, data, objective)
+        self._optimiser.build(self.model.trainable_variables)
+        self._validation_images = data.validation_images
+        self._exact = _validation_distances(data, objective.elements)
+        self._noise_seed = int(rng.integers(2**31))
+        self._variables = [*self.model.trainable_variables, *self._optimiser.variables]
+        self._step, self._waited, self._best_step = 0, 0, 0
+        self._validation_mae, self._best_mae = float("nan"), float("inf")
+        self._best: tuple[NDArray[Any], ...] = ()
+        self._history: list[Report] = []
+        self._paced_by_clock = self._stopped_early = False
+        self._started = time.monotonic()
 
-    def validated() -> tuple[float, NDArray[np.floating]]:
-        """Mean absolute error of the validation pairs, and the calibration: some 50 numbers fitted on those pairs."""
-        features, pairs = embed(model, validation_images), (first, second)
-        calibration = UNCALIBRATED
-        if calibrate:
-            calibration = fit_feature_calibration(features, *pairs, distance.head, degrees, exact)
-        found = learned_distances(features, *pairs, distance.head, degrees, calibration)
-        return float(np.abs(found - exact).mean()), calibration
+    def resume(self, state: TrainState) -> None:
+        """Go on from the state of a training with the same arguments."""
+        self._step, self._waited, self._best_step = state.step, state.waited, state.best_step
+        self._validation_mae, self._best_mae, self._best = state.validation_mae, state.best_mae, state.best
+        self._history = [(fraction, dict(values)) for fraction, values in state.history]
+        self._paced_by_clock = state.paced_by_clock
+        self._started -= state.seconds
+        _assign(self._variables, state.variables)
+        self._rng.bit_generator.state = state.generator
 
-    def snapshot() -> Snapshot:
-        return Snapshot(
-            number, time.monotonic() - started, paced_by_clock, validation_mae, rng.bit_generator.state, tuple(told),
-            _values(weights_and_state), tuple(best), best_mae, best_step, waited,
+    def state(self) -> TrainState:
+        """Where the training stands."""
+        return TrainState(
+            self._step, self._seconds(), self._paced_by_clock, self._validation_mae, self._rng.bit_generator.state,
+            tuple(self._history), _values(self._variables), self._best, self._best_mae, self._best_step, self._waited,
         )  # fmt: skip
 
-    while number < steps and not stopped_early:
-        fraction = number / steps
-        clock = (time.monotonic() - started) / max_seconds
-        # The schedule counts steps, so that a run can be repeated. Only when half of the time is gone and the steps
-        # have fallen behind does the clock take over, so that a slow machine still ends with a small learning rate.
+    def run(
+        self, progress: Progress = silent, offer: Callable[[Callable[[], TrainState]], None] = lambda state: None
+    ) -> Trained:
+        """Train to the end. ``offer`` is called after each step with what gives the state, to keep it or not."""
+        for fraction, values in self._history:
+            progress(fraction, values)
+        steps = self._schedule.steps
+        while self._step < steps and not self._stopped_early:
+            fraction = self._fraction()
+            if fraction >= 1:
+                break
+            self._advance(fraction, progress)
+            if self._step < steps and not self._stopped_early:
+                offer(self.state)
+        if self._best:
+            _assign(self.model.trainable_variables, self._best)
+            self._validation_mae = self._best_mae
+        calibration = UNCALIBRATED
+        if self._calibrate:
+            self._validation_mae, calibration = self._validated()
+        return Trained(
+            self.model, self._step, self._seconds(), self._paced_by_clock, self._validation_mae, self._stopped_early,
+            self._best_step or self._step, calibration,
+        )  # fmt: skip
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def _fraction(self) -> float:
+        """How far the schedule is.
+
+        It counts steps, so that a run can be repeated. Only when half of the time is gone and the steps have fallen
+        behind does the clock take over, so that a slow machine still ends with a small learning rate.
+        """
+        fraction = self._step / self._schedule.steps
+        clock = self._seconds() / self._schedule.max_seconds
         if clock > max(0.5, fraction):
-            paced_by_clock = True
-            fraction = clock
-        if fraction >= 1:
-            break
-        optimiser.learning_rate.assign(training.learning_rate * _learning_rate_factor(fraction))
-        indices, weights = sampler.draw(rng)
-        loss = step(tf.constant(indices), tf.constant(weights), tf.constant([noise_seed, number]))
-        number += 1
-        values = {"step": number}
-        if number % validate_every == 0 or number == steps:
-            validation_mae = validated()[0]
-            values["validation_mae"] = validation_mae
-            waited += 1
-            if training.patience and validation_mae < best_mae:
-                best, best_mae = list(_values(model.trainable_variables)), validation_mae
-                best_step, waited = number, 0
-            stopped_early = training.patience is not None and waited >= training.patience and number < steps
-        if number % 10 == 0 or "validation_mae" in values:  # reading the loss waits for the device
-            told.append((max(fraction, number / steps), values | {"loss": float(loss)}))
-            progress(*told[-1])
-        if number < steps and not stopped_early:
-            offer(snapshot)
-    if best:
-        _assign(model.trainable_variables, best)
-        validation_mae = best_mae
-    validation_mae, calibration = validated() if calibrate else (validation_mae, UNCALIBRATED)
-    seconds = time.monotonic() - started
-    return Trained(
-        model, number, seconds, paced_by_clock, validation_mae, stopped_early, best_step or number, calibration
-    )
+            self._paced_by_clock = True
+            return clock
+        return fraction
+
+    def _advance(self, fraction: float, progress: Progress) -> None:
+        """One step, at that fraction of the schedule; a validation where one is due."""
+        schedule = self._schedule
+        self._optimiser.learning_rate.assign(schedule.learning_rate * _learning_rate_factor(fraction))
+        indices, weights = self._sampler.draw(self._rng)
+        seed = tf.constant([self._noise_seed, self._step])
+        loss = self._take_step(tf.constant(indices), tf.constant(weights), seed)
+        self._step += 1
+        values: dict[str, float] = {"step": self._step}
+        if self._step % schedule.validate_every == 0 or self._step == schedule.steps:
+            values["validation_mae"] = self._validate()
+        if self._step % 10 == 0 or "validation_mae" in values:  # reading the loss waits for the device
+            self._history.append((max(fraction, self._step / schedule.steps), values | {"loss": float(loss)}))
+            progress(*self._history[-1])
+
+    def _validate(self) -> float:
+        patience = self._schedule.patience
+        self._validation_mae = self._validated()[0]
+        self._waited += 1
+        if patience and self._validation_mae < self._best_mae:
+            self._best, self._best_mae = _values(self.model.trainable_variables), self._validation_mae
+            self._best_step, self._waited = self._step, 0
+        self._stopped_early = patience is not None and self._waited >= patience and self._step < self._schedule.steps
+        return self._validation_mae
+
+    def _validated(self) -> tuple[float, NDArray[np.floating]]:
+        """Mean absolute error of the validation pairs, and the calibration: some 50 numbers fitted on those pairs."""
+        head, degrees = self._objective.head, self._objective.degrees
+        features, calibration = embed(self.model, self._validation_images), UNCALIBRATED
+        if self._calibrate:
+            calibration = fit_feature_calibration(features, self._exact, head, degrees)
+        predicted = learned_distances(features, self._exact, head, degrees, calibration)
+        return float(np.abs(predicted.values - self._exact.values).mean()), calibration
 
 
-def _values(variables: list[Any]) -> tuple[NDArray[Any], ...]:
+def _validation_distances(data: TrainingSet, elements: NDArray[np.floating]) -> Any:
+    """Exact distances of the pairs of validation projections; of several proteins only within each."""
+    pairs = all_pairs(len(data.validation_poses))
+    if data.validation_proteins is not None:
+        pairs = pairs[data.validation_proteins[pairs.first] == data.validation_proteins[pairs.second]]
+    return exact_distances(to_quaternion(data.validation_poses), pairs, elements)
+
+
+def _values(variables: Sequence[Any]) -> tuple[NDArray[Any], ...]:
     return tuple(np.array(variable) for variable in variables)
 
 
-def _assign(variables: list[Any], values: Sequence[NDArray[Any]]) -> None:
+def _assign(variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
-def _training_step(
-    model: Any,
-    optimiser: Any,
-    images: Images,
-    poses: NDArray[np.floating],
-    noise_variance: float,
-    max_shift: float,
-    head: str,
-    elements: NDArray[np.floating],
-    degrees: Sequence[Degree],
-) -> Any:
+def _training_step(model: Any, optimiser: Any, data: TrainingSet, objective: Objective) -> Any:
     """One compiled step: gather, corrupt, embed, compare all pairs, update. Data stay on the device."""
-    size = images.shape[-1]
-    stored = tf.constant(images)
+    poses, elements, degrees = data.poses, objective.elements, objective.degrees
+    stored = tf.constant(data.images)
     rotations = tf.constant(poses.reshape(len(poses), 9), dtype=tf.float32)
     # Of tr(R_i^T g R_j), for every g.
     moved = tf.constant(from_quaternion(elements)[:, None] @ poses[None], dtype=tf.float32)
     moved = tf.reshape(moved, (len(elements), len(poses), 9))
-    deviation = float(np.sqrt(noise_variance))
-    # In the order of tf.signal.rfft2d, cycles per pixel.
-    k_v = tf.constant(np.fft.fftfreq(size), dtype=tf.float32)
-    k_u = tf.constant(np.fft.rfftfreq(size), dtype=tf.float32)
-
-    def corrupt(batch: Any, seed: Any) -> Any:
-        shape = tf.shape(batch)
-        if max_shift > 0:
-            # The sum of two uniform numbers is triangular.
-            uniform = tf.random.stateless_uniform((shape[0], 2, 2), seed, -0.5 * max_shift, 0.5 * max_shift)
-            shift = tf.reduce_sum(uniform, axis=-1)
-            turns = k_v[None, :, None] * shift[:, 1, None, None] + k_u[None, None, :] * shift[:, 0, None, None]
-            phase = tf.exp(tf.complex(tf.zeros_like(turns), -2 * np.pi * turns))
-            batch = tf.signal.irfft2d(tf.signal.rfft2d(batch) * phase, fft_length=(size, size))
-        if deviation > 0:
-            batch += deviation * tf.random.stateless_normal(shape, seed)
-        mean, variance = tf.nn.moments(batch, axes=(1, 2), keepdims=True)
-        return (batch - mean) * tf.math.rsqrt(variance + 1e-12)
+    corrupt = corruption(data.noise, data.max_shift, data.images.shape[-1])
 
     @tf.function(autograph=False)  # which would write the translated code to files that a killed run leaves behind
     def step(indices: Any, weights: Any, seed: Any) -> Any:
@@ -251,7 +279,7 @@ def _training_step(
             loss = 0.0
             for part, target in zip(tf.split(features, [d.size for d in degrees], axis=1), targets, strict=True):
                 inner = tf.matmul(part, part, transpose_b=True)
-                if head == "cosine":
+                if objective.head == "cosine":
                     error = 3 * inner - target
                 else:
                     squares = tf.linalg.diag_part(inner)

@@ -1,14 +1,14 @@
 """Estimated distances between the poses of pairs of projections, in radians, in [0, pi].
 
-Pairs are two index arrays ``first``, ``second`` (m,); distances are float32 (m,). The distances learned by the network
-are made from its features here too, so that this module needs no TensorFlow.
+Functions take the pairs (:class:`poses.pairs.Pairs`) and give their distances (:class:`poses.pairs.PairDistances`,
+float32). The distances learned by the network are made from its features here too, so that this module needs no
+TensorFlow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.polynomial import Polynomial
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from ..geometry.harmonics import Degree, distances_from_kernels, fit_distances
 from ..geometry.symmetry import NO_SYMMETRY, symmetric_distance
-from .pairs import Indices
+from .choices import Head
+from .pairs import PairDistances, Pairs
 
 Distances = NDArray[np.float32]
-Head = Literal["cosine", "euclidean"]
 
 UNCALIBRATED: NDArray[np.floating] = np.array([0.0, 1.0])
 """The calibration that leaves distances as they are."""
@@ -29,25 +29,27 @@ _POLYNOMIAL_DEGREE = 5
 
 
 def exact_distances(
-    quaternions: NDArray[np.floating], first: Indices, second: Indices, elements: NDArray[np.floating] = NO_SYMMETRY
-) -> Distances:
+    quaternions: NDArray[np.floating], pairs: Pairs, elements: NDArray[np.floating] = NO_SYMMETRY
+) -> PairDistances:
     """Geodesic distances between known poses (n, 4): the smallest over a symmetric object's group (|G|, 4)."""
-    blocks = _blocks(len(first))
+    first, second = pairs.first, pairs.second
+    blocks = _blocks(len(pairs))
     parts = [symmetric_distance(quaternions[first[b]], quaternions[second[b]], elements) for b in blocks]
-    return np.concatenate(parts).astype(np.float32)
+    return _of(pairs, np.concatenate(parts).astype(np.float32))
 
 
-def perturb_distances(distances: Distances, variance: float, rng: np.random.Generator) -> Distances:
+def perturb_distances(distances: PairDistances, variance: float, rng: np.random.Generator) -> PairDistances:
     """Distances plus Gaussian errors of the given variance (rad^2), clipped to [0, pi].
 
     A pair has one error, whichever way it is looked at: the perturbed distance is symmetric.
     """
     errors = rng.standard_normal(len(distances), dtype=np.float32) * np.float32(np.sqrt(variance))
-    return np.clip(distances + errors, 0, np.float32(np.pi))
+    return distances.with_values(np.clip(distances.values + errors, 0, np.float32(np.pi)))
 
 
-def pixel_distances(images: NDArray[np.float32], first: Indices, second: Indices) -> Distances:
-    """Root-mean-square difference of the pixels of images (n, size, size)."""
+def pixel_distances(images: NDArray[np.float32], pairs: Pairs) -> Distances:
+    """Root-mean-square difference (m,) of the pixels of images (n, size, size), by pair: in grey values, not in rad."""
+    first, second = pairs.first, pairs.second
     rows = images.reshape(len(images), -1)
     squares = np.einsum("ij,ij->i", rows, rows)
     # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b: one matrix product instead of a difference a pair.
@@ -79,13 +81,12 @@ def fit_calibration(distances: Distances, angles: Distances, kind: str) -> Calib
 
 def learned_distances(
     features: NDArray[np.float32],
-    first: Indices,
-    second: Indices,
+    pairs: Pairs,
     head: Head,
     degrees: Sequence[Degree],
     calibration: NDArray[np.floating],
-) -> Distances:
-    """Distances that the features (n, dim) of a trained network say.
+) -> PairDistances:
+    """Distances predicted from the features (n, dim) of a trained network.
 
     The network is trained so that three times the kernel of each degree (:mod:`geometry.harmonics`), which for degree
     one and no symmetry is the trace of the relative rotation, ``t = tr(R_i^T R_j) = 1 + 2 cos d``, is
@@ -98,29 +99,28 @@ def learned_distances(
     coefficients, constant first, of a polynomial from the distances that it gives to true ones.
     """
     parts = []
-    for block in _blocks(len(first)):
-        kernels = _kernels(features, first[block], second[block], head, degrees)
+    for block in _blocks(len(pairs)):
+        kernels = _kernels(features, pairs[block], head, degrees)
         if _trace_alone(degrees):
             parts.append(Calibration(Polynomial(calibration))(_from_trace(kernels[:, 0])))
         else:
             parts.append(distances_from_kernels(kernels, calibration).astype(np.float32))
-    return np.concatenate(parts)
+    return _of(pairs, np.concatenate(parts))
 
 
 def fit_feature_calibration(
-    features: NDArray[np.float32],
-    first: Indices,
-    second: Indices,
-    head: Head,
-    degrees: Sequence[Degree],
-    distances: Distances,
+    features: NDArray[np.float32], distances: PairDistances, head: Head, degrees: Sequence[Degree]
 ) -> NDArray[np.floating]:
-    """The calibration with which :func:`learned_distances` come closest to known ones (m,)."""
-    kernels = _kernels(features, first, second, head, degrees)
+    """The calibration with which :func:`learned_distances` come closest to known ones."""
+    kernels = _kernels(features, distances, head, degrees)
     if _trace_alone(degrees):
-        curve = fit_calibration(_from_trace(kernels[:, 0]), distances, "polynomial").curve
+        curve = fit_calibration(_from_trace(kernels[:, 0]), distances.values, "polynomial").curve
         return np.asarray(curve.convert().coef, dtype=float)
-    return fit_distances(kernels, distances.astype(float))
+    return fit_distances(kernels, distances.values.astype(float))
+
+
+def _of(pairs: Pairs, values: Distances) -> PairDistances:
+    return PairDistances(pairs.count, pairs.first, pairs.second, values)
 
 
 def _trace_alone(degrees: Sequence[Degree]) -> bool:
@@ -131,15 +131,13 @@ def _from_trace(kernel: NDArray[np.float32]) -> Distances:
     return np.arccos(np.clip((3 * kernel - 1) / 2, -1, 1)).astype(np.float32)
 
 
-def _kernels(
-    features: NDArray[np.float32], first: Indices, second: Indices, head: Head, degrees: Sequence[Degree]
-) -> NDArray[np.float32]:
-    """What the features say of the kernels (m, degrees) of pairs."""
+def _kernels(features: NDArray[np.float32], pairs: Pairs, head: Head, degrees: Sequence[Degree]) -> NDArray[np.float32]:
+    """The kernels (m, degrees) of pairs, predicted from the features."""
     columns, start = [], 0
     for degree in degrees:
         part = features[:, start : start + degree.size]
         start += degree.size
-        a, b = part[first], part[second]
+        a, b = part[pairs.first], part[pairs.second]
         columns.append(np.einsum("md,md->m", a, b) if head == "cosine" else 1 - np.square(a - b).sum(axis=1) / 6)
     return np.stack(columns, axis=1)
 

@@ -14,9 +14,9 @@ from scipy import sparse
 from scipy.sparse.csgraph import shortest_path
 from scipy.sparse.linalg import eigsh
 
-from ..config.schema import MOST_HELD
 from ..geometry.rotations import nearest_rotation
-from .pairs import Indices
+from .choices import MOST_HELD
+from .pairs import PairDistances, Pairs
 
 Array = NDArray[np.floating]
 
@@ -27,27 +27,23 @@ _SPARSE_PAIRS = 50  # pairs a projection (so 100 partners each) that the sparse 
 _SPARSE_ROUNDS = 20
 
 
-def embeddings(
-    count: int, first: Indices, second: Indices, distances: NDArray[np.floating], rng: np.random.Generator
-) -> list[Array]:
-    """Candidates (n, 9) for the vectorised poses up to an orthogonal matrix, from distances (m,) of pairs.
+def embeddings(distances: PairDistances, rng: np.random.Generator) -> list[Array]:
+    """Candidates (n, 9) for the vectorised poses up to an orthogonal matrix, from distances of pairs.
 
-    Up to :data:`config.schema.MOST_HELD` projections, where pairs are missing they are filled in by shortest paths,
+    Up to :data:`poses.choices.MOST_HELD` projections, where pairs are missing they are filled in by shortest paths,
     which suits neighbours, and by the mean trace, which suits pairs drawn at random: two candidates.
     """
-    if count > MOST_HELD:
-        return [_sparse_embedding(count, first, second, distances, rng)]
-    return [_leading_embedding(gram) for gram in _completed_grams(count, first, second, distances)]
+    if distances.count > MOST_HELD:
+        return [_sparse_embedding(distances, rng)]
+    return [_leading_embedding(gram) for gram in _completed_grams(distances)]
 
 
-def completed_distances(count: int, first: Indices, second: Indices, distances: NDArray[np.floating]) -> Array:
-    """All distances (n, n) in rad; those that are not given by shortest paths through those that are (m,)."""
-    if 2 * len(first) == count * (count - 1):
-        full = np.zeros((count, count))
-        full[first, second] = full[second, first] = distances
-        return full
-    weights = np.maximum(distances, 1e-9)  # an explicit zero would be read as a missing pair
-    graph = sparse.csr_array((weights, (first, second)), shape=(count, count))
+def completed_distances(distances: PairDistances) -> Array:
+    """All distances (n, n) in rad; those that are not given by shortest paths through those that are."""
+    if distances.complete:
+        return distances.square()
+    weights = np.maximum(distances.values, 1e-9)  # an explicit zero would be read as a missing pair
+    graph = _matrix(distances, weights)
     return np.minimum(shortest_path(graph, directed=False), np.pi)
 
 
@@ -78,39 +74,40 @@ def _nearest_vectors(vectors: Array) -> Array:
     return nearest_rotation(vectors.reshape(*vectors.shape[:-1], 3, 3)).reshape(vectors.shape)
 
 
-def _completed_grams(
-    count: int, first: Indices, second: Indices, distances: NDArray[np.floating]
-) -> list[NDArray[np.float32]]:
+def _matrix(pairs: Pairs, values: Array) -> sparse.csr_array:
+    """Sparse (n, n) with ``values`` (m,) at the pairs, one way round."""
+    return sparse.csr_array((values, (pairs.first, pairs.second)), shape=(pairs.count, pairs.count))
+
+
+def _completed_grams(distances: PairDistances) -> list[NDArray[np.float32]]:
     """Gram matrices (n, n) of traces ``1 + 2 cos d``; pairs that are not given are filled in two ways.
 
     Shortest paths through the given pairs (Isomap; Tenenbaum, de Silva & Langford, 2000) suit neighbours; the mean
     trace suits pairs drawn at random. Either is then improved by a few rounds of replacing what is missing by the best
     approximation of rank 9 (hard-impute; Mazumder, Hastie & Tibshirani, 2010).
     """
-    traces = (1 + 2 * np.cos(distances)).astype(np.float32)
-    if 2 * len(first) == count * (count - 1):
-        return [_symmetric(count, first, second, traces, 0.0)]
-    by_paths = (1 + 2 * np.cos(completed_distances(count, first, second, distances))).astype(np.float32)
-    by_mean = _symmetric(count, first, second, traces, float(traces.mean()))
-    return [_impute(gram, first, second, traces) for gram in (by_paths, by_mean)]
+    traces = (1 + 2 * np.cos(distances.values)).astype(np.float32)
+    if distances.complete:
+        return [_symmetric(distances, traces, 0.0)]
+    by_paths = (1 + 2 * np.cos(completed_distances(distances))).astype(np.float32)
+    by_mean = _symmetric(distances, traces, float(traces.mean()))
+    return [_impute(gram, distances, traces) for gram in (by_paths, by_mean)]
 
 
-def _symmetric(
-    count: int, first: Indices, second: Indices, traces: NDArray[np.float32], fill: float
-) -> NDArray[np.float32]:
-    gram = np.full((count, count), fill, dtype=np.float32)
-    gram[first, second] = gram[second, first] = traces
+def _symmetric(pairs: Pairs, traces: NDArray[np.float32], fill: float) -> NDArray[np.float32]:
+    gram = np.full((pairs.count, pairs.count), fill, dtype=np.float32)
+    gram[pairs.first, pairs.second] = gram[pairs.second, pairs.first] = traces
     np.fill_diagonal(gram, 3.0)
     return gram
 
 
 def _impute(
-    gram: NDArray[np.float32], first: Indices, second: Indices, traces: NDArray[np.float32], rounds: int = 10
+    gram: NDArray[np.float32], pairs: Pairs, traces: NDArray[np.float32], rounds: int = 10
 ) -> NDArray[np.float32]:
     for _ in range(rounds):
         embedding = _leading_embedding(gram)
         gram = np.clip(embedding @ embedding.T, -1, 3).astype(np.float32)
-        gram[first, second] = gram[second, first] = traces
+        gram[pairs.first, pairs.second] = gram[pairs.second, pairs.first] = traces
         np.fill_diagonal(gram, 3.0)
     return gram
 
@@ -126,18 +123,16 @@ def _leading_embedding(gram: NDArray[np.float32]) -> Array:
     return np.pad(embedding.astype(float), ((0, 0), (missing, 0))) if missing > 0 else embedding.astype(float)
 
 
-def _sparse_embedding(
-    count: int, first: Indices, second: Indices, distances: NDArray[np.floating], rng: np.random.Generator
-) -> Array:
+def _sparse_embedding(distances: PairDistances, rng: np.random.Generator) -> Array:
     """The factor (n, 9) of the given entries of the Gram matrix, from those alone.
 
     Alternating least squares (Jain, Netrapalli & Sanghavi, 2013): with one factor known, each row of the other is the
     solution of a 9 x 9 system.
     """
-    wanted = min(len(first), count * _SPARSE_PAIRS)
-    used = rng.choice(len(first), wanted, replace=False) if wanted < len(first) else np.arange(len(first))
-    a, b = np.concatenate([first[used], second[used]]), np.concatenate([second[used], first[used]])
-    traces = np.tile((1 + 2 * np.cos(distances[used])).astype(np.float32), 2)
+    count, wanted = distances.count, min(len(distances), distances.count * _SPARSE_PAIRS)
+    some = distances[rng.choice(len(distances), wanted, replace=False)] if wanted < len(distances) else distances
+    a, b = np.concatenate([some.first, some.second]), np.concatenate([some.second, some.first])
+    traces = np.tile((1 + 2 * np.cos(some.values)).astype(np.float32), 2)
     gram = sparse.csr_array((traces, (a, b)), shape=(count, count))
     given = sparse.csr_array((np.ones_like(traces), (a, b)), shape=(count, count))
     _, vectors = eigsh(gram, k=RANK, v0=np.ones(count, dtype=np.float32), tol=1e-2)

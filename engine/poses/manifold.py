@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import InputError
+from ..base.errors import ArgumentError
 from .embedding import RANK, completed_distances
-from .pairs import Indices
+from .pairs import PairDistances
 
 Array = NDArray[np.floating]
 METHODS = ("mds", "spectral", "isomap")
@@ -33,15 +33,16 @@ def embed(distances: Array, dimensions: int, method: str, seed: int = 0) -> Arra
 
     Raises
     ------
-    InputError
+    ArgumentError
         for an unknown method, for fewer projections than an embedding in so many dimensions wants, and where Isomap
         finds no directions.
     """
     count = len(distances)
     if count < dimensions + 2:
-        raise InputError(
-            f"an embedding in {dimensions} dimensions of {count} projections; wanted at least {dimensions + 2} of them"
-        )
+        raise ArgumentError(
+            "an embedding in {given} {dimensions} of {count} projections; wanted at least {least} of them",
+            "dimensions", given=dimensions, count=count, least=dimensions + 2,
+        )  # fmt: skip
     distances = distances.astype(float)
     if not distances.any():
         return np.zeros((count, dimensions))
@@ -52,22 +53,22 @@ def embed(distances: Array, dimensions: int, method: str, seed: int = 0) -> Arra
     elif method == "isomap":
         found = isomap(distances, dimensions)
     else:
-        raise InputError(f"embedding {method!r}; wanted one of {', '.join(METHODS)}")
+        raise ArgumentError(
+            "{method} is {given!r}; wanted one of {all}", "method", given=method, all=", ".join(METHODS)
+        )
     return found - found.mean(axis=0)
 
 
-def pose_embedding(
-    count: int, first: Indices, second: Indices, distances: NDArray[np.floating], method: Literal["mds", "isomap"]
-) -> Array:
-    """Points (n, 9) near the vectorised poses up to an orthogonal matrix, from distances (m,) in rad of pairs.
+def pose_embedding(distances: PairDistances, method: Literal["mds", "isomap"]) -> Array:
+    """Points (n, 9) near the vectorised poses up to an orthogonal matrix, from distances of pairs.
 
     ``mds`` embeds the chords ``|R_i - R_j| = sqrt(8) sin(d / 2)``. ``isomap`` embeds the angles: of all functions on
     SO(3) the entries of the matrix are the smoothest, so that its leading nine directions are they, up to a factor.
     Both are centred, which poses need not be: they are put back onto the sphere on which vectorised poses lie.
     Distances that are not given are filled in by shortest paths.
     """
-    full = completed_distances(count, first, second, distances).astype(float)
-    dimensions = min(RANK, count - 1)
+    full = completed_distances(distances).astype(float)
+    dimensions = min(RANK, distances.count - 1)
     if method == "mds":
         points = _mds(np.sqrt(8) * np.sin(full / 2), dimensions, _START_ITERATIONS)
     else:
@@ -97,7 +98,9 @@ def isomap(distances: Array, dimensions: int) -> Array:
     try:
         return method.fit_transform(distances)
     except ValueError as error:  # LAPACK gives no eigenvectors where too many eigenvalues are the same
-        raise InputError("Isomap finds no directions in these distances; wanted some that differ") from error
+        raise ArgumentError(
+            "Isomap finds no directions in the {distances}; wanted some that differ", "distances"
+        ) from error
 
 
 def gram_spectrum(distances: Array) -> Array:

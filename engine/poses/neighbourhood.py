@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from ..base.errors import InputError
+from ..base.errors import ArgumentError
 
 Array = NDArray[np.floating]
 
@@ -24,11 +24,14 @@ NEIGHBOURS = 10
 def nearest(distances: Array, k: int) -> NDArray[np.int32]:
     """Indices (n, k) of each projection's nearest others, nearest first, from distances (n, n).
 
-    Raises InputError unless 0 < k < n.
+    Raises ArgumentError unless 0 < k < n.
     """
     count = len(distances)
     if not 0 < k < count:
-        raise InputError(f"{k} neighbours of {count} projections; wanted at least 1 and at most {count - 1}")
+        raise ArgumentError(
+            "{k} is {given}; wanted at least 1 and at most {most} neighbours of {count} projections", "k", given=k,
+            most=count - 1, count=count,
+        )  # fmt: skip
     found = np.empty((count, k), dtype=np.int32)
     for row in range(count):
         others = distances[row].copy()

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import minimize
 
-from ..base.errors import InputError
+from ..base.errors import ArgumentError
 from ..base.progress import Progress, silent
-from ..config.schema import Initialisation
 from ..geometry.rotations import from_quaternion, geodesic_distance, to_quaternion
+from .choices import Initialisation
 from .embedding import embeddings, poses_from_embedding
 from .manifold import pose_embedding
-from .pairs import Indices
+from .pairs import PairDistances, Pairs
 
 Array = NDArray[np.floating]
 
@@ -42,7 +42,11 @@ _TRIAL_PAIRS = 50  # pairs a projection (so 100 partners each) that a random sta
 _EXACT = 1e-9  # rad^2; what is left of the loss where distances are exact in single precision
 
 
-@dataclass(frozen=True)
+class UnconnectedError(ArgumentError):
+    """The pairs leave some projections unconnected to the others."""
+
+
+@dataclass(frozen=True, eq=False)
 class Recovery:
     """Recovered poses (n, 3, 3), their loss (mean squared difference of distances, rad^2) and how it got there.
 
@@ -61,10 +65,7 @@ class Recovery:
 
 
 def recover_poses(
-    count: int,
-    first: Indices,
-    second: Indices,
-    distances: NDArray[np.floating],
+    distances: PairDistances,
     rng: np.random.Generator,
     restarts: int = 50,
     max_iterations: int = 200,
@@ -72,7 +73,7 @@ def recover_poses(
     progress: Progress = silent,
     initialisation: Initialisation = "spectral",
 ) -> Recovery:
-    """Poses of ``count`` projections from estimated distances (rad) of pairs ``(first, second)``.
+    """Poses of projections from estimated distances of pairs of them.
 
     ``max_iterations`` bounds each descent: the first, and the one after each of the two calibrations. Estimates with no
     systematic error to speak of are not calibrated. ``restarts`` are those of the search that follows an embedding, or
@@ -80,43 +81,39 @@ def recover_poses(
 
     Raises
     ------
-    InputError
-        when the pairs leave some projections unconnected to the others: their relative poses are undetermined.
+    ArgumentError
+        for distances that are not finite, and when the pairs leave some projections unconnected to the others: their
+        relative poses are undetermined.
     """
-    _require_connected(count, first, second)
+    _require_finite(distances)
+    _require_connected(distances)
     if initialisation == "random":
-        quaternions, residuals = _best_random_start(count, first, second, distances, rng, restarts, progress)
+        quaternions, residuals = _best_random_start(distances, rng, restarts, progress)
     else:
-        quaternions, residuals = _embedded_start(count, first, second, distances, rng, restarts, initialisation)
+        quaternions, residuals = _embedded_start(distances, rng, restarts, initialisation)
     progress(0.3, {"start_residual": float(residuals.min())})
-    quaternions, curve = _descend(quaternions, first, second, distances, _IDENTITY, max_iterations, 0.3, 0.4, progress)
+    quaternions, curve = _descend(quaternions, distances, _IDENTITY, max_iterations, 0.3, 0.4, progress)
     expected = _IDENTITY
     for begin in (0.7, 0.85) if calibrate else ():
-        better = _expected_estimate(quaternions, first, second, distances, expected, rng)
+        better = _expected_estimate(quaternions, distances, expected, rng)
         if better is None:
             break
         expected = better
-        descent = _descend(quaternions, first, second, distances, expected, max_iterations, begin, 0.15, progress)
+        descent = _descend(quaternions, distances, expected, max_iterations, begin, 0.15, progress)
         quaternions = descent[0]
-    loss = recovery_loss(quaternions, first, second, distances)[0]
+    loss = recovery_loss(quaternions, distances)[0]
     progress(1.0, {"loss": loss})
     return Recovery(from_quaternion(quaternions), loss, curve, residuals, np.asarray(expected.coef, dtype=float))
 
 
-def recovery_loss_from(
-    quaternions: Array, first: Indices, second: Indices, distances: NDArray[np.floating], max_iterations: int = 200
-) -> float:
+def recovery_loss_from(quaternions: Array, distances: PairDistances, max_iterations: int = 200) -> float:
     """The loss (rad^2) at the local minimum that the descent reaches from these unit quaternions (n, 4)."""
-    _, curve = _descend(quaternions, first, second, distances, _IDENTITY, max_iterations, 0.0, 1.0, silent)
+    _, curve = _descend(quaternions, distances, _IDENTITY, max_iterations, 0.0, 1.0, silent)
     return float(curve[-1])
 
 
 def recovery_loss(
-    quaternions: Array,
-    first: Indices,
-    second: Indices,
-    distances: NDArray[np.floating],
-    expected: Polynomial = _IDENTITY,
+    quaternions: Array, distances: PairDistances, expected: Polynomial = _IDENTITY
 ) -> tuple[float, Array]:
     """Mean squared difference (rad^2) between distances induced by unit quaternions (n, 4) and given ones, and its
     gradient; with ``expected``, between what that makes of the induced distances and the given ones.
@@ -126,95 +123,91 @@ def recovery_loss(
     """
     count, slope = len(quaternions), expected.deriv()
     total, gradient = 0.0, np.zeros_like(quaternions)
-    for start in range(0, len(first), _BLOCK):
-        i, j = first[start : start + _BLOCK], second[start : start + _BLOCK]
+    for start in range(0, len(distances), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        i, j = distances.first[block], distances.second[block]
         # np.take gathers rows in a third of the time of fancy indexing.
         s = np.einsum("mi,mi->m", np.take(quaternions, i, axis=0), np.take(quaternions, j, axis=0))
         cosine = np.minimum(np.abs(s), 1.0)
         induced = 2.0 * np.arccos(cosine)
-        difference = (induced if expected is _IDENTITY else expected(induced)) - distances[start : start + _BLOCK]
+        difference = (induced if expected is _IDENTITY else expected(induced)) - distances.values[block]
         total += float(difference @ difference)
         factor = difference * np.sign(s) / np.maximum(np.sqrt(1.0 - cosine**2), 1e-7)
         if expected is not _IDENTITY:
             factor *= slope(induced)
         coefficients = sparse.csr_array((factor, (i, j)), shape=(count, count))
         gradient += coefficients @ quaternions + coefficients.T @ quaternions
-    gradient *= -4.0 / len(first)
+    gradient *= -4.0 / len(distances)
     gradient -= quaternions * np.einsum("ni,ni->n", gradient, quaternions)[:, None]
-    return total / len(first), gradient
+    return total / len(distances), gradient
 
 
-def _require_connected(count: int, first: Indices, second: Indices) -> None:
-    graph = sparse.coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
+def _require_finite(distances: PairDistances) -> None:
+    wrong = np.count_nonzero(~np.isfinite(distances.values))
+    if wrong:
+        raise ArgumentError(
+            "{distances}: {wrong:,} of {count:,} are NaN or infinite; wanted angles in radians, from 0 to pi",
+            "distances", wrong=wrong, count=len(distances),
+        )  # fmt: skip
+
+
+def _require_connected(pairs: Pairs) -> None:
+    count = pairs.count
+    graph = sparse.coo_array((np.ones(len(pairs)), (pairs.first, pairs.second)), shape=(count, count))
     pieces, labels = sparse.csgraph.connected_components(graph, directed=False)
     if pieces > 1:
         alone = count - np.bincount(labels).max()
-        raise InputError(
-            f"the {len(first)} pairs that recovery uses leave {alone} of {count} projections unconnected to the "
-            "others, so their poses are undetermined; raise recovery.max_distance or recovery.pairs_per_projection"
-        )
+        raise UnconnectedError(
+            "the {given} pairs of {distances} leave {alone} of {count} projections unconnected to the others, so their "
+            "poses are undetermined; wanted more pairs", "distances", given=len(pairs), alone=alone, count=count,
+        )  # fmt: skip
 
 
 def _embedded_start(
-    count: int,
-    first: Indices,
-    second: Indices,
-    distances: Array,
-    rng: np.random.Generator,
-    restarts: int,
-    method: Literal["spectral", "mds", "isomap"],
+    distances: PairDistances, rng: np.random.Generator, restarts: int, method: Literal["spectral", "mds", "isomap"]
 ) -> tuple[Array, Array]:
     """Unit quaternions (n, 4) from an embedding of the distances; residuals of the search for them (restarts,)."""
-    if method == "spectral":
-        candidates = embeddings(count, first, second, distances, rng)
-    else:
-        candidates = [pose_embedding(count, first, second, distances, method)]
+    candidates = embeddings(distances, rng) if method == "spectral" else [pose_embedding(distances, method)]
     starts = []
     for embedding in candidates:
         poses, residuals = poses_from_embedding(embedding, rng, restarts)
         quaternions = to_quaternion(poses)
-        starts.append((recovery_loss(quaternions, first, second, distances)[0], quaternions, residuals))
+        starts.append((recovery_loss(quaternions, distances)[0], quaternions, residuals))
     _, quaternions, residuals = min(starts, key=lambda start: start[0])
     return quaternions, residuals
 
 
 def _best_random_start(
-    count: int,
-    first: Indices,
-    second: Indices,
-    distances: Array,
-    rng: np.random.Generator,
-    restarts: int,
-    progress: Progress,
+    distances: PairDistances, rng: np.random.Generator, restarts: int, progress: Progress
 ) -> tuple[Array, Array]:
     """Unit quaternions (n, 4) after the best of short descents from random ones; the loss of each (restarts,)."""
-    some = rng.choice(len(first), min(len(first), count * _TRIAL_PAIRS), replace=False)
+    count = distances.count
+    some = distances[rng.choice(len(distances), min(len(distances), count * _TRIAL_PAIRS), replace=False)]
     best: Array = np.empty((count, 4))
     losses = np.full(restarts, np.inf)
     for number in range(restarts):
         start = rng.standard_normal((count, 4))
         start /= np.linalg.norm(start, axis=1, keepdims=True)
-        found, curve = _descend(
-            start, first[some], second[some], distances[some], _IDENTITY, _TRIAL_ITERATIONS, 0.0, 0.0, silent
-        )
+        tried, curve = _descend(start, some, _IDENTITY, _TRIAL_ITERATIONS, 0.0, 0.0, silent)
         losses[number] = curve[-1]
         if losses[number] == losses.min():
-            best = found
+            best = tried
         progress(0.3 * (number + 1) / restarts, {"loss": float(losses.min())})
     return best, losses
 
 
 def _expected_estimate(
-    quaternions: Array, first: Indices, second: Indices, distances: Array, now: Polynomial, rng: np.random.Generator
+    quaternions: Array, distances: PairDistances, now: Polynomial, rng: np.random.Generator
 ) -> Polynomial | None:
     """Least-squares polynomial of the given distances against those that the quaternions induce.
 
     None where it explains them hardly better than the polynomial that they were compared with until ``now``, and where
     it does not rise throughout: then larger distances are not told from smaller ones, and there is nothing to go by.
     """
-    some = rng.integers(len(first), size=_CALIBRATION_PAIRS) if len(first) > _CALIBRATION_PAIRS else slice(None)
-    induced = geodesic_distance(quaternions[first[some]], quaternions[second[some]])
-    given = distances[some]
+    if len(distances) > _CALIBRATION_PAIRS:
+        distances = distances[rng.integers(len(distances), size=_CALIBRATION_PAIRS)]
+    induced = geodesic_distance(quaternions[distances.first], quaternions[distances.second])
+    given = distances.values
     fitted = Polynomial.fit(induced, given, min(_DEGREE, len(np.unique(induced)) - 1)).convert()
     loss_now, loss_then = (float(np.mean((curve(induced) - given) ** 2)) for curve in (now, fitted))
     rises = bool(np.all(fitted.deriv()(np.linspace(induced.min(), induced.max(), 100)) > 0))
@@ -223,9 +216,7 @@ def _expected_estimate(
 
 def _descend(
     quaternions: Array,
-    first: Indices,
-    second: Indices,
-    distances: Array,
+    distances: PairDistances,
     expected: Polynomial,
     max_iterations: int,
     begin: float,
@@ -241,7 +232,7 @@ def _descend(
     def objective(flat: Array) -> tuple[float, Array]:
         free = flat.reshape(shape)
         norms = np.linalg.norm(free, axis=1, keepdims=True)
-        loss, gradient = recovery_loss(free / norms, first, second, distances, expected)
+        loss, gradient = recovery_loss(free / norms, distances, expected)
         return loss, (gradient / norms).ravel()
 
     curve = [objective(quaternions.ravel())[0]]

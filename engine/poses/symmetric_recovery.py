@@ -19,11 +19,11 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import squareform
 from scipy.spatial.transform import Rotation
 
-from ..base.errors import InputError
+from ..base.errors import ArgumentError
 from ..base.progress import Progress, silent
 from ..geometry.rotations import from_quaternion
 from ..geometry.symmetry import left_matrices
-from .pairs import Indices, all_pairs
+from .pairs import Indices, PairDistances, all_pairs
 from .recovery import Recovery
 from .symmetric_start import annealed_by_turns, annealed_on_grid, smallest_distances, turned_to_fit
 
@@ -42,31 +42,29 @@ _ZERO = 1e-20  # rad^2
 
 
 def recover_symmetric_poses(
-    count: int,
-    first: Indices,
-    second: Indices,
-    distances: NDArray[np.floating],
+    distances: PairDistances,
     elements: Array,
     rng: np.random.Generator,
     max_iterations: int = 200,
     progress: Progress = silent,
 ) -> Recovery:
-    """Poses of ``count`` projections from estimated distances (rad) of all pairs, for a group (|G|, 4) of rotations.
+    """Poses of projections from estimated distances of all pairs, for a group (|G|, 4) of rotations.
 
     The result is known up to the group's elements (each pose by itself), a rotation of the image frame and a rotation
     that maps the group onto itself. ``start_residuals`` are the losses of the polished placements.
 
     Raises
     ------
-    InputError
+    ArgumentError
         when not all pairs are given.
     """
-    if 2 * len(first) != count * (count - 1):
-        raise InputError(
-            "recovery of a symmetric object needs all pairs; set recovery.pairs to all, recovery.max_distance to none "
-            "and projections.count to 5,000 or fewer"
-        )
-    given = squareform(distances.astype(float))
+    count, values = distances.count, distances.values
+    if not distances.complete:
+        raise ArgumentError(
+            "{distances} are of {given:,} pairs; recovery of a symmetric object wants all {all:,} of its {count:,} "
+            "projections", "distances", given=len(distances), all=count * (count - 1) // 2, count=count,
+        )  # fmt: skip
+    given = squareform(values.astype(float))
     left = left_matrices(elements)
     grid = Rotation.random(_GRID, rng=rng).as_quat()
     landmarks = rng.permutation(count)[:_LANDMARKS]
@@ -89,9 +87,9 @@ def recover_symmetric_poses(
     quaternions, loss, curve = _settle(start, given, left, grid, max_iterations, progress)
     for _ in range(_WEIGHTINGS):
         induced = squareform(closest_elements(quaternions, left)[0], checks=False)
-        weights = spread_weights(distances, induced - distances)
+        weights = spread_weights(values, induced - values)
         quaternions, _ = _descend(quaternions, given, left, max_iterations, weights)
-    loss = float(np.mean((squareform(closest_elements(quaternions, left)[0], checks=False) - distances) ** 2))
+    loss = float(np.mean((squareform(closest_elements(quaternions, left)[0], checks=False) - values) ** 2))
     progress(1.0, {"loss": loss})
     residuals = np.array([loss for _, loss in placements])
     return Recovery(from_quaternion(quaternions), loss, np.array(curve), residuals, np.array([0.0, 1.0]))
@@ -166,7 +164,8 @@ def _descend(
 ) -> tuple[Array, float]:
     """Local minimum: choosing the closest elements and L-BFGS with those by turns. Pairs weigh the same if not told."""
     shape = quaternions.shape
-    first, second = all_pairs(len(given))
+    pairs = all_pairs(len(given))
+    first, second = pairs.first, pairs.second
     distances = given[first, second]
     weights = np.ones(len(distances)) if weights is None else weights
     loss = np.inf

@@ -8,12 +8,15 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from engine.base.errors import InputError
+from engine.base.randomness import stream
+from engine.config.numeric import acquisition_of
 from engine.config.schema import Config, ProjectionsConfig, VolumeConfig
 from engine.dispatch import runqueue
 from engine.experiment import estimate
+from engine.experiment.stage import Source
 from engine.geometry.rotations import sample_orientations, viewing_directions
 from engine.imaging import simulation
-from engine.imaging.simulation import Projections
+from engine.imaging.particles import ParticleSet
 from engine.imaging.volume import Volume
 from engine.io.archives import is_archived, is_kept
 from pages._experiment import previews
@@ -45,7 +48,7 @@ def cost(configs: Sequence[Config]) -> str:
     """Expected time and memory of all these experiments, in words."""
     known = st.session_state.get(_COST)
     if known is None or known[0] != configs:
-        known = st.session_state[_COST] = configs, estimate.total(configs, state.runs().rows, _frame)
+        known = st.session_state[_COST] = configs, estimate.total(configs, state.runs().rows, _source)
     expected = known[1]
     together = min(runqueue.at_a_time(state.runs_dir()), len(configs))
     said = (
@@ -73,20 +76,21 @@ def show(config: Config) -> bool:
     return at_hand
 
 
-def _frame(config: VolumeConfig) -> tuple[int, int] | None:
-    """Diagonal and number of voxels, for the estimate; None where they are not known."""
+def _source(config: VolumeConfig) -> Source | None:
+    """What a volume is, for the estimate; None where that is not known."""
     try:
         if is_archived(config.source) and not is_kept(config.source):
             return None
         volume = state.input_volume(config)
     except InputError:
         return None
-    return volume.diagonal, volume.density.size
+    return Source(volume.fingerprint, volume.diagonal, volume.density.size, volume.voxel_size)
 
 
 @st.cache_resource(max_entries=64, show_spinner="Projecting …")
-def _projections(volume: VolumeConfig, settings: ProjectionsConfig, seed: int) -> Projections:
-    return simulation.preview(state.input_volume(volume), settings, previews.MEASURED, seed)
+def _projections(volume: VolumeConfig, settings: ProjectionsConfig, seed: int) -> ParticleSet:
+    rng = stream(seed, "test projections")
+    return simulation.preview(state.input_volume(volume), acquisition_of(settings), previews.MEASURED, rng)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -104,7 +108,7 @@ def _slices(config: VolumeConfig) -> go.Figure:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _directions(settings: ProjectionsConfig, seed: int) -> tuple[go.Figure, go.Figure]:
     count = min(settings.count, _DIRECTIONS)
-    rng = simulation.stream(seed, "test projections")
+    rng = stream(seed, "test projections")
     vectors = viewing_directions(sample_orientations(count, rng, settings.coverage, settings.sampling))
     named = {"": vectors}
     return spheres.sphere_figure(named), spheres.direction_heatmap_figure(named)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
+from engine.imaging.particles import ParticleSet, Truth
 from engine.imaging.shape import binned
-from engine.imaging.simulation import Projections
 from engine.imaging.volume import Volume
 from pages._shared import pictures, text
 
@@ -15,9 +15,9 @@ _SLICED = 128  # voxels along a side of the slices shown
 MEASURED = 16  # projections from which the signal's variance is estimated
 
 
-def before_and_after_figure(projections: Projections) -> go.Figure:
+def before_and_after_figure(projections: ParticleSet) -> go.Figure:
     """The first projections as they come from the volume, and beneath each what shift and noise make of it."""
-    pairs = np.concatenate([projections.clean[:SHOWN], projections.images[:SHOWN]])
+    pairs = np.concatenate([_truth(projections).clean[:SHOWN], projections.images[:SHOWN]])
     figure = pictures.projections_figure(pairs, "Projections", columns=SHOWN, rows=2)
     for label, y in (("clean", 0.75), ("as recorded", 0.25)):
         figure.add_annotation(
@@ -27,9 +27,9 @@ def before_and_after_figure(projections: Projections) -> go.Figure:
     return at_the_top(figure).update_layout(margin={"l": 28, "r": 8, "t": 44, "b": 4}, height=300)
 
 
-def gallery_figure(projections: Projections) -> go.Figure:
+def gallery_figure(projections: ParticleSet) -> go.Figure:
     """Clean projections."""
-    figure = pictures.projections_figure(projections.clean, "Projections in random poses, without noise")
+    figure = pictures.projections_figure(_truth(projections).clean, "Projections in random poses, without noise")
     return at_the_top(figure).update_layout(margin={"l": 0, "r": 0, "t": 44, "b": 4})
 
 
@@ -47,16 +47,22 @@ def slices_figure(volume: Volume) -> go.Figure:
     )
 
 
-def noise_text(projections: Projections) -> str:
+def noise_text(projections: ParticleSet) -> str:
     """Both ways of saying how much noise there is: ``SNR 0.052 (noise variance 16, signal variance 0.83)``."""
-    if projections.noise_variance == 0:
-        signal = float(np.var(projections.clean, dtype=np.float64))
+    noise = projections.noise
+    if noise.variance == 0:
+        signal = float(np.var(_truth(projections).clean, dtype=np.float64))
         return f"no noise (signal variance {text.number(signal)})"
-    signal = projections.snr * projections.noise_variance
+    signal = noise.signal_variance
     return (
-        f"SNR {text.number(projections.snr)} (noise variance {text.number(projections.noise_variance)}, "
+        f"SNR {text.number(noise.snr)} (noise variance {text.number(noise.variance)}, "
         f"signal variance {text.number(signal)})"
     )
+
+
+def _truth(projections: ParticleSet) -> Truth:
+    assert projections.truth is not None, "simulated projections have their truth"
+    return projections.truth
 
 
 def memory_text(size: float) -> str:

@@ -38,8 +38,8 @@ def true_distances(poses: Array, symmetry: str, count: int) -> Array:
     from engine.geometry.symmetry import group
     from engine.poses import distance, pairs  # only here: who shows no neighbours need not load them
 
-    first, second = pairs.all_pairs(count)
-    return squareform(distance.exact_distances(to_quaternion(poses[:count]), first, second, group(symmetry)))
+    exact = distance.exact_distances(to_quaternion(poses[:count]), pairs.all_pairs(count), group(symmetry))
+    return squareform(exact.values)
 
 
 def embedding_figure(points: Array, poses: Array, errors: Array, method: str, colour: str, of: str) -> go.Figure:

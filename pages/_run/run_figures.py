@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from engine.base.errors import InputError
 from engine.base.files import read_arrays
+from engine.config.numeric import volume_of
 from engine.config.schema import Config, VolumeConfig
 from engine.geometry.rotations import viewing_directions
 from engine.imaging.volume import Volume
-from engine.io.loading import load_volume
 from engine.record.runrecord import RunRecord
 from pages._run import figures, manifold_figures
 from pages._shared import pictures, spheres, style, surfaces
@@ -44,7 +44,7 @@ Figure = Callable[[RunRecord, Reading], go.Figure | None]
 
 def direct_reading() -> Reading:
     """Reading without a cache."""
-    return Reading(_arrays, _density, load_volume)
+    return Reading(_arrays, _density, volume_of)
 
 
 def draw(key: str, record: RunRecord, reading: Reading) -> go.Figure | None:

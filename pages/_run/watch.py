@@ -11,6 +11,7 @@ import streamlit as st
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.experiment.estimate import estimate
+from engine.experiment.stage import Source
 from engine.record.runrecord import RunRecord, Status, read_run
 from pages._run import figures
 from pages._shared import state, text
@@ -46,10 +47,11 @@ def _expected(config: Config) -> dict[str, float]:
     """Seconds of each stage, from the work there is to do and the runs that this machine has finished."""
     try:
         volume = state.input_volume(config.volume)
+        source = Source(volume.fingerprint, volume.diagonal, volume.density.size, volume.voxel_size)
         rows = state.runs().rows
     except InputError:
         return {}
-    return estimate(config, volume.diagonal, volume.density.size, rows).by_stage
+    return estimate(config, source, rows).by_stage
 
 
 @st.cache_resource(ttl=REFRESH_S, max_entries=64, show_spinner=False)

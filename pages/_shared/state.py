@@ -14,10 +14,10 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from engine.base.errors import InputError
 from engine.base.files import read_arrays
+from engine.config.numeric import volume_of
 from engine.config.schema import Config, VolumeConfig
 from engine.dispatch import local, runqueue
 from engine.imaging.volume import Volume
-from engine.io.loading import load_volume
 from engine.record import catalogue
 from engine.record.runrecord import RunRecord, check_run_id, default_runs_dir, read_run, run_path
 from pages._shared import text
@@ -217,4 +217,4 @@ def _read_density(path: str, modified_ns: int) -> tuple[NDArray[np.float32], flo
 @st.cache_resource(max_entries=4, show_spinner="Loading the input volume …")
 def input_volume(config: VolumeConfig) -> Volume:
     """The volume that a run started from; InputError where it is gone."""
-    return load_volume(config)
+    return volume_of(config)

@@ -23,14 +23,16 @@ from typing import Any
 
 import numpy as np
 
+_UNHURRIED = "training.max_seconds=36000"  # the clock must not shorten a training on a busy machine
 _LEARNING = (
+    _UNHURRIED,
     "projections.count=150", "training.projections=600", "training.validation_projections=60", "training.steps=40",
     "training.image_size=32", "volume.resolution=12", "recovery.restarts=10",
 )  # fmt: skip
 _EXACT = ("distance.method=exact", "projections.count=200", "volume.resolution=12", "recovery.restarts=10")
 
 CONFIGURATIONS: dict[str, Sequence[str]] = {
-    "default, 300 steps": ("training.steps=300",),
+    "default, 300 steps": ("training.steps=300", _UNHURRIED),
     "exact": _EXACT,
     "perturbed": (*_EXACT, "distance.method=perturbed", "distance.perturbation_variance=0.1"),
     "perturbed, Euler, quarter": (

@@ -1,0 +1,178 @@
+"""What a stage is. Pipeline, estimate, cache, console, record and Run page iterate over one list of them.
+
+A stage is one file in :mod:`experiment.stages`. What computes is imported inside :meth:`Stage.run`: listing stages and
+estimating their cost is for command lines and pages, which start quickly.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..base.metric import Metric
+from ..base.progress import Progress
+from ..config.schema import Config
+from . import packing
+
+if TYPE_CHECKING:
+    from ..imaging.volume import Volume
+    from ..record.runlog import RunWriter
+    from .training_volumes import TrainingVolumes
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an experiment starts from, as far as keys and costs depend on it: known without running anything.
+
+    Attributes
+    ----------
+    volume
+        a text that two volumes share only if they are the same.
+    diagonal, voxels
+        the volume's, in voxels.
+    voxel_size
+        in Å.
+    training_volumes
+        the same as ``volume`` for each of ``training.volumes``.
+    signal_variance
+        of the volume's clean projections: what a noise variance means. It changes costs, never keys.
+    """
+
+    volume: str
+    diagonal: int
+    voxels: int
+    voxel_size: float
+    training_volumes: tuple[str, ...] = ()
+    signal_variance: float = 1.0
+
+    def frame(self, config: Config) -> int:
+        """Width of the test projections in pixels."""
+        return config.projections.size or self.diagonal
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of wall time on two CPU cores (AMD EPYC, calm), and bytes of memory that the stage holds."""
+
+    seconds: float
+    memory_bytes: float = 0.0
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A file that a stage leaves in the run's directory."""
+
+    filename: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage is given to run: the experiment, the results of earlier stages by name, and its record.
+
+    ``stream`` gives the experiment's generator for a purpose, ``key`` is that of the stage's own result.
+    """
+
+    config: Config
+    volume: Volume
+    training_volumes: TrainingVolumes | None
+    stream: Callable[[str], np.random.Generator]
+    record: RunWriter
+    results: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+
+    def __getitem__(self, stage: str) -> Any:
+        """The result of an earlier stage; KeyError where it was left out."""
+        return self.results[stage]
+
+    @property
+    def frame(self) -> int:
+        """Width of the test projections in pixels."""
+        return self.config.projections.size or self.volume.diagonal
+
+    @property
+    def network_size(self) -> int:
+        """Width in pixels of the images that the network sees."""
+        return min(self.config.training.image_size, self.frame)
+
+
+class Stage(ABC):
+    """One step of an experiment. Its result is a frozen dataclass of arrays and numbers.
+
+    Attributes
+    ----------
+    name
+        under which it is recorded, estimated, cached and listed.
+    version
+        raised when a change of code changes its results.
+    needs
+        earlier stages whose results :meth:`run` reads, and whose keys enter its own.
+    needs_truth
+        whether it is skipped, and that is said, where the true poses are not known.
+    result
+        the class of its result; None for a stage that is never cached.
+    files
+        files in the run's directory that belong to its result and are cached with it.
+    metrics
+        what :meth:`report` may report.
+    artefacts
+        what :meth:`keep` leaves in the run's directory.
+    depends_on_frame
+        whether its cost depends on the size of the projections.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ()
+    needs_truth: ClassVar[bool] = False
+    result: ClassVar[type | None] = None
+    files: ClassVar[tuple[str, ...]] = ()
+    metrics: ClassVar[tuple[Metric, ...]] = ()
+    artefacts: ClassVar[tuple[Artefact, ...]] = ()
+    depends_on_frame: ClassVar[bool] = False
+
+    def enabled(self, config: Config) -> bool:
+        """Whether an experiment has this stage."""
+        return True
+
+    def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
+        """What its result depends on beyond seed, libraries and the results that it :meth:`inherits`: plain values."""
+        return ()
+
+    def inherits(self, config: Config) -> tuple[str, ...]:
+        """Earlier stages whose keys are part of its own: of those it needs, the ones that this experiment has."""
+        return self.needs
+
+    @abstractmethod
+    def cost(self, config: Config, source: Source) -> Cost:
+        """Expected time and memory."""
+
+    def longest(self, config: Config, source: Source) -> float:
+        """Seconds after which it is cut short, whatever the machine; infinite where it never is."""
+        return float("inf")
+
+    @abstractmethod
+    def run(self, context: Context, progress: Progress) -> Any:
+        """Compute the result."""
+
+    def report(self, context: Context, result: Any) -> dict[str, Any]:
+        """The metrics of a result, computed or reused; those that need the truth only where it is known."""
+        return {}
+
+    def keep(self, context: Context, result: Any) -> None:  # noqa: B027 - a stage may have nothing to keep
+        """Leave the artefacts of a result, computed or reused, in the run's directory, and say what is to be said."""
+
+    def pack(self, result: Any) -> dict[str, np.ndarray]:
+        """The result as arrays, for the cache."""
+        return packing.pack(result)
+
+    def unpack(self, arrays: Arrays, context: Context) -> Any:
+        """The result from its arrays."""
+        assert self.result is not None
+        return packing.unpack(self.result, arrays)

@@ -1,0 +1,182 @@
+"""The distances between the poses of pairs of test projections: estimated, and exact where the truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...base.errors import InputError
+from ...base.progress import Progress
+from ...config.schema import Config
+from ...config.settings import config_to_dict
+from ...poses.choices import MOST_PAIRS
+from ..metrics import DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL
+from ..stage import Arrays, Artefact, Context, Cost, Source, Stage
+from .training import MODEL
+
+if TYPE_CHECKING:
+    from ...poses.pairs import PairDistances, Pairs
+
+EMBEDDED_PROJECTIONS = 500
+"""Projections whose distances among each other are kept."""
+_SAMPLED_PAIRS = 5000
+_CALIBRATION_PROJECTIONS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class EstimatedDistances:
+    """Estimated distances of pairs, and the exact ones of the same pairs where the true poses are known."""
+
+    estimated: PairDistances
+    exact: PairDistances | None
+
+
+class DistanceStage(Stage):
+    """Estimates the distances of all pairs or, beyond 5,000 projections, of a random part of them."""
+
+    name = "distance"
+    needs = ("projections", "training")
+    result = EstimatedDistances
+    metrics = (DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL)
+    artefacts = (Artefact("distances.npz", "histogram of estimated against exact distances, and a sample of pairs"),)
+
+    def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
+        """How distances are made; learned ones depend on the training, which depends on the rest."""
+        if config.distance.method == "siamese":
+            return (config.distance.head,)
+        return (config_to_dict(config)["distance"], config.volume.symmetry)
+
+    def cost(self, config: Config, source: Source) -> Cost:
+        """Pairs; pixels where images are compared or embedded."""
+        pairs, count = pairs_looked_at(config.projections.count), config.projections.count
+        frame = source.frame(config)
+        if config.distance.method == "siamese":
+            seconds = 0.4 + 1.5e-7 * count * min(config.training.image_size, frame) ** 2 + 1e-6 * pairs
+        elif config.distance.method == "euclidean":
+            seconds = 1e-7 * _CALIBRATION_PROJECTIONS * frame**2 + 2e-11 * pairs * frame**2
+        else:
+            seconds = 1e-8 * pairs
+        return Cost(seconds, 100 * pairs)  # indices, distances and the work space of a gradient
+
+    def run(self, context: Context, progress: Progress) -> EstimatedDistances:
+        """Estimate them as the configuration says."""
+        from ...poses.distance import perturb_distances
+
+        settings, pairs, exact = context.config.distance, _pairs(context), _exact(context)
+        if settings.method == "siamese":
+            return EstimatedDistances(_learned(context, pairs), exact)
+        if settings.method == "euclidean":
+            return EstimatedDistances(_euclidean(context, pairs, progress), exact)
+        if exact is None:
+            raise InputError(
+                f"distance.method is {settings.method!r}, which needs the true poses, and they are not known; "
+                "wanted distance.method = siamese or euclidean"
+            )
+        if settings.method == "exact":
+            return EstimatedDistances(exact, exact)
+        rng = context.stream("perturbation")
+        return EstimatedDistances(perturb_distances(exact, settings.perturbation_variance, rng), exact)
+
+    def report(self, context: Context, result: EstimatedDistances) -> dict[str, Any]:
+        """Errors of the distances, where they can be known."""
+        from ...poses import metrics, neighbourhood
+
+        estimated, exact = result.estimated, result.exact
+        if exact is None:
+            return {}
+        figures = metrics.distance_metrics(estimated.values, exact.values)
+        if estimated.complete:
+            recall = neighbourhood.neighbour_recall(exact.values, estimated.values, estimated.count)
+            figures["neighbour_recall_at_10"] = recall
+        return figures
+
+    def keep(self, context: Context, result: EstimatedDistances) -> None:
+        """Histogram, errors by distance, a sample of pairs; of all pairs those of the first projections too."""
+        from ...poses import metrics
+
+        estimated, exact, rng = result.estimated, result.exact, context.stream("sampled pairs")
+        sample = np.sort(rng.choice(len(estimated), min(_SAMPLED_PAIRS, len(estimated)), replace=False))
+        some = estimated[sample]
+        kept = {"first": some.first, "second": some.second, "estimated": some.values}
+        if estimated.complete:
+            among = estimated.values[estimated.second < EMBEDDED_PROJECTIONS]  # first < second
+            kept["among_first"] = among.astype(np.float32)
+        if exact is not None:
+            counts, edges = metrics.distance_histogram(estimated.values, exact.values)
+            errors = metrics.error_by_distance(estimated.values, exact.values)
+            kept |= {"counts": counts, "edges": edges, "exact": exact.values[sample], "error_by_distance": errors}
+        context.record.save_arrays("distances.npz", **kept)
+
+    def pack(self, result: EstimatedDistances) -> dict[str, np.ndarray]:
+        """The estimates alone: pairs and exact distances are found again in no time."""
+        return {"estimated": result.estimated.values}
+
+    def unpack(self, arrays: Arrays, context: Context) -> EstimatedDistances:
+        """The estimates with their pairs and exact distances."""
+        from ...poses.pairs import PairDistances
+
+        pairs = _pairs(context)
+        return EstimatedDistances(
+            PairDistances(pairs.count, pairs.first, pairs.second, arrays["estimated"]), _exact(context)
+        )
+
+
+def pairs_looked_at(count: int) -> int:
+    """How many pairs of so many projections have their distances estimated."""
+    return min(count * (count - 1) // 2, MOST_PAIRS)
+
+
+def _pairs(context: Context) -> Pairs:
+    from ...poses.pairs import candidate_pairs
+
+    return candidate_pairs(len(context["projections"]), context.stream("pairs"))
+
+
+def _exact(context: Context) -> PairDistances | None:
+    from ...geometry.rotations import to_quaternion
+    from ...geometry.symmetry import group
+    from ...poses.distance import exact_distances
+
+    truth = context["projections"].truth
+    if truth is None:
+        return None
+    return exact_distances(to_quaternion(truth.poses), _pairs(context), group(context.config.volume.symmetry))
+
+
+def _learned(context: Context, pairs: Pairs) -> PairDistances:
+    from ...geometry.harmonics import degrees_of
+    from ...geometry.symmetry import group
+    from ...imaging.filters import fourier_crop, standardise
+    from ...learning.network import embed, load_model
+    from ...poses.distance import learned_distances
+
+    config = context.config
+    small = standardise(fourier_crop(context["projections"].images, context.network_size))
+    features = embed(load_model(context.record.path / MODEL), small)
+    degrees = degrees_of(group(config.volume.symmetry), config.distance.feature_dim)
+    return learned_distances(features, pairs, config.distance.head, degrees, context["training"].calibration)
+
+
+def _euclidean(context: Context, pairs: Pairs, progress: Progress) -> PairDistances:
+    """Pixel distances, calibrated on projections apart from the test set."""
+    from ...config.numeric import acquisition_of
+    from ...geometry.rotations import to_quaternion
+    from ...geometry.symmetry import group
+    from ...imaging.filters import standardise
+    from ...imaging.simulation import simulate
+    from ...poses.distance import exact_distances, fit_calibration, pixel_distances
+    from ...poses.pairs import PairDistances, all_pairs
+
+    config, rng = context.config, context.stream("calibration")
+    training = simulate(context.volume, acquisition_of(config.projections), _CALIBRATION_PROJECTIONS, rng, progress)
+    assert training.truth is not None
+    others = all_pairs(_CALIBRATION_PROJECTIONS)
+    calibration = fit_calibration(
+        pixel_distances(standardise(training.images), others),
+        exact_distances(to_quaternion(training.truth.poses), others, group(config.volume.symmetry)).values,
+        config.distance.calibration,
+    )
+    values = calibration(pixel_distances(standardise(context["projections"].images), pairs))
+    return PairDistances(pairs.count, pairs.first, pairs.second, values)

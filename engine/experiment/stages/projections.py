@@ -1,0 +1,52 @@
+"""The test projections: particles whose poses are to be recovered, simulated with their truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...base.progress import Progress
+from ...config.schema import Config
+from ...config.settings import config_to_dict
+from ...imaging.particles import ParticleSet
+from ..metrics import NOISE_VARIANCE, SNR
+from ..stage import Artefact, Context, Cost, Source, Stage
+
+SHOWN = 16
+"""Projections that a run keeps, for show."""
+
+
+class ProjectionsStage(Stage):
+    """Simulates the particles."""
+
+    name = "projections"
+    result = ParticleSet
+    metrics = (NOISE_VARIANCE, SNR)
+    artefacts = (Artefact("projections.npz", f"the first {SHOWN} projections, clean and as recorded"),)
+    depends_on_frame = True
+
+    def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
+        """The density and every setting of the projections."""
+        return (source.volume, config_to_dict(config)["projections"])
+
+    def cost(self, config: Config, source: Source) -> Cost:
+        """Pixels; clean, noisy, standardised images and one temporary copy."""
+        pixels = config.projections.count * source.frame(config) ** 2
+        return Cost(0.05 + 1e-7 * pixels, 4 * 4 * pixels)
+
+    def run(self, context: Context, progress: Progress) -> ParticleSet:
+        """Simulate as the configuration says."""
+        from ...config.numeric import acquisition_of
+        from ...imaging.simulation import simulate
+
+        settings = context.config.projections
+        rng = context.stream("test projections")
+        return simulate(context.volume, acquisition_of(settings), settings.count, rng, progress, SHOWN)
+
+    def report(self, context: Context, result: ParticleSet) -> dict[str, Any]:
+        """The noise, given either way."""
+        return {"noise_variance": result.noise.variance, "snr": result.noise.snr}
+
+    def keep(self, context: Context, result: ParticleSet) -> None:
+        """The first projections."""
+        clean = {} if result.truth is None else {"clean": result.truth.clean}
+        context.record.save_arrays("projections.npz", **clean, images=result.images[:SHOWN])

@@ -1,0 +1,192 @@
+"""The training of the network, from the density to the weights: simulate, sample, train, or resume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base.errors import naming
+from ...base.progress import Progress
+from ...config.schema import Config
+from ...config.settings import config_to_dict
+from ...io.sources import expand, is_random
+from ..schedule import expected_steps, longest_training, training_steps
+from ..stage import Artefact, Context, Cost, Source, Stage
+
+if TYPE_CHECKING:
+    from ...imaging.simulation import TrainingSet
+
+MODEL = "model.keras"
+_SIMULATING = 0.05  # of the time of a training
+_TENSORFLOW_BYTES = 650e6
+_SECONDS_A_PROTEIN = 0.4  # random ones are made anew for each training, and not on its clock
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """How a training went; the network is the file :data:`MODEL`. Fields as of :class:`learning.trainer.Trained`.
+
+    ``curve`` (n, 3): step, loss and validation error (rad; NaN where not measured) of each report.
+    """
+
+    steps: int
+    seconds: float
+    paced_by_clock: bool
+    validation_mae: float
+    stopped_early: bool
+    best_step: int
+    calibration: NDArray[np.floating]
+    curve: NDArray[np.floating]
+
+
+class TrainingStage(Stage):
+    """Trains the network on projections of the volume or, where there are any, of ``training.volumes``."""
+
+    name = "training"
+    version = 10
+    needs = ("projections",)
+    result = TrainedNetwork
+    files = (MODEL,)
+    artefacts = (
+        Artefact("training.npz", "loss and validation error by step, and how the training ended"),
+        Artefact(MODEL, "the trained network, for Keras"),
+    )
+
+    def enabled(self, config: Config) -> bool:
+        """Where distances are learned."""
+        return config.distance.method == "siamese"
+
+    def inherits(self, config: Config) -> tuple[str, ...]:
+        """Nothing: training projections are apart from the test projections, whatever those are."""
+        return ()
+
+    def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
+        """All settings but the number of test projections, except where the noise is measured on those.
+
+        Of a protein that the network is not trained on it sees the frame and, where there is noise, its signal's
+        variance: several of them can share a training.
+        """
+        table = config_to_dict(config)
+        others, projections = bool(config.training.volumes), table["projections"]
+        noisy = config.projections.noise_variance or config.projections.snr
+        measured = config.projections.snr is not None or (others and bool(noisy))
+        if not measured:
+            projections.pop("count")
+        table["training"].pop("volumes")
+        if others:
+            shown: list[object] = [*source.training_volumes, source.frame(config), source.voxel_size]
+            shown += [source.volume] if measured else []
+        else:
+            shown = [source.volume]
+        objective = [config.distance.head, config.distance.feature_dim, config.volume.symmetry]
+        return (shown, projections, table["pairs"], table["training"], objective)
+
+    def cost(self, config: Config, source: Source) -> Cost:
+        """Steps times pixels of a batch; training images, their poses and one temporary copy."""
+        training, frame = config.training, source.frame(config)
+        pixels = min(training.image_size, frame) ** 2
+        noisy = config.projections.noise_variance or config.projections.snr
+        step = 2.8e-7 * training.batch_size * pixels
+        step *= 1 + 0.4 * bool(noisy) + 0.4 * (config.projections.max_shift > 0)
+        simulated = training.projections + training.validation_projections
+        seconds = 10 + 1e-7 * simulated * pixels + step * expected_steps(config, source) + _making_proteins(config)
+        return Cost(seconds, _TENSORFLOW_BYTES + 3 * 4 * training.projections * pixels)
+
+    def longest(self, config: Config, source: Source) -> float:
+        """The clock cuts a training short."""
+        return longest_training(config, expected_steps(config, source)) + _making_proteins(config)
+
+    def run(self, context: Context, progress: Progress) -> TrainedNetwork:
+        """Simulate the training set and train; the weights go to :data:`MODEL` in the run's directory."""
+        from ...geometry.symmetry import group
+        from ...imaging.simulation import support_radius
+        from ...learning.batches import sampler_for
+        from ...learning.network import save_model
+        from ...learning.trainer import Objective, Schedule, Trainer
+        from ..checkpoints import Checkpoint
+
+        config, settings, size = context.config, context.config.training, context.network_size
+        data = _training_set(context, progress)
+        steps = settings.steps or _default_steps(data)
+        objective = Objective(config.distance.head, config.distance.feature_dim, group(config.volume.symmetry))
+        schedule = Schedule(steps, longest_training(config, steps), settings.learning_rate, settings.patience)
+        with naming(neighbours="pairs.neighbours"):
+            sampler = sampler_for(
+                data, config.pairs.strategy, settings.batch_size, config.pairs.neighbours, objective.elements
+            )
+        radius = min(support_radius(data.images) + data.max_shift, size / 2)
+        trainer = Trainer(data, sampler, objective, schedule, radius, context.stream("training"), data.held_out)
+        checkpoint = Checkpoint(context.record.path.parent, context.key)
+        if (resumed := checkpoint.load()) is not None:
+            context.record.log(
+                f"training goes on at step {resumed.step:,} of {steps:,}, where an earlier run of it was cut off"
+            )
+            trainer.resume(resumed)
+        curve: list[tuple[float, float, float]] = []
+
+        def learning(fraction: float, values: Mapping[str, float]) -> None:
+            context.record.record("training", **values)
+            curve.append((values["step"], values["loss"], values.get("validation_mae", np.nan)))
+            progress(_SIMULATING + (1 - _SIMULATING) * fraction, values)
+
+        trained = trainer.run(learning, checkpoint.offer)
+        with context.record.writing(MODEL) as path:
+            save_model(trained.model, path)
+        figures = {name: value for name, value in vars(trained).items() if name != "model"}
+        return TrainedNetwork(**figures, curve=np.array(curve))
+
+    def keep(self, context: Context, result: TrainedNetwork) -> None:
+        """The curve; what is to be known about how the training ended."""
+        from ..checkpoints import Checkpoint
+
+        record, batch = context.record, context.config.training.batch_size
+        Checkpoint(record.path.parent, context.key).remove()
+        record.save_arrays("training.npz", **self.pack(result))
+        rate = float(result.steps) * batch / float(result.seconds)
+        record.log(
+            f"training: {result.steps} steps, {rate:.0f} projections/s, {rate * (batch - 1) / 2:.0f} pairs/s, "
+            f"validation L_DE {result.validation_mae:.4f} rad"
+        )
+        if result.stopped_early:
+            record.log(f"training stopped early; the weights are those of step {result.best_step:,}")
+        if result.paced_by_clock:
+            record.warn("training met training.max_seconds and was shortened: another run may end with other numbers")
+
+
+def _default_steps(data: TrainingSet) -> int:
+    """Training steps for projections as noisy and as far off centre as these."""
+    from ...imaging.filters import signal_variance
+
+    noise_to_signal = data.noise.variance / signal_variance(data.images)
+    return training_steps(noise_to_signal, data.max_shift / data.images.shape[-1])
+
+
+def _training_set(context: Context, progress: Progress) -> TrainingSet:
+    from ...config.numeric import acquisition_of
+    from ...imaging.several import simulate_training_of_several
+    from ...imaging.simulation import simulate_training
+
+    config, settings, size = context.config, context.config.training, context.network_size
+    counts = (settings.projections, settings.validation_projections)
+    noise, acquisition = context["projections"].noise, acquisition_of(config.projections)
+    rng = context.stream("training projections")
+    progress(0.0, {})
+
+    def simulating(fraction: float, values: Mapping[str, Any]) -> None:
+        progress(_SIMULATING * fraction, {})
+
+    others = context.training_volumes
+    if others is None:
+        return simulate_training(context.volume, acquisition, noise, *counts, size, rng, simulating)
+    framed = acquisition_of(config.projections.model_copy(update={"size": context.frame}))
+    return simulate_training_of_several(
+        others, len(others), framed, noise, *counts, size, rng, context.record.log, simulating
+    )
+
+
+def _making_proteins(config: Config) -> float:
+    return _SECONDS_A_PROTEIN * sum(is_random(source) for source in expand(config.training.volumes))

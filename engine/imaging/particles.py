@@ -1,0 +1,100 @@
+"""A set of particle images and what is known about them: simulated with their truth, or real without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.errors import ArgumentError
+from .noise import NoiseModel
+
+Images = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ContrastTransfer:
+    """The contrast transfer function of each image, in RELION's parameters.
+
+    ``defocus_angstrom`` (n, 2): along u and v (positive is underfocus), ``astigmatism_degrees`` (n,): angle between u
+    and the image's x axis, ``voltage_kv``, ``spherical_aberration_mm``, ``amplitude_contrast`` of all.
+    """
+
+    defocus_angstrom: NDArray[np.floating]
+    astigmatism_degrees: NDArray[np.floating]
+    voltage_kv: float
+    spherical_aberration_mm: float
+    amplitude_contrast: float
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known of simulated images: poses (n, 3, 3), shifts (n, 2) in pixels (x, y).
+
+    ``clean`` are the first few images before shift and noise, for show.
+    """
+
+    poses: NDArray[np.floating]
+    shifts: NDArray[np.floating]
+    clean: Images
+
+
+@dataclass(frozen=True, eq=False)
+class ParticleSet:
+    """Images whose poses are sought.
+
+    Attributes
+    ----------
+    images
+        (n, size, size), float32, as recorded: shifted, noisy, not standardised.
+    pixel_size
+        Å per pixel.
+    noise
+        the model of their noise, which training images are given too.
+    ctf
+        of each image; None where images are plain projections.
+    shifts
+        (n, 2) in pixels (x, y): displacement of the content, where it is known; None where it is not.
+    truth
+        poses and shifts that the images were made with; None for real ones. What needs it is skipped without it.
+    """
+
+    images: Images
+    pixel_size: float
+    noise: NoiseModel
+    ctf: ContrastTransfer | None = None
+    shifts: NDArray[np.floating] | None = None
+    truth: Truth | None = None
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.images)
+        if len(shape) != 3 or shape[1] != shape[2]:
+            raise ArgumentError("{images} have the shape {given}; wanted (n, size, size)", "images", given=shape)
+        for name, length in self._lengths().items():
+            if length != len(self.images):
+                raise ArgumentError(
+                    "{name} are given for {length} images; wanted them for each of the {count}", name=name,
+                    length=length, count=len(self.images),
+                )  # fmt: skip
+
+    def _lengths(self) -> dict[str, int]:
+        lengths = {} if self.shifts is None else {"shifts": len(self.shifts)}
+        if self.truth is not None:
+            lengths |= {"true poses": len(self.truth.poses), "true shifts": len(self.truth.shifts)}
+        return lengths
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def size(self) -> int:
+        """Pixels along a side."""
+        return self.images.shape[-1]
+
+    def __repr__(self) -> str:
+        known = "with" if self.truth is not None else "without"
+        return (
+            f"ParticleSet({len(self):,} images of {self.size} x {self.size} pixels of {self.pixel_size:.4g} Å, "
+            f"noise variance {self.noise.variance:.4g}, {known} truth)"
+        )
