@@ -34,10 +34,12 @@ from numpy.typing import NDArray
 
 from engine.base.errors import InputError
 from engine.base.files import writing
+from engine.base.randomness import stream
+from engine.config.numeric import acquisition_of
 from engine.config.schema import Config
 from engine.config.settings import load_config
 from engine.imaging import simulation
-from engine.imaging.simulation import Projections
+from engine.imaging.particles import ParticleSet
 from engine.imaging.volume import Volume
 from engine.io.loading import load_volume
 from engine.poses.alignment import align_poses
@@ -91,13 +93,12 @@ def measure_case(case: Case, config: Config, volume: Volume, settings: Sequence[
         when our run fails.
     """
     # What `engine run` simulates for the same configuration, image by image.
-    stack = simulation.simulate(
-        volume, config.projections, config.projections.count, simulation.stream(case.seed, "test projections")
-    )
+    rng = stream(case.seed, "test projections")
+    stack = simulation.simulate(volume, acquisition_of(config.projections), config.projections.count, rng)
     results, averages = [], None
     if case.ours:
         say(f"{case.name}: ours")
-        errors, clocks = _our_errors(case, settings, log, stack.poses)
+        errors, clocks = _our_errors(case, settings, log, stack.truth.poses)
         results.append(_result("ours", errors, *clocks))
     if case.averaged:
         say(f"{case.name}: ASPIRE's class averages")
@@ -124,10 +125,10 @@ def _our_errors(
             return poses["errors"], (run["wall_s"], run["cpu_s"])
 
 
-def _common_lines(method: str, stack: Projections, averages: ClassAverages | None, seed: int) -> Result:
-    images, true, name, clocks = stack.images, stack.poses, f"ASPIRE, {method}", (0.0, 0.0)
+def _common_lines(method: str, stack: ParticleSet, averages: ClassAverages | None, seed: int) -> Result:
+    images, true, name, clocks = stack.images, stack.truth.poses, f"ASPIRE, {method}", (0.0, 0.0)
     if averages is not None:
-        images, true = averages.images, stack.poses[averages.references]
+        images, true = averages.images, stack.truth.poses[averages.references]
         name, clocks = f"ASPIRE, class averages, {method}", (averages.wall_s, averages.cpu_s)
     found = aspire_peer.orient(images, method, seed)
     errors = align_poses(found.poses, true, np.random.default_rng(seed)).errors
@@ -201,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     source = arguments.volume
     try:
-        volume = load_volume(load_config(None, [f"volume.source={source}"]).volume)
+        volume = load_volume(source)
         cases = [
             Case(averaged, variance, seed, ours=seed < arguments.seeds)
             for averaged, variances in ((False, arguments.raw), (True, arguments.averaged))

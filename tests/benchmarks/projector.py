@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from engine.base.errors import InputError
 from engine.base.files import writing
-from engine.config.schema import VolumeConfig
 from engine.geometry.rotations import sample_orientations
 from engine.imaging import filters
 from engine.imaging.projection import project
@@ -129,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
     arguments = _parser().parse_args(argv)
     try:
-        volume = load_volume(VolumeConfig(source=arguments.volume))
+        volume = load_volume(arguments.volume)
         our_rates, peer_rates, lines = measure(volume, arguments.size, arguments.count, arguments.rounds)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

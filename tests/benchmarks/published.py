@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(arguments: argparse.Namespace) -> int:
     rows = [row for row in ROWS if row.name in arguments.rows]
     source = arguments.volume or measuring.default_volume()
-    volume = load_volume(load_config(None, [f"volume.source={source}"]).volume)
+    volume = load_volume(source)
     for row in rows:
         load_config(None, _run_of(row, 0, source, volume, arguments.set)[1])
     if not is_published_map(volume):

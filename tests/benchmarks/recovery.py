@@ -24,12 +24,12 @@ import numpy as np
 
 from engine.base import environment
 from engine.base.files import writing
+from engine.config.numeric import acquisition_of, volume_of
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict
 from engine.geometry import harmonics, rotations
 from engine.geometry.symmetry import NO_SYMMETRY
 from engine.imaging import simulation
-from engine.io.loading import load_volume
 from engine.poses import alignment, distance, pairs, recovery
 from tests.benchmarks import tables
 from tests.benchmarks.measuring import Store, default_folder, default_volume, say
@@ -57,12 +57,10 @@ class Outcome:
         return (self.loss + _ZERO) / (min(self.loss, self.best_loss) + _ZERO)
 
 
-def recover(
-    poses: rotations.Array, first: pairs.Indices, second: pairs.Indices, given: distance.Distances, seed: int
-) -> Outcome:
+def recover(poses: rotations.Array, given: pairs.PairDistances, seed: int) -> Outcome:
     """Recover, and descend from the true poses too."""
-    found = recovery.recover_poses(len(poses), first, second, given, np.random.default_rng([seed, 1]), calibrate=False)
-    best = recovery.recovery_loss_from(rotations.to_quaternion(poses), first, second, given)
+    found = recovery.recover_poses(given, np.random.default_rng([seed, 1]), calibrate=False)
+    best = recovery.recovery_loss_from(rotations.to_quaternion(poses), given)
     error = np.median(alignment.align_poses(found.poses, poses, np.random.default_rng([seed, 2])).errors)
     return Outcome(found.loss, best, float(error))
 
@@ -71,15 +69,14 @@ def scale(count: int) -> tuple[float, float, float, int]:
     """Wall seconds, peak memory in MB, median angle error in rad and number of pairs, of distances with errors."""
     rng = np.random.default_rng(count)
     poses = rotations.sample_orientations(count, rng)
-    first, second = pairs.candidate_pairs(count, rng)
-    exact = distance.exact_distances(rotations.to_quaternion(poses), first, second)
+    exact = distance.exact_distances(rotations.to_quaternion(poses), pairs.candidate_pairs(count, rng))
     given = distance.perturb_distances(exact, _PERTURBATION, rng)
     del exact
     begun = time.perf_counter()
-    found = recovery.recover_poses(count, first, second, given, rng)
+    found = recovery.recover_poses(given, rng)
     seconds = time.perf_counter() - begun
     peak = environment.peak_memory_mb()
-    return seconds, peak, float(np.median(alignment.align_poses(found.poses, poses, rng).errors)), len(first)
+    return seconds, peak, float(np.median(alignment.align_poses(found.poses, poses, rng).errors)), len(given)
 
 
 def scaling() -> None:
@@ -94,21 +91,22 @@ def scaling() -> None:
 
 
 def problems(config: Config, folder: Path) -> Callable[[int], dict[str, tuple]]:
-    """What makes a seed's problems for an experiment: kind of distances -> (poses, first, second, distances)."""
+    """What makes a seed's problems for an experiment: kind of distances -> (poses, distances)."""
     from engine.imaging import filters
     from engine.learning import network
 
     count = config.projections.count
-    first, second = pairs.all_pairs(count)
-    volume, (model, calibration) = load_volume(config.volume), _network(config, folder)
+    every = pairs.all_pairs(count)
+    volume, (model, calibration) = volume_of(config.volume), _network(config, folder)
     size, degrees = min(config.training.image_size, volume.diagonal), harmonics.degrees_of(NO_SYMMETRY)
 
     def of_seed(seed: int) -> dict[str, tuple]:
-        test = simulation.simulate(volume, config.projections, count, np.random.default_rng([seed, 0]))
-        exact = distance.exact_distances(rotations.to_quaternion(test.poses), first, second)
+        rng = np.random.default_rng([seed, 0])
+        test = simulation.simulate(volume, acquisition_of(config.projections), count, rng)
+        exact = distance.exact_distances(rotations.to_quaternion(test.truth.poses), every)
         features = network.embed(model, filters.standardise(filters.fourier_crop(test.images, size)))
-        learned = distance.learned_distances(features, first, second, config.distance.head, degrees, calibration)
-        return {"exact": (test.poses, first, second, exact), "learned": (test.poses, first, second, learned)}
+        learned = distance.learned_distances(features, every, config.distance.head, degrees, calibration)
+        return {"exact": (test.truth.poses, exact), "learned": (test.truth.poses, learned)}
 
     return of_seed
 

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from engine.base.errors import InputError
-from engine.config.schema import VolumeConfig
 from engine.config.settings import load_config
 from engine.geometry import rotations
 from engine.imaging.projection import project
@@ -113,11 +112,11 @@ def test_noise_on_another_volume_has_the_published_ratio(toy_volume, published_m
 
 
 def test_the_published_map_is_recognised_and_its_signal_is_as_stated(shared_data):
-    volume = load_volume(VolumeConfig(source=str(shared_data / "5j0n.mrc")))
+    volume = load_volume(str(shared_data / "5j0n.mrc"))
     assert is_published_map(volume)
     clean = project(volume, rotations.sample_orientations(64, np.random.default_rng(0)))
     assert clean.var() == pytest.approx(SIGNAL_VARIANCE_5J0N, rel=0.05)
-    assert not is_published_map(load_volume(VolumeConfig(source="1bd2")))
+    assert not is_published_map(load_volume("1bd2"))
 
 
 # The tables
@@ -209,14 +208,13 @@ def test_spreads_have_the_decimals_of_their_mean(figure, text):
 
 def test_basins_counts_what_is_lost_and_goes_on(tmp_path: Path, monkeypatch, rng):
     poses = rotations.sample_orientations(30, rng)
-    first, second = pairs.all_pairs(30)
-    given = exact_distances(rotations.to_quaternion(poses), first, second)
+    given = exact_distances(rotations.to_quaternion(poses), pairs.all_pairs(30))
     asked = []
 
     def problems(config, folder):
         def of_seed(seed):
             asked.append((config.projections.coverage, config.projections.noise_variance, seed))
-            return dict.fromkeys(("exact", "learned"), (poses, first, second, given))
+            return dict.fromkeys(("exact", "learned"), (poses, given))
 
         return of_seed
 

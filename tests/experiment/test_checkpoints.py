@@ -12,15 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.config.schema import DistanceConfig, TrainingConfig
+from engine.base.progress import silent
 from engine.config.settings import load_config
 from engine.experiment import checkpoints, pipeline, stagecache
 from engine.experiment.checkpoints import Checkpoint
 from engine.geometry import rotations
 from engine.imaging import projection
-from engine.learning import network, trainer
-from engine.learning.state import Snapshot
-from engine.poses import pairs
+from engine.imaging.noise import NoiseModel
+from engine.imaging.simulation import TrainingSet
+from engine.learning import batches, trainer
+from engine.learning.state import TrainState
+from engine.poses.pairs import PairDistances
 from engine.record.runrecord import read_events
 
 ROOT = Path(__file__).parents[2]
@@ -36,10 +38,10 @@ def snapshot(step=7, **others):
     rng = np.random.default_rng(step)
     made = {
         "seconds": 1.5, "paced_by_clock": False, "validation_mae": float("nan"),
-        "generator": rng.bit_generator.state, "told": ((0.25, {"step": 10, "loss": 1 / 3}),),
+        "generator": rng.bit_generator.state, "history": ((0.25, {"step": 10, "loss": 1 / 3}),),
         "variables": (rng.standard_normal((2, 3)).astype(np.float32), np.array(step)),
     }  # fmt: skip
-    return Snapshot(step, **made | others)
+    return TrainState(step, **made | others)
 
 
 def kept(folder, key="key", **others):
@@ -55,7 +57,7 @@ def test_a_checkpoint_is_read_back_as_it_was(tmp_path):
     best = (np.float32([1, 2]),)
     found = kept(tmp_path, best=best, best_mae=0.1, best_step=5, waited=2).load()
     expected = snapshot(best=best, best_mae=0.1, best_step=5, waited=2)
-    assert (found.step, found.seconds, found.told) == (7, 1.5, expected.told)
+    assert (found.step, found.seconds, found.history) == (7, 1.5, expected.history)
     assert (found.best_mae, found.best_step, found.waited) == (0.1, 5, 2)
     assert np.isnan(found.validation_mae)
     for one, two in zip((*found.variables, *found.best), (*expected.variables, *best), strict=True):
@@ -146,13 +148,16 @@ def train(toy_volume):
     poses, validation_poses = (rotations.sample_orientations(n, rng) for n in (60, 12))
     images, validation = (projection.project(toy_volume, p, 16, 2.0) for p in (poses, validation_poses))
 
-    def run(progress=lambda fraction, values: None, seed=1, **others):
-        settings = TrainingConfig(patience=others.pop("patience", None))
-        return trainer.train(
-            images, poses, validation, validation_poses,
-            pairs.BatchSampler("uniform", 8, rotations.to_quaternion(poses)), 0.1, 1.0, 7.0, DistanceConfig(), settings,
-            others.pop("steps", 30), 1000.0, np.random.default_rng(seed), progress, **others,
-        )  # fmt: skip
+    data = TrainingSet(images, poses, validation, validation_poses, NoiseModel(0.1), 1.0)
+
+    def run(progress=silent, seed=1, steps=30, patience=None, resumed=None, **others):
+        schedule = trainer.Schedule(steps, 1000.0, patience=patience)
+        sampler = batches.sampler_for(data, "uniform", 8, 3)
+        rng = np.random.default_rng(seed)
+        training = trainer.Trainer(data, sampler, trainer.Objective(), schedule, 7.0, rng)
+        if resumed is not None:
+            training.resume(resumed)
+        return training.run(progress, **others)
 
     return run
 
@@ -212,10 +217,17 @@ def validations(monkeypatch):
             return np.full((len(images), 9), errors_of[weights])
 
         # The features hold the error alone; distances are then off by that much.
-        monkeypatch.setattr(network, "embed", embed)
-        monkeypatch.setattr(network, "exact_distances", lambda quaternions, a, b, elements: np.zeros(len(a)))
-        monkeypatch.setattr(network, "fit_feature_calibration", lambda *settings: network.UNCALIBRATED)
-        monkeypatch.setattr(network, "learned_distances", lambda features, a, *others: features[a, 0])
+        def of_pairs(pairs, values):
+            return PairDistances(pairs.count, pairs.first, pairs.second, values)
+
+        monkeypatch.setattr(trainer, "embed", embed)
+        monkeypatch.setattr(
+            trainer, "exact_distances", lambda quaternions, pairs, elements: of_pairs(pairs, np.zeros(len(pairs)))
+        )
+        monkeypatch.setattr(trainer, "fit_feature_calibration", lambda *settings: trainer.UNCALIBRATED)
+        monkeypatch.setattr(
+            trainer, "learned_distances", lambda features, pairs, *others: of_pairs(pairs, features[pairs.first, 0])
+        )
         return seen
 
     return give
@@ -268,7 +280,7 @@ def uninterrupted(tmp_path_factory):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from engine import checkpoints, pipeline
+from engine.experiment import checkpoints, pipeline
 from engine.config.settings import load_config
 checkpoints.Checkpoint.__init__.__defaults__ = (0.0, *checkpoints.Checkpoint.__init__.__defaults__[1:])
 def watch(event):
@@ -314,7 +326,7 @@ def test_a_damaged_checkpoint_is_left_aside(uninterrupted, tmp_path):
 
 
 def test_an_early_stop_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(network, "_VALIDATIONS_STOPPING", 30)
+    monkeypatch.setattr(trainer, "_VALIDATIONS_STOPPING", 30)
     record = run(tmp_path, "training.patience=1", "training.learning_rate=0.5")
     with np.load(record.path / "training.npz") as found:
         assert found["stopped_early"]

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict, config_to_dict
-from engine.experiment import estimate
+from engine.experiment import estimate, schedule
 from engine.experiment.estimate import START
 from engine.experiment.pipeline import run_experiment
+from engine.experiment.stage import Source
 from engine.experiment.stages import stages_of
 
-FRAME = (73, 50 * 29 * 45)  # of the default protein
+PROTEIN = Source("1bd2", 73, 50 * 29 * 45, 8 / 3)
 
 
 def config(**tables) -> Config:
@@ -25,7 +27,7 @@ def row(of: Config, seconds: dict[str, float], **changes) -> dict:
 
 def test_the_default_experiment_takes_what_it_took():
     """89.7 s and 1,219 MiB when the machine had nothing else to do."""
-    expected = estimate.estimate(Config(), *FRAME, signal_variance=0.217)
+    expected = estimate.estimate(Config(), replace(PROTEIN, signal_variance=0.217))
     assert expected.seconds == pytest.approx(90, rel=0.1)
     assert expected.by_stage["training"] == pytest.approx(86, rel=0.1)
     assert expected.memory_bytes / 2**20 == pytest.approx(1219, rel=0.1)
@@ -44,32 +46,32 @@ def test_the_default_experiment_takes_what_it_took():
     ],
 )
 def test_other_experiments_take_what_they_took(tables, seconds):
-    assert estimate.estimate(config_from_dict(tables), *FRAME).seconds == pytest.approx(seconds, rel=0.25)
+    assert estimate.estimate(config_from_dict(tables), PROTEIN).seconds == pytest.approx(seconds, rel=0.25)
 
 
 def test_a_real_run_is_estimated_within_a_small_factor(tmp_path):
     wanted = config(distance={"method": "exact"}, projections={"count": 300}, recovery={"restarts": 10})
     record = run_experiment(wanted, tmp_path, ["test"])
-    expected = estimate.estimate(wanted, *FRAME)
+    expected = estimate.estimate(wanted, PROTEIN)
     measured = sum(record.seconds.values())
     assert 1 / 6 < (expected.seconds - expected.by_stage[START]) / measured < 6
-    again = estimate.estimate(wanted, *FRAME, [row(wanted, dict(record.seconds))])
+    again = estimate.estimate(wanted, PROTEIN, [row(wanted, dict(record.seconds))])
     assert again.seconds - again.by_stage[START] == pytest.approx(measured, rel=0.1, abs=0.3)
 
 
 def test_noise_and_shifts_lengthen_the_training_they_need():
     def steps_and_seconds(**projections):
         found = config(projections={"size": 116} | projections)
-        return estimate.estimate(found, 116, 300_000).by_stage["training"]
+        return estimate.estimate(found, replace(PROTEIN, diagonal=116, voxels=300_000)).by_stage["training"]
 
     clean = steps_and_seconds()
     assert clean < steps_and_seconds(noise_variance=5) < steps_and_seconds(noise_variance=16)
     assert steps_and_seconds(noise_variance=1000) == steps_and_seconds(snr=0.001)
     assert clean < steps_and_seconds(max_shift=5) < steps_and_seconds(max_shift=20)
-    assert estimate.training_steps(0, 0) == 1800
-    assert estimate.training_steps(2.6, 0) == 6000
-    assert estimate.training_steps(0.0, 20 / 116) == 6000
-    assert estimate.training_steps(0.0, 10 / 116) == pytest.approx(4000, rel=0.02)
+    assert schedule.training_steps(0, 0) == 1800
+    assert schedule.training_steps(2.6, 0) == 6000
+    assert schedule.training_steps(0.0, 20 / 116) == 6000
+    assert schedule.training_steps(0.0, 10 / 116) == pytest.approx(4000, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -80,13 +82,13 @@ def test_starts_take_what_they_took(start, seconds):
     found = config(
         distance={"method": "perturbed"}, projections={"count": 1650}, recovery={"initialisation": start}
     )  # fmt: skip
-    assert estimate.estimate(found, *FRAME).by_stage["recovery"] == pytest.approx(seconds, rel=0.4)
+    assert estimate.estimate(found, PROTEIN).by_stage["recovery"] == pytest.approx(seconds, rel=0.4)
 
 
 def test_a_symmetric_recovery_takes_longer_with_the_order_of_its_group():
     def recovery(symmetry):
         found = config(volume={"symmetry": symmetry}, distance={"method": "exact"})
-        return estimate.estimate(found, *FRAME).by_stage["recovery"]
+        return estimate.estimate(found, PROTEIN).by_stage["recovery"]
 
     assert recovery("C1") < recovery("C2") < recovery("D2") < recovery("D7")
     assert recovery("D7") == pytest.approx(19, rel=0.3)
@@ -94,7 +96,7 @@ def test_a_symmetric_recovery_takes_longer_with_the_order_of_its_group():
 
 def test_random_proteins_are_made_before_the_training_not_on_its_clock():
     def training(**tables):
-        return estimate.estimate(config(**tables), *FRAME, signal_variance=0.2).by_stage["training"]
+        return estimate.estimate(config(**tables), replace(PROTEIN, signal_variance=0.2)).by_stage["training"]
 
     alone = training(training={"max_seconds": 20, "projections": 20000})
     among = training(training={"max_seconds": 20, "projections": 20000, "volumes": "random:1:200, 6msm"})
@@ -115,13 +117,16 @@ def test_proteins_that_a_network_never_sees_share_its_training():
 
 def test_a_training_is_cut_short_in_time():
     limited = config(training={"max_seconds": 7})
-    assert estimate.estimate(limited, *FRAME).by_stage["training"] == 7
+    assert estimate.estimate(limited, PROTEIN).by_stage["training"] == 7
     slow = [row(Config(), {"training": 100_000.0})]
-    assert estimate.estimate(Config(), *FRAME, slow, 0.2).by_stage["training"] == 30 + 1800 / 11.5
+    assert (
+        estimate.estimate(Config(), replace(PROTEIN, signal_variance=0.2), slow).by_stage["training"]
+        == 30 + 1800 / 11.5
+    )
 
 
 def test_this_machines_runs_correct_the_stages_they_had():
-    before = estimate.estimate(Config(), *FRAME)
+    before = estimate.estimate(Config(), PROTEIN)
     took = {"projections": 3 * before.by_stage["projections"], "recovery": 2 * before.by_stage["recovery"]}
     rows = [row(Config(), took | {"recovery": took["recovery"] * factor}) for factor in (1, 1, 50)]
     rows.append(row(Config(), {"recovery": 1e6}, host="elsewhere"))
@@ -131,7 +136,7 @@ def test_this_machines_runs_correct_the_stages_they_had():
     rows.append(row(Config(), {"recovery": 1e6}, config={"of": "another version"}))
     # Its frame is unknown, so its pixels are too.
     rows.append(row(config(volume={"source": "6msm"}), {"projections": 1e6}))
-    after = estimate.estimate(Config(), *FRAME, rows)
+    after = estimate.estimate(Config(), PROTEIN, rows)
     assert after.runs == 6
     assert after.by_stage["projections"] == pytest.approx(took["projections"], rel=0.02)
     assert after.by_stage["recovery"] == pytest.approx(took["recovery"], rel=0.02)
@@ -143,7 +148,7 @@ def test_what_two_runs_share_is_computed_once():
     one = estimate.total([Config()])
     restarts = [config(recovery={"restarts": number}) for number in (10, 20, 30)]
     shared = estimate.total(restarts)
-    alone = estimate.estimate(Config(), *FRAME).by_stage
+    alone = estimate.estimate(Config(), PROTEIN).by_stage
     repeated = sum(alone[stage] for stage in (START, "volume", "recovery", "alignment", "reconstruction"))
     assert shared.seconds == pytest.approx(one.seconds + 2 * repeated, rel=0.01)
     seeds = estimate.total([config(seed=seed) for seed in range(3)])
@@ -162,7 +167,7 @@ def test_a_volume_that_would_have_to_be_downloaded_is_not(tmp_path, monkeypatch)
 
 def test_memory_grows_with_what_is_held():
     def memory(**tables) -> float:
-        return estimate.memory_bytes(config(**tables), *FRAME)
+        return estimate.memory_bytes(config(**tables), PROTEIN)
 
     exact = {"distance": {"method": "exact"}}
     assert memory(**exact) < memory() - 5e8

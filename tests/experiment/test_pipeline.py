@@ -12,11 +12,12 @@ from scipy.spatial.distance import squareform
 
 from engine.base.errors import InputError
 from engine.config.settings import config_from_dict, load_config
-from engine.experiment import artefacts, pipeline, training
-from engine.experiment.stages import stages_of
+from engine.experiment import pipeline
+from engine.experiment.stages import stages_of, training
 from engine.geometry import symmetry
 from engine.geometry.rotations import geodesic_distance, to_quaternion
 from engine.imaging import simulation, symmetric_density
+from engine.imaging.noise import NoiseModel
 from engine.io import star
 from engine.io.mrc import write_map
 from engine.poses import distance, neighbourhood, pairs
@@ -93,18 +94,17 @@ def test_the_record_agrees_with_the_metrics(exact):
 
 def test_distances_among_the_first_projections_are_kept(learned):
     with np.load(learned.path / "distances.npz") as kept, np.load(learned.path / "poses.npz") as poses:
-        first, second = pairs.all_pairs(60)
         assert kept["among_first"].dtype == np.float32
         full = squareform(kept["among_first"])
         np.testing.assert_array_equal(full[kept["first"], kept["second"]], kept["estimated"])
-        exact = distance.exact_distances(to_quaternion(poses["true"]), first, second)
+        exact = distance.exact_distances(to_quaternion(poses["true"]), pairs.all_pairs(60)).values
         recall = neighbourhood.neighbour_recall(exact, kept["among_first"], 60)
     assert learned.metrics["neighbour_recall_at_10"] == pytest.approx(recall)
     assert 10 / 59 < recall < 1
 
 
 def test_of_many_projections_only_the_first_ones_distances_are_kept(runs_dir, exact, monkeypatch):
-    monkeypatch.setattr(artefacts, "EMBEDDED_PROJECTIONS", 20)
+    monkeypatch.setattr("engine.experiment.stages.distance.EMBEDDED_PROJECTIONS", 20)
     again = run(runs_dir)
     with np.load(again.path / "distances.npz") as some, np.load(exact.path / "distances.npz") as all_:
         np.testing.assert_array_equal(squareform(some["among_first"]), squareform(all_["among_first"])[:20, :20])
@@ -113,7 +113,7 @@ def test_of_many_projections_only_the_first_ones_distances_are_kept(runs_dir, ex
 
 def test_where_not_all_pairs_are_held_neighbours_are_not_told(tmp_path, monkeypatch):
     few = partial(pairs.candidate_pairs, most=1000)
-    monkeypatch.setattr(pipeline.pairs, "candidate_pairs", few)
+    monkeypatch.setattr(pairs, "candidate_pairs", few)
     record = run(tmp_path, "reconstruction.enabled=false")
     assert "neighbour_recall_at_10" not in record.metrics
     with np.load(record.path / "distances.npz") as kept:
@@ -282,9 +282,9 @@ def test_a_failure_on_the_way_is_recorded_with_its_reason(runs_dir):
     ("noise_variance", "least", "most"), [(0.0, 1800, 1800), (1.0, 1801, 5999), (100.0, 6000, 6000)]
 )
 def test_noise_makes_the_default_training_longer(toy_volume, noise_variance, least, most):
-    settings = config_from_dict({"projections": {"size": 32}}).projections
-    data = simulation.simulate_training(toy_volume, settings, noise_variance, 20, 4, 24, np.random.default_rng(0))
-    assert least <= training.default_steps(data) <= most
+    noise, acquisition = NoiseModel(noise_variance), simulation.Acquisition(size=32)
+    data = simulation.simulate_training(toy_volume, acquisition, noise, 20, 4, 24, np.random.default_rng(0))
+    assert least <= training._default_steps(data) <= most
 
 
 def test_a_training_that_the_clock_shortened_is_told_beside_the_results(tmp_path):

@@ -223,14 +223,17 @@ def test_a_study_has_the_coverage_and_sampling_of_its_published_rows(name, kind)
 
 
 def test_the_noise_study_has_the_published_ratios_of_signal_to_noise(shared_data):
+    from engine.base.randomness import stream
+    from engine.config.numeric import acquisition_of
     from engine.imaging.simulation import preview
     from engine.io.loading import load_volume
 
     _, clean = expand(study("noise"))[0]
-    volume = load_volume(clean.volume.model_copy(update={"source": str(shared_data / "5j0n.mrc"), "resolution": None}))
+    volume = load_volume(str(shared_data / "5j0n.mrc"), voxel_size=clean.volume.voxel_size)
     variances = [float(row["noise_variance"]) for row in published("noise")]
     assert variances == [0, 5, 10, 16, 20, 25]
-    signal = preview(volume, clean.projections, 200, 1).clean.astype(float).var()
+    some = preview(volume, acquisition_of(clean.projections), 200, stream(1, "test projections"))
+    signal = some.truth.clean.astype(float).var()
     ratios = [config.projections.snr for _, config in expand(study("noise"))]
     assert ratios[0] is None
     assert ratios[1:] == pytest.approx([signal / variance for variance in variances[1:]], rel=0.05)

@@ -10,16 +10,20 @@ import pytest
 from scipy import ndimage
 
 from engine.base.errors import InputError
-from engine.config.schema import Config, ProjectionsConfig, VolumeConfig
+from engine.config.numeric import volume_of
+from engine.config.schema import Config, VolumeConfig
 from engine.config.settings import config_from_dict, config_to_toml, load_config
 from engine.experiment import pipeline, training_volumes
 from engine.experiment.sweep import expand, study
 from engine.geometry import rotations
 from engine.imaging import resampling, simulation
+from engine.imaging.noise import NoiseModel
+from engine.imaging.several import simulate_training_of_several
+from engine.imaging.simulation import Acquisition
 from engine.imaging.volume import Volume
 from engine.io import mrc
 from engine.io.loading import load_volume
-from engine.poses import pairs
+from engine.learning import batches
 from pages._experiment.form_values import SETTINGS, from_address, read_values, shown_values, to_address, widget_values
 from pages._shared import text
 from tests.conftest import gaussians
@@ -143,7 +147,7 @@ def test_detail_that_larger_voxels_cannot_hold_is_left_out_and_not_folded_back(r
 
 @pytest.fixture
 def tested():
-    return load_volume(config().volume)
+    return volume_of(config().volume)
 
 
 def loaded(test, *overrides):
@@ -160,9 +164,7 @@ def test_proteins_of_atoms_come_on_the_test_volumes_voxels(tested):
     assert [volume.name for volume in found] == ["random_1", "random_2", "1tii"]
     assert {volume.voxel_size for volume in found} == {6.0}
     assert (len(found), len(set(found.identities)), said) == (3, 3, [])
-    np.testing.assert_array_equal(
-        list(found)[1].density, load_volume(VolumeConfig(source="random:2", resolution=16, voxel_size=6)).density
-    )
+    np.testing.assert_array_equal(list(found)[1].density, load_volume("random:2", resolution=16, voxel_size=6).density)
     finer, _ = loaded(tested, "training.volumes=random:1:2, 1tii", "volume.resolution=20")
     assert not set(found.identities) & set(finer.identities), "what a training was shown is in its key"
 
@@ -183,7 +185,7 @@ def test_one_training_volume_is_allowed_with_a_word(tested):
 def test_the_test_volume_under_another_name_is_found(tested, tmp_path):
     path = tmp_path / "other.mrc"
     mrc.write_map(path, tested.density, tested.voxel_size, tested.origin)
-    test = load_volume(VolumeConfig(source=str(path)))
+    test = load_volume(str(path))
     copy = tmp_path / "copy.mrc"
     copy.write_bytes(path.read_bytes())
     asked = load_config(None, [f"volume.source={path}", f"training.volumes={copy}"])
@@ -192,9 +194,10 @@ def test_the_test_volume_under_another_name_is_found(tested, tmp_path):
 
 
 def simulated(found, noise=0.0, signal=0.0, count=20, validation=16, say=lambda line: None, size=24):
-    return training_volumes.simulate_training(
-        found, ProjectionsConfig(size=size), noise, signal, count, validation, 16, np.random.default_rng(0), say
-    )  # fmt: skip
+    model = NoiseModel(noise, signal / noise) if noise else NoiseModel()
+    return simulate_training_of_several(
+        found, len(found), Acquisition(size=size), model, count, validation, 16, np.random.default_rng(0), say
+    )
 
 
 def test_every_protein_has_its_projections_in_one_frame(tested):
@@ -205,7 +208,7 @@ def test_every_protein_has_its_projections_in_one_frame(tested):
     assert np.bincount(data.validation_proteins).tolist() == [8, 0, 8], "few validation projections, fewer proteins"
     # The first protein's are what it alone would have given.
     alone = simulation.simulate_training(
-        next(iter(found)), ProjectionsConfig(size=24), 0.0, 7, 8, 16, np.random.default_rng(0)
+        next(iter(found)), Acquisition(size=24), NoiseModel(), 7, 8, 16, np.random.default_rng(0)
     )
     np.testing.assert_array_equal(data.images[:7], alone.images)
     np.testing.assert_array_equal(data.validation_poses[:8], alone.validation_poses)
@@ -261,7 +264,7 @@ def test_noise_means_the_same_for_every_protein(tested):
     variances = [data.images[data.proteins == owner].var() for owner in (0, 1)]
     # At 24 pixels; a frame of 16 over the same field keeps most of it and has pixels 1.5 times as large.
     np.testing.assert_allclose(variances, 5.0, rtol=0.25)
-    assert data.noise_variance == pytest.approx(2.0 * (16 / 24) ** 2)
+    assert data.noise.variance == pytest.approx(2.0 * (16 / 24) ** 2)
 
 
 def test_what_reaches_beyond_the_frame_is_told(tested):
@@ -280,10 +283,10 @@ def test_a_batch_is_of_one_protein_and_every_protein_has_its_turn(rng, strategy)
     owners = np.repeat(np.arange(3), sizes)
     poses = rotations.to_quaternion(rotations.sample_orientations(sum(sizes), rng))
     samplers = tuple(
-        pairs.BatchSampler(strategy, 8, poses[owners == owner], pairs.nearest_neighbours(poses[owners == owner], 3))
+        batches.BatchSampler(strategy, 8, poses[owners == owner], batches.nearest_neighbours(poses[owners == owner], 3))
         for owner in range(3)
     )
-    sampler, turns = pairs.SeveralSampler(samplers), np.zeros(3)
+    sampler, turns = batches.SeveralSampler(samplers), np.zeros(3)
     seen = set()
     for _ in range(200):
         indices, weights = sampler.draw(rng)

@@ -84,8 +84,9 @@ def test_without_symmetry_the_features_are_all_functions_of_three_degrees():
 def test_the_degrees_chosen_give_the_distance_where_one_alone_does_not(name, rng):
     elements = group(name)
     quaternions = rotations.to_quaternion(rotations.sample_orientations(300, rng))
-    first, second = pairs.all_pairs(300)
-    exact = distance.exact_distances(quaternions, first, second, elements).astype(float)
+    every = pairs.all_pairs(300)
+    first, second = every.first, every.second
+    exact = distance.exact_distances(quaternions, every, elements).values.astype(float)
     traces = traces_between(rotations.from_quaternion(quaternions), elements)[:, first, second]
 
     def misfit(degrees):
@@ -112,8 +113,7 @@ def test_features_made_of_kernels_give_the_symmetric_distance(rng):
         values, vectors = np.linalg.eigh(gram)
         parts.append((vectors * np.sqrt(np.maximum(values, 0)))[:, -degree.size :])
     features = np.concatenate(parts, axis=1).astype(np.float32)
-    first, second = pairs.all_pairs(300)
-    exact = distance.exact_distances(rotations.to_quaternion(poses), first, second, elements)
-    calibration = distance.fit_feature_calibration(features, first, second, "cosine", degrees, exact)
-    found = distance.learned_distances(features, first, second, "cosine", degrees, calibration)
-    assert np.abs(found - exact).mean() < 0.01
+    exact = distance.exact_distances(rotations.to_quaternion(poses), pairs.all_pairs(300), elements)
+    calibration = distance.fit_feature_calibration(features, exact, "cosine", degrees)
+    found = distance.learned_distances(features, exact, "cosine", degrees, calibration)
+    assert np.abs(found.values - exact.values).mean() < 0.01

@@ -118,7 +118,7 @@ def test_the_same_generator_state_gives_the_same_poses():
 @pytest.mark.parametrize(
     ("coverage", "message"),
     [
-        ("most", "projections.coverage is 'most'; wanted full, half, quarter"),
+        ("most", "coverage is 'most'; wanted full, half, quarter"),
         (((0, 360), (90, 30), (0, 360)), r"tilt interval \[90, 30\] is empty or reversed"),
         (((5, 5), (0, 30), (0, 360)), r"rot interval \[5, 5\] is empty"),
         (((0, 361), (0, 30), (0, 360)), "wider than 360"),

@@ -5,7 +5,6 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from engine.base.errors import InputError
-from engine.config.schema import VolumeConfig
 from engine.geometry import rotations, symmetry
 from engine.imaging import projection, symmetric_density
 from engine.imaging.volume import Volume
@@ -51,7 +50,7 @@ def test_groups_are_those_that_relions_generators_generate(name):
 
 @pytest.mark.parametrize("name", ["", "C0", "D", "X3", "C61", "I5", "D2; DROP"])
 def test_what_names_no_group_is_refused(name):
-    with pytest.raises(InputError, match=r"volume.symmetry is .*wanted C1, Cn or Dn"):
+    with pytest.raises(InputError, match=r"^symmetry is .*wanted C1, Cn or Dn"):
         symmetry.group(name)
 
 
@@ -108,7 +107,7 @@ def test_symmetry_about_the_axes_of_the_box_is_seen(toy_volume):
     assert told.doubtful
     assert told.text == (
         "the density looks the same turned by 1/2 about x, 1/2 about y, 1/2 about z (correlation 1.000 at least), "
-        "so poses are ambiguous: no method can tell them apart; give volume.symmetry"
+        "so poses are ambiguous: no method can tell them apart; give symmetry"
     )
     assert not symmetric_density.remark(made, middle, "D2").doubtful
     assert (symmetric_density.turns_looked_at("D2"), symmetric_density.turns_looked_at("C1")) == (3, 6)
@@ -118,7 +117,7 @@ def test_a_density_that_lacks_its_symmetry_is_told_of(toy_density):
     center = np.array([n // 2 for n in toy_density.shape[::-1]], dtype=float)
     told = symmetric_density.remark(toy_density, center, "C4")
     assert told.doubtful
-    assert "so it is not symmetric; check volume.symmetry and the axes" in told.text
+    assert "so it is not symmetric; check symmetry and the axes" in told.text
 
 
 @pytest.mark.parametrize("name", ["C3", "D2", "D4"])
@@ -134,8 +133,8 @@ def test_an_oligomer_has_as_many_copies_apart_from_each_other(toy_volume, name):
 
 def test_a_volume_can_be_made_symmetric():
     settings = {"resolution": 20.0, "symmetry": "D2"}
-    whole, averaged = (load_volume(VolumeConfig(symmetrize=how, **settings)) for how in ("oligomer", "average"))
-    plain = load_volume(VolumeConfig(**settings))
+    whole, averaged = (load_volume("1bd2", symmetrize=how, **settings) for how in ("oligomer", "average"))
+    plain = load_volume("1bd2", **settings)
     elements = symmetry.group("D2")
     assert symmetric_density.symmetry_correlation(plain.density, plain.center_index, elements) < 0.9
     assert symmetric_density.symmetry_correlation(whole.density, whole.center_index, elements) > 0.99

@@ -61,9 +61,8 @@ def test_any_pose_agrees_with_rays_through_splines(toy_volume, rng):
 
 
 def test_projections_of_5j0n_are_within_a_thousandth_of_the_direct_slice(shared_data, rng):
-    from engine.config.schema import VolumeConfig
 
-    volume = load_volume(VolumeConfig(source=str(shared_data / "5j0n.mrc")))
+    volume = load_volume(str(shared_data / "5j0n.mrc"))
     assert volume.diagonal == 116
     poses = rotations.sample_orientations(3, rng)
     plane = fourier.half_plane_frequencies(116)

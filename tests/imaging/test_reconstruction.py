@@ -5,7 +5,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from engine.geometry import rotations
-from engine.imaging import fsc, noise, projection, reconstruction
+from engine.imaging import fsc, projection, reconstruction
+from engine.imaging.noise import NoiseModel
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_project_and_reconstruct_returns_the_density(toy_volume, seen, rng):
 
 def test_halves_are_different_images(toy_volume, seen, rng):
     images, poses = seen
-    noisy = noise.add_noise(images, float(images.var()), rng)
+    noisy = NoiseModel(float(images.var())).apply(images, rng)
     first, second = reconstruction.reconstruct(noisy, poses, toy_volume, rng).halves
     assert np.linalg.norm(first - second) > 0.05 * np.linalg.norm(first)
 

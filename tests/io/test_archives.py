@@ -208,7 +208,7 @@ def test_entry_that_is_not_there_is_asked_for_once(server, tmp_path):
     ],
 )  # fmt: skip
 def test_nothing_but_an_id_reaches_an_address_or_a_path(server, tmp_path, source):
-    with pytest.raises(InputError, match=r"volume\.source is .*; wanted an id such as (emdb:3400|pdb:5j0n)"):
+    with pytest.raises(InputError, match=r"source is .*; wanted an id such as (emdb:3400|pdb:5j0n)"):
         archives.fetch(source)
     assert server.requested == []
     assert not (tmp_path / "cache").exists()

@@ -219,7 +219,9 @@ def test_gzip_bomb(tmp_path, monkeypatch):
 def test_too_large_for_memory_is_refused_before_it_is_allocated(tmp_path, monkeypatch):
     monkeypatch.setattr("engine.base.inputs.psutil.virtual_memory", lambda: SimpleNamespace(available=2**30))
     path = pdb(tmp_path / "far.pdb", pdb_line((-900, -900, -900)), pdb_line((900, 900, 900)))
-    with pytest.raises(InputError, match=r"far\.pdb: (\d+) x \1 x \1 voxels need .* GiB .*raise volume\.voxel_size"):
+    with pytest.raises(
+        InputError, match=r"far\.pdb: (\d+) x \1 x \1 voxels need .* GiB .*raise the voxel size and the resolution"
+    ):
         read_coordinates(path)
     path = tmp_path / "absurd.cif"
     keys = (
@@ -234,7 +236,7 @@ def test_too_large_for_memory_is_refused_before_it_is_allocated(tmp_path, monkey
 
 @pytest.mark.parametrize("voxel_size", [5.01, 0.49])
 def test_voxel_size_has_to_fit_the_resolution(voxel_size):
-    with pytest.raises(InputError, match=r"volume\.voxel_size is .* at volume\.resolution 10 Å; wanted between 0\.5"):
+    with pytest.raises(InputError, match=r"^voxel_size is .* at resolution 10 Å; wanted between 0\.5"):
         read_coordinates(DATA / "1bd2.cif.gz", 10.0, voxel_size)
 
 

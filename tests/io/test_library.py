@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from engine.base.errors import InputError
-from engine.config.schema import VolumeConfig
 from engine.io import library
 from engine.io.loading import BUILT_IN, load_volume
 from engine.io.mrc import write_map
@@ -60,7 +59,7 @@ def test_the_folder_lies_beside_the_runs_and_its_path_is_whole(runs_dir, monkeyp
 def test_an_upload_is_kept_and_can_be_run(runs_dir, map_bytes, toy_density):
     source = library.add_upload(runs_dir, "my map.mrc", map_bytes)
     assert source == str(runs_dir / "volumes" / "my_map.mrc")
-    assert np.array_equal(load_volume(VolumeConfig(source=source)).density, toy_density)
+    assert np.array_equal(load_volume(source).density, toy_density)
     assert names(runs_dir)[-1] == "my_map.mrc"
 
 

@@ -202,11 +202,11 @@ REFUSED = {
     "huge extended header": (lambda p, d: make(p / "x.mrc", d, nsymbt=2**31 - 1), r"x\.mrc is cut short"),
     "zero voxel size": (
         lambda p, d: make(p / "x.mrc", d, cella=(0.0, 0.0, 0.0)),
-        r"x\.mrc: the header gives a voxel size of 0, 0, 0 Å; .*--set volume\.voxel_size=",
+        r"x\.mrc: the header gives a voxel size of 0, 0, 0 Å; .*give it as voxel_size",
     ),
     "negative voxel size": (lambda p, d: make(p / "x.mrc", d, cella=(-6.0, 5.0, 4.0)), r"voxel size of -1, 1, 1 Å"),
     "NaN voxel size": (lambda p, d: make(p / "x.mrc", d, cella=(np.nan, 5.0, 4.0)), r"voxel size of nan, 1, 1 Å"),
-    "no intervals": (lambda p, d: make(p / "x.mrc", d, mx=0), r"--set volume\.voxel_size="),
+    "no intervals": (lambda p, d: make(p / "x.mrc", d, mx=0), r"give it as voxel_size"),
     "anisotropic": (
         lambda p, d: make(p / "x.mrc", d, cella=(6.0, 5.0, 4.0 * 1.002)),
         r"x\.mrc: voxels of 1, 1, 1\.002 Å are not cubes; resample",

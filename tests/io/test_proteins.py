@@ -9,7 +9,6 @@ import pytest
 from scipy.spatial import cKDTree
 
 from engine.base.errors import InputError
-from engine.config.schema import VolumeConfig
 from engine.imaging import shape
 from engine.io import proteins, sources
 from engine.io.loading import load_volume
@@ -105,7 +104,7 @@ def test_a_seed_is_a_protein():
 
 
 def test_a_random_protein_is_a_volume_like_others():
-    volume = load_volume(VolumeConfig(source="Random:3", resolution=12, voxel_size=5))
+    volume = load_volume("Random:3", resolution=12, voxel_size=5)
     protein = proteins.random_protein(3)
     assert (volume.name, volume.voxel_size) == ("random_3", 5.0)
     # The scattering factors at zero angle of N, C and O, International Tables C 4.3.2.2.
@@ -121,8 +120,8 @@ def test_a_random_protein_is_a_volume_like_others():
 
 @pytest.mark.parametrize("source", ["random:", "random:x", "random:-1", "random:1:2", "random:1.5", "random:1:2:3"])
 def test_what_is_not_one_random_protein_is_refused(source):
-    with pytest.raises(InputError, match=f"volume.source is '{source}'; wanted one random protein, such as random:7"):
-        load_volume(VolumeConfig(source=source))
+    with pytest.raises(InputError, match=f"^source is '{source}'; wanted one random protein, such as random:7"):
+        load_volume(source)
 
 
 def test_sources_are_counted_out():

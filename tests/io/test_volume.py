@@ -14,7 +14,6 @@ import pytest
 from scipy.ndimage import center_of_mass
 
 from engine.base.errors import InputError
-from engine.config.schema import VolumeConfig
 from engine.imaging.volume import Volume
 from engine.io import archives, mrc
 from engine.io.loading import BUILT_IN, load_volume
@@ -25,7 +24,7 @@ PUBLISHED_MAP = ROOT.parent / "shared" / "data" / "5j0n.mrc"
 
 
 def load(source: object, **keys) -> Volume:
-    return load_volume(VolumeConfig(source=str(source), **keys))
+    return load_volume(str(source), **keys)
 
 
 def blob(shape=(12, 10, 8), at=(4.0, 5.0, 6.0)) -> np.ndarray:
@@ -158,7 +157,7 @@ def test_given_voxel_size_overrides_the_header(map_path):
 
 
 def test_resolution_of_a_map_is_refused(map_path):
-    with pytest.raises(InputError, match=r"volume\.resolution is 8 but .*blob\.v2\.mrc is a map.*leave it out"):
+    with pytest.raises(InputError, match=r"^resolution is 8 but .*blob\.v2\.mrc is a map.*leave it out"):
         load(map_path, resolution=8.0)
 
 
@@ -182,7 +181,7 @@ def test_unknown_name_suggests_the_nearest(name):
         ("emd:3400", r"'emd:3400', neither a built-in .* wanted a name, a path, emdb:ID, pdb:ID or random:SEED"),
         ("..", r"\.\. is a directory; wanted a file"),
         ("/", r"/ is a directory; wanted a file"),
-        ("emdb:../3400", r"volume\.source is 'emdb:\.\./3400'; wanted an id such as emdb:3400"),
+        ("emdb:../3400", r"source is 'emdb:\.\./3400'; wanted an id such as emdb:3400"),
     ],
 )
 def test_sources_that_lead_nowhere(source, message):
@@ -239,7 +238,7 @@ def test_coordinates_without_occupancy(tmp_path):
 
 def test_loading_is_told():
     news = []
-    volume = load_volume(VolumeConfig(source="1tii"), lambda *arguments: news.append(arguments))
+    volume = load_volume("1tii", progress=lambda *arguments: news.append(arguments))
     assert news == [(1.0, {"voxels": volume.density.size})]
 
 

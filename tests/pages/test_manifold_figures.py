@@ -18,13 +18,15 @@ def poses(rng):
 
 
 def distances_of(poses, symmetry="C1", count=COUNT):
-    first, second = pairs.all_pairs(count)
-    return distance.exact_distances(rotations.to_quaternion(poses[:count]), first, second, group(symmetry))
+    return distance.exact_distances(
+        rotations.to_quaternion(poses[:count]), pairs.all_pairs(count), group(symmetry)
+    ).values
 
 
 @pytest.fixture
 def estimated(poses, rng):
-    return distance.perturb_distances(distances_of(poses), 0.05, rng)
+    exact = pairs.PairDistances(COUNT, *np.triu_indices(COUNT, 1), distances_of(poses))
+    return distance.perturb_distances(exact, 0.05, rng).values
 
 
 def titles(figure):

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.config.schema import ProjectionsConfig
+from engine.base.randomness import stream
 from engine.imaging import simulation
+from engine.imaging.noise import NoiseModel
+from engine.imaging.simulation import Acquisition
 from engine.imaging.volume import Volume
 from pages._experiment import previews
 from tests.conftest import gaussians
@@ -22,56 +24,58 @@ def large() -> Volume:
 
 
 def test_a_preview_of_a_small_volume_is_what_a_run_simulates(toy_volume):
-    settings = ProjectionsConfig(count=50, noise_variance=4.0, max_shift=2)
-    seen = simulation.preview(toy_volume, settings, 6, seed=3)
-    run = simulation.simulate(toy_volume, settings, 6, simulation.stream(3, "test projections"), shown=6)
+    settings = Acquisition(noise_variance=4.0, max_shift=2)
+    seen = simulation.preview(toy_volume, settings, 6, stream(3, "test projections"))
+    run = simulation.simulate(toy_volume, settings, 6, stream(3, "test projections"), shown=6)
     assert np.array_equal(seen.images, run.images)
-    assert np.array_equal(seen.clean, run.clean)
-    assert (seen.noise_variance, seen.snr) == (run.noise_variance, run.snr)
+    assert np.array_equal(seen.truth.clean, run.truth.clean)
+    assert seen.noise == run.noise
 
 
 def test_a_preview_of_a_large_volume_says_the_same_on_coarser_pixels(large):
-    settings = ProjectionsConfig(noise_variance=400.0, max_shift=6)
-    seen = simulation.preview(large, settings, 8, seed=3)
-    run = simulation.simulate(large, settings, 8, simulation.stream(3, "test projections"), shown=8)
+    settings = Acquisition(noise_variance=400.0, max_shift=6)
+    seen = simulation.preview(large, settings, 8, stream(3, "test projections"))
+    run = simulation.simulate(large, settings, 8, stream(3, "test projections"), shown=8)
     assert seen.images.shape[-1] == large.diagonal // 2
-    assert seen.clean.max() == pytest.approx(run.clean.max(), rel=0.02)  # in the same units
-    assert seen.noise_variance == 400.0
-    assert seen.snr == pytest.approx(run.snr, rel=0.03)
+    assert seen.truth.clean.max() == pytest.approx(run.truth.clean.max(), rel=0.02)  # in the same units
+    assert seen.noise.variance == 400.0
+    assert seen.noise.snr == pytest.approx(run.noise.snr, rel=0.03)
     assert np.abs(seen.shifts).max() == pytest.approx(np.abs(run.shifts).max())
     # White noise averaged over four pixels has a quarter of the variance.
-    still = simulation.preview(large, settings.model_copy(update={"max_shift": 0.0}), 8, seed=3)
-    assert np.var(still.images - still.clean) == pytest.approx(100.0, rel=0.05)
+    still = simulation.preview(large, replace(settings, max_shift=0.0), 8, stream(3, "test projections"))
+    assert np.var(still.images - still.truth.clean) == pytest.approx(100.0, rel=0.05)
 
 
 def test_an_snr_is_kept_on_coarser_pixels(large):
-    seen = simulation.preview(large, ProjectionsConfig(snr=0.5), 8, seed=3)
-    signal = np.var(seen.clean, dtype=float)
-    assert seen.snr == pytest.approx(0.5)
-    assert seen.noise_variance == pytest.approx(signal / 0.5, rel=1e-6)
+    seen = simulation.preview(large, Acquisition(snr=0.5), 8, stream(3, "test projections"))
+    signal = np.var(seen.truth.clean, dtype=float)
+    assert seen.noise.snr == pytest.approx(0.5)
+    assert seen.noise.variance == pytest.approx(signal / 0.5, rel=1e-6)
 
 
 def test_a_large_frame_is_previewed_on_coarser_pixels_too(toy_volume):
-    seen = simulation.preview(toy_volume, ProjectionsConfig(size=1000), 2, seed=0)
+    seen = simulation.preview(toy_volume, Acquisition(size=1000), 2, stream(0, "test projections"))
     assert seen.images.shape[-1] <= 160
 
 
 def test_each_projection_stands_above_what_is_recorded(toy_volume):
-    found = simulation.preview(toy_volume, ProjectionsConfig(noise_variance=1.0), previews.MEASURED, 0)
+    found = simulation.preview(
+        toy_volume, Acquisition(noise_variance=1.0), previews.MEASURED, stream(0, "test projections")
+    )
     figure = previews.before_and_after_figure(found)
     size = found.images.shape[-1]
     shown = np.asarray(figure.data[0].z)
     above, beneath = shown[:size, :size], shown[-size:, :size]
-    assert np.corrcoef(above.ravel(), found.clean[0].ravel())[0, 1] > 0.98
+    assert np.corrcoef(above.ravel(), found.truth.clean[0].ravel())[0, 1] > 0.98
     assert np.corrcoef(beneath.ravel(), found.images[0].ravel())[0, 1] > 0.98
     assert {note.text for note in figure.layout.annotations} == {"clean", "as recorded"}
 
 
 def test_noise_is_said_both_ways(toy_volume):
-    found = simulation.preview(toy_volume, ProjectionsConfig(), 4, 0)
-    quiet = replace(found, noise_variance=0.0, snr=float("inf"))
-    assert previews.noise_text(quiet) == f"no noise (signal variance {np.var(found.clean, dtype=float):#.3g})"
-    noisy = replace(found, noise_variance=16.0, snr=0.05)
+    found = simulation.preview(toy_volume, Acquisition(), 4, stream(0, "test projections"))
+    quiet = replace(found, noise=NoiseModel())
+    assert previews.noise_text(quiet) == f"no noise (signal variance {np.var(found.truth.clean, dtype=float):#.3g})"
+    noisy = replace(found, noise=NoiseModel(16.0, 0.05))
     assert previews.noise_text(noisy) == "SNR 0.0500 (noise variance 16.0, signal variance 0.800)"
 
 

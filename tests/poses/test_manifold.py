@@ -8,16 +8,16 @@ from engine.base.errors import InputError
 from engine.geometry import rotations
 from engine.poses import distance, manifold, pairs
 from engine.poses.alignment import align_poses
-from engine.poses.embedding import MOST_HELD, poses_from_embedding
+from engine.poses.choices import MOST_HELD, MOST_PAIRS
+from engine.poses.embedding import poses_from_embedding
 
 
 def on_so3(count, rng, coverage="full", variance=0.0):
     poses = rotations.sample_orientations(count, rng, coverage)
-    first, second = pairs.all_pairs(count)
-    condensed = distance.exact_distances(rotations.to_quaternion(poses), first, second)
+    distances = distance.exact_distances(rotations.to_quaternion(poses), pairs.all_pairs(count))
     if variance:
-        condensed = distance.perturb_distances(condensed, variance, rng)
-    return poses, first, second, condensed
+        distances = distance.perturb_distances(distances, variance, rng)
+    return poses, distances
 
 
 # Embeddings ---------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_turns_about_one_axis_are_a_closed_ring(method):
 @pytest.mark.parametrize("method", manifold.METHODS)
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_the_same_distances_give_the_same_points(method, dimensions, rng):
-    full = squareform(on_so3(50, rng, variance=0.1)[3])
+    full = squareform(on_so3(50, rng, variance=0.1)[1].values)
     one, two = (manifold.embed(full, dimensions, method, seed=4) for _ in range(2))
     np.testing.assert_array_equal(one, two)
     assert one.shape == (50, dimensions)
@@ -87,14 +87,14 @@ def test_points_on_a_line_leave_the_second_dimension_empty(method):
 def test_what_cannot_be_embedded_is_said(monkeypatch):
     with pytest.raises(InputError, match="in 3 dimensions of 4 projections; wanted at least 5 of them"):
         manifold.embed(np.ones((4, 4)) - np.eye(4), 3, "mds")
-    with pytest.raises(InputError, match="embedding 'tsne'; wanted one of mds, spectral, isomap"):
+    with pytest.raises(InputError, match="method is 'tsne'; wanted one of mds, spectral, isomap"):
         manifold.embed(np.ones((9, 9)) - np.eye(9), 2, "tsne")
 
     def without_eigenvectors(*_):  # as LAPACK, on some machines, where too many eigenvalues are the same
         raise ValueError("the leading minor is not positive definite")
 
     monkeypatch.setattr("sklearn.manifold.Isomap.fit_transform", without_eigenvectors)
-    with pytest.raises(InputError, match="Isomap finds no directions in these distances; wanted some that differ"):
+    with pytest.raises(InputError, match="Isomap finds no directions in the distances; wanted some that differ"):
         manifold.embed(np.ones((30, 30)) - np.eye(30), 2, "isomap")
 
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_embedded_is_said(monkeypatch):
 
 
 def test_the_spectrum_of_exact_distances_ends_at_nine(rng):
-    values = manifold.gram_spectrum(squareform(on_so3(150, rng)[3]).astype(float))
+    values = manifold.gram_spectrum(squareform(on_so3(150, rng)[1].values).astype(float))
     assert np.all(np.diff(values) <= 0)
     assert values[8] > 0.5 * 150 / 3
     np.testing.assert_allclose(values[9:], 0, atol=1e-3)
@@ -111,14 +111,14 @@ def test_the_spectrum_of_exact_distances_ends_at_nine(rng):
 
 
 def test_the_nine_eigenvalues_of_haar_poses_tend_to_a_third_of_their_number(rng):
-    values = manifold.gram_spectrum(squareform(on_so3(1200, rng)[3]))
+    values = manifold.gram_spectrum(squareform(on_so3(1200, rng)[1].values))
     np.testing.assert_allclose(values[:9], 400, rtol=0.25)
-    quarter = manifold.gram_spectrum(squareform(on_so3(300, rng, "quarter")[3]))
+    quarter = manifold.gram_spectrum(squareform(on_so3(300, rng, "quarter")[1].values))
     assert quarter[0] > 2 * 300 / 3, "poses that are no uniform ones are told by it"
 
 
 def test_errors_show_beyond_the_ninth(rng):
-    values = manifold.gram_spectrum(squareform(on_so3(150, rng, variance=0.2)[3]))
+    values = manifold.gram_spectrum(squareform(on_so3(150, rng, variance=0.2)[1].values))
     assert values[9] > 5
     assert values[-1] < -5
     assert 0.3 < manifold.share_of_rank(values) < 0.95
@@ -129,32 +129,31 @@ def test_errors_show_beyond_the_ninth(rng):
 
 @pytest.mark.parametrize("coverage", ["full", "quarter"])
 def test_mds_of_exact_chords_gives_the_poses_though_it_is_centred(coverage, rng):
-    poses, *given = on_so3(120, rng, coverage)
-    found, _ = poses_from_embedding(manifold.pose_embedding(120, *given, "mds"), rng, 50)
+    poses, given = on_so3(120, rng, coverage)
+    found, _ = poses_from_embedding(manifold.pose_embedding(given, "mds"), rng, 50)
     assert np.median(align_poses(found, poses, rng).errors) < 1e-5
 
 
 def test_isomap_of_uniform_poses_gives_them_nearly(rng):
-    poses, *given = on_so3(300, rng)
-    found, _ = poses_from_embedding(manifold.pose_embedding(300, *given, "isomap"), rng, 50)
+    poses, given = on_so3(300, rng)
+    found, _ = poses_from_embedding(manifold.pose_embedding(given, "isomap"), rng, 50)
     assert np.median(align_poses(found, poses, rng).errors) < 0.2
 
 
 def test_pairs_that_are_not_given_are_paths(rng):
-    poses, first, second, condensed = on_so3(200, rng)
-    near = condensed < 1.5
-    points = manifold.pose_embedding(200, first[near], second[near], condensed[near], "mds")
+    poses, distances = on_so3(200, rng)
+    points = manifold.pose_embedding(distances[distances.values < 1.5], "mds")
     found, _ = poses_from_embedding(points, rng, 50)
     assert np.median(align_poses(found, poses, rng).errors) < 0.2
 
 
 @pytest.mark.parametrize("method", ["mds", "isomap"])
 def test_few_projections_fill_nine_columns(method, rng):
-    _, *given = on_so3(5, rng)
-    points = manifold.pose_embedding(5, *given, method)
+    _, given = on_so3(5, rng)
+    points = manifold.pose_embedding(given, method)
     assert points.shape == (5, 9)
     assert np.isfinite(points).all()
 
 
 def test_the_limit_is_that_of_the_matrix_that_is_held():
-    assert pairs.MOST_PAIRS >= MOST_HELD * (MOST_HELD - 1) // 2
+    assert MOST_PAIRS >= MOST_HELD * (MOST_HELD - 1) // 2

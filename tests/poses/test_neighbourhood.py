@@ -12,10 +12,9 @@ ON_A_LINE = np.abs(np.subtract.outer([0.0, 1.0, 2.1, 3.3, 4.6], [0.0, 1.0, 2.1, 
 
 
 def by_pose(count, rng, variance):
-    first, second = pairs.all_pairs(count)
     quaternions = rotations.to_quaternion(rotations.sample_orientations(count, rng))
-    exact = distance.exact_distances(quaternions, first, second)
-    return exact, distance.perturb_distances(exact, variance, rng)
+    exact = distance.exact_distances(quaternions, pairs.all_pairs(count))
+    return exact.values, distance.perturb_distances(exact, variance, rng).values
 
 
 def test_the_nearest_are_the_nearest_and_never_oneself():
@@ -35,7 +34,7 @@ def test_the_graph_has_k_neighbours_a_row_and_need_not_be_symmetric():
 
 @pytest.mark.parametrize("k", [0, 5, 99])
 def test_more_neighbours_than_there_are_others_are_refused(k):
-    with pytest.raises(InputError, match=f"^{k} neighbours of 5 projections; wanted at least 1 and at most 4$"):
+    with pytest.raises(InputError, match=f"^k is {k}; wanted at least 1 and at most 4 neighbours of 5 projections$"):
         neighbourhood.nearest(ON_A_LINE, k)
 
 

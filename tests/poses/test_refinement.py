@@ -6,7 +6,8 @@ from scipy.spatial.transform import Rotation
 
 from engine.geometry import rotations
 from engine.geometry.rotations import geodesic_distance, to_quaternion
-from engine.imaging import filters, fourier, noise, projection
+from engine.imaging import filters, fourier, projection
+from engine.imaging.noise import NoiseModel
 from engine.imaging.volume import Volume
 from engine.poses import refinement
 
@@ -51,7 +52,7 @@ def test_with_noise_errors_come_near_the_cramer_rao_bound(volume, rng):
     poses = rotations.sample_orientations(60, rng)
     clean = projection.project_slices(volume, poses, SIZE)
     variance = 0.3 * float(clean.var())
-    images = noise.add_noise(clean, variance, rng)
+    images = NoiseModel(variance).apply(clean, rng)
     found = refinement.refine_poses(images, turned(poses, 0.05, rng), volume.density, volume.center_index)
     bound = cramer_rao(volume, poses, variance, rng)
     assert 0.8 * bound < np.median(errors(found.poses, poses)) < 1.3 * bound

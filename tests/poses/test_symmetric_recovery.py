@@ -10,6 +10,7 @@ from engine.base.errors import InputError
 from engine.geometry import rotations, symmetry
 from engine.poses import pairs, symmetric_start
 from engine.poses.alignment import align_poses
+from engine.poses.distance import exact_distances
 from engine.poses.symmetric_recovery import (
     _descend,
     closest_elements,
@@ -23,17 +24,16 @@ def problem(name, count, rng, error=0.0):
     elements = symmetry.group(name)
     poses = rotations.sample_orientations(count, rng)
     quaternions = rotations.to_quaternion(poses)
-    first, second = pairs.all_pairs(count)
-    exact = symmetry.symmetric_distance(quaternions[first], quaternions[second], elements)
-    given = np.abs(exact + error * rng.standard_normal(len(exact)))
-    return elements, poses, first, second, given
+    exact = exact_distances(quaternions, pairs.all_pairs(count), elements)
+    values = np.abs(exact.values.astype(float) + error * rng.standard_normal(len(exact)))
+    return elements, poses, exact.with_values(values)
 
 
 @pytest.mark.parametrize("name", ["C2", "C4", "D2", "D7"])
 def test_exact_distances_give_exact_poses_modulo_the_group(name, rng):
     """Wanted: a median error of 0.005 rad at most."""
-    elements, poses, first, second, given = problem(name, 120, rng)
-    found = recover_symmetric_poses(120, first, second, given, elements, rng)
+    elements, poses, given = problem(name, 120, rng)
+    found = recover_symmetric_poses(given, elements, rng)
     assert found.loss < 1e-8
     aligned = align_poses(found.poses, poses, rng, elements=elements)
     assert np.median(aligned.errors) < 1e-4
@@ -42,11 +42,11 @@ def test_exact_distances_give_exact_poses_modulo_the_group(name, rng):
 
 @pytest.mark.parametrize("name", ["C4", "D2", "T", "O"])
 def test_noisy_distances_reach_a_loss_below_that_of_the_true_poses(name, rng):
-    elements, poses, first, second, given = problem(name, 90, rng, error=0.1)
-    found = recover_symmetric_poses(90, first, second, given, elements, rng)
+    elements, poses, given = problem(name, 90, rng, error=0.1)
+    found = recover_symmetric_poses(given, elements, rng)
     quaternions = rotations.to_quaternion(poses)
-    exact = symmetry.symmetric_distance(quaternions[first], quaternions[second], elements)
-    assert found.loss < np.mean((exact - given) ** 2)
+    exact = symmetry.symmetric_distance(quaternions[given.first], quaternions[given.second], elements)
+    assert found.loss < np.mean((exact - given.values) ** 2)
     assert np.median(align_poses(found.poses, poses, rng, elements=elements).errors) < 0.05
 
 
@@ -60,10 +60,11 @@ def test_weights_are_inverse_variances(rng):
 
 
 def test_where_small_distances_are_surer_than_large_ones_poses_are_better_than_the_least_loss_has_them(rng):
-    elements, poses, first, second, given = problem("D2", 120, rng)
-    given = np.abs(given + np.where(given < 0.8, 0.005, 0.1) * rng.standard_normal(len(given)))
-    found = recover_symmetric_poses(120, first, second, given, elements, rng)
-    plain = _descend(rotations.to_quaternion(poses), squareform(given), symmetry.left_matrices(elements), 200)[0]
+    elements, poses, given = problem("D2", 120, rng)
+    errors = np.where(given.values < 0.8, 0.005, 0.1) * rng.standard_normal(len(given))
+    given = given.with_values(np.abs(given.values + errors))
+    found = recover_symmetric_poses(given, elements, rng)
+    plain = _descend(rotations.to_quaternion(poses), squareform(given.values), symmetry.left_matrices(elements), 200)[0]
     weighted, unweighted = (
         np.median(align_poses(one, poses, rng, elements=elements).errors)
         for one in (found.poses, rotations.from_quaternion(plain))
@@ -84,7 +85,8 @@ def test_distances_and_elements_are_those_of_the_group(rng):
 def test_gradient_agrees_with_finite_differences(rng):
     left = symmetry.left_matrices(symmetry.group("D2"))
     start = rotations.to_quaternion(rotations.sample_orientations(6, rng))
-    first, second = pairs.all_pairs(6)
+    six = pairs.all_pairs(6)
+    first, second = six.first, six.second
     given = rng.uniform(0.2, 1.5, 15)
     partner = rng.integers(4, size=15) * 6 + second
     weights = rng.uniform(0.1, 2, 15)
@@ -121,12 +123,12 @@ def test_alignment_undoes_every_rotation_that_the_distances_cannot_tell(name, rn
 
 def test_a_turn_about_the_axis_is_found_after_the_tilts(rng):
     """Turns of C4 change distances so little that the grid's heat bath leaves many in wrong places."""
-    elements, poses, _, _, given = problem("C4", 40, rng)
+    elements, poses, given = problem("C4", 40, rng)
     left = symmetry.left_matrices(elements)
     true = rotations.to_quaternion(poses)
     about_axis = Rotation.from_rotvec(np.outer(rng.uniform(0, 2 * np.pi / 4, 40), [0, 0, 1]))
     start = (about_axis * Rotation.from_quat(true)).as_quat()
-    distances = squareform(given)
+    distances = squareform(given.values)
     before = np.sqrt(np.mean((closest_elements(start, left)[0] - distances) ** 2))
     found = symmetric_start.annealed_by_turns(start, distances, elements, rng)
     after = np.sqrt(np.mean((closest_elements(found, left)[0] - distances) ** 2))
@@ -150,12 +152,12 @@ def test_a_heat_bath_on_a_grid_finds_the_order_of_its_own_places(rng):
 
 
 def test_a_part_of_the_pairs_is_refused(rng):
-    elements, _, first, second, given = problem("C2", 20, rng)
-    with pytest.raises(InputError, match=r"needs all pairs; set recovery.pairs to all"):
-        recover_symmetric_poses(20, first[:-1], second[:-1], given[:-1], elements, rng)
+    elements, _, given = problem("C2", 20, rng)
+    with pytest.raises(InputError, match=r"distances are of 189 pairs; recovery of a symmetric object wants all 190"):
+        recover_symmetric_poses(given[:-1], elements, rng)
 
 
 def test_the_same_seed_gives_the_same_poses(rng):
-    elements, _, first, second, given = problem("C3", 40, rng, error=0.05)
-    one, two = (recover_symmetric_poses(40, first, second, given, elements, np.random.default_rng(2)) for _ in range(2))
+    elements, _, given = problem("C3", 40, rng, error=0.05)
+    one, two = (recover_symmetric_poses(given, elements, np.random.default_rng(2)) for _ in range(2))
     np.testing.assert_array_equal(one.poses, two.poses)

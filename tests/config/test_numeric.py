@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from engine.base.errors import InputError
+from engine.config.numeric import acquisition_of, volume_of
+from engine.config.schema import ProjectionsConfig, VolumeConfig
+from engine.imaging.simulation import Acquisition
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"source": "1bd3"}, r"^volume\.source is '1bd3', neither a built-in protein nor a file"),
+        ({"source": "emdb:1"}, r"^volume\.source is 'emdb:1'; wanted an id such as emdb:3400"),
+        ({"source": "random:x"}, r"^volume\.source is 'random:x'; wanted one random protein"),
+        ({"resolution": 10, "voxel_size": 7}, r"^volume\.voxel_size is 7 Å at volume\.resolution 10 Å; wanted between"),
+    ],
+)
+def test_what_gives_no_volume_is_said_with_the_configurations_keys(settings, wanted):
+    with pytest.raises(InputError, match=wanted):
+        volume_of(VolumeConfig(**settings))
+
+
+def test_every_setting_of_the_projections_but_their_number_is_part_of_the_acquisition():
+    settings = ProjectionsConfig(
+        count=7, size=30, coverage=((0, 90), (0, 80), (10, 20)), sampling="euler", noise_variance=2.0, max_shift=3.0
+    )
+    acquisition = acquisition_of(settings)
+    assert set(vars(acquisition)) == set(ProjectionsConfig.model_fields) - {"count"}
+    assert vars(acquisition) == {name: getattr(settings, name) for name in vars(acquisition)}
+    assert acquisition_of(ProjectionsConfig()) == Acquisition()
