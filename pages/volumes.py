@@ -140,7 +140,7 @@ def _show(entry: Entry) -> None:
     if entry.name in BUILT_IN:
         st.caption(BUILT_IN[entry.name])
     if entry.name not in BUILT_IN and (axes := ambiguity.axes(config)):
-        state.show_warning(symmetric_density.ambiguity(axes))
+        state.show_warning(symmetric_density.ambiguity(axes, "volume.symmetry"))
     with st.container(horizontal=True, gap="medium"):
         for label, value in _facts(config).items():
             st.markdown(f":gray[:small[{label}]]  \n**{value}**", width="content", help=_HELP.get(label))

@@ -31,6 +31,7 @@ import psutil
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+from ..base import environment
 from ..base.errors import InputError, naming
 from ..base.files import saying_full_disk, writing
 from ..base.progress import Progress, silent
@@ -299,12 +300,12 @@ class _Parser(configargparse.ArgumentParser):
     """Says what is wrong as an InputError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"generate: {message}; see python -m engine generate --help")
+        raise InputError(f"generate: {message}; see {environment.command_line()} generate --help")
 
 
 def _parser() -> _Parser:
     parser = _Parser(
-        prog="python -m engine generate",
+        prog=f"{environment.command_line()} generate",
         description="Write projections of a volume from random directions, with their angles.",
         allow_abbrev=False,  # else a key of the config file that only begins like a known one would pass for it
     )

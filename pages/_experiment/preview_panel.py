@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.base.errors import InputError
 from engine.base.randomness import stream
-from engine.config.numeric import acquisition_of
+from engine.config.numeric import acquisition_of, is_at_hand
 from engine.config.schema import Config, ProjectionsConfig, VolumeConfig
 from engine.dispatch import runqueue
 from engine.experiment import estimate
@@ -18,7 +18,6 @@ from engine.geometry.rotations import sample_orientations, viewing_directions
 from engine.imaging import simulation
 from engine.imaging.particles import ParticleSet
 from engine.imaging.volume import Volume
-from engine.io.archives import is_archived, is_kept
 from pages._experiment import previews
 from pages._shared import spheres, state, surfaces, text
 
@@ -32,7 +31,7 @@ def volume_of(config: VolumeConfig) -> Volume | None:
 
     Raises InputError for a source that will not do.
     """
-    if is_archived(config.source) and not is_kept(config.source):
+    if not is_at_hand(config):
         asked = st.session_state.setdefault(_FETCHED, set())
         if config.source not in asked:
             st.info(f"{text.escaped(config.source)} is not on this machine yet; a run downloads it.")
@@ -79,7 +78,7 @@ def show(config: Config) -> bool:
 def _source(config: VolumeConfig) -> Source | None:
     """What a volume is, for the estimate; None where that is not known."""
     try:
-        if is_archived(config.source) and not is_kept(config.source):
+        if not is_at_hand(config):
             return None
         volume = state.input_volume(config)
     except InputError:

@@ -122,7 +122,7 @@ COLUMNS: dict[str, Column] = {
     "took": Column("took (s)", lambda row: row["total_seconds"], "measure", "%.0f", "wall time"),
     "memory": Column("memory (MB)", lambda row: row["peak_memory_mb"], "measure", "%.0f", "peak memory", shown=False),
     "started": Column("started", _started, "time", "YYYY-MM-DD HH:mm"),
-    "user": Column("by", lambda row: row["user"]),
+    "user": Column("by", lambda row: row["launched_by"]),
     "tags": Column("tags", lambda row: row["tags"], "tags"),
     "sweep": Column("sweep", lambda row: row["sweep"], shown=False),
     "note": Column("note", lambda row: row["note"], shown=False, width=240),
@@ -140,7 +140,7 @@ FACETS: dict[str, Callable[[Row], list[str]]] = {
     "distance": lambda row: [_distance(row)],
     "pairs": lambda row: [row["pairs_strategy"] or ""],
     "tag": lambda row: row["tags"],
-    "user": lambda row: [row["user"] or ""],
+    "user": lambda row: [row["launched_by"] or ""],
     "sweep": lambda row: [row["sweep"] or ""],
 }
 """What runs are filtered by: the labels that a run has."""

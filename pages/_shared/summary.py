@@ -72,8 +72,8 @@ def _resolution(resolution: float | None, curve: NDArray[Any], label: str, which
 def facts(record: RunRecord) -> list[str]:
     """Who, when, where, how long."""
     told = [f"started {text.moment(record.created)}"]
-    if record.user:
-        told.append(f"by {record.user} on {record.host}")
+    if record.launched_by:
+        told.append(f"by {record.launched_by} on {record.host}")
     if record.total_seconds is not None:
         told.append(f"took {text.duration(record.total_seconds)}")
     if record.peak_memory_mb is not None:

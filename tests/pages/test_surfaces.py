@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.config.schema import VolumeConfig
 from engine.io.loading import load_volume
 from pages._shared import surfaces
 
@@ -90,7 +89,7 @@ def test_a_large_noisy_density_stays_small(rng):
 
 
 def test_a_protein_is_small_too():
-    volume = load_volume(VolumeConfig(source="1bd2"))
+    volume = load_volume("1bd2")
     figure = surfaces.isosurface_figure({"1bd2": (volume.density, volume.voxel_size)})
     assert len(figure.data[0].x) > 1000
     assert len(figure.to_json()) < 400_000
