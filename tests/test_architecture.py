@@ -37,9 +37,11 @@ DOORS = {
     "gemmi": "engine/io/coordinates.py",
     "starfile": "engine/io/star.py",
     "h5py": "engine/io/hdf5.py",
-    "plotly": "pages/*",
+    "plotly": "pages/_*/*figures.py",
 }
 """Heavy libraries, each with the only place that may import it."""
+SHARED_DOOR = {"plotly": "pages/_shared/style.py"}
+"""And what its users have in common."""
 SCREENS = {"streamlit", "plotly", "altair", "tqdm", "rich"}
 PAGES = {
     "runs": "_runs", "run": "_run", "compare": "_compare", "experiment": "_experiment", "volumes": "_experiment",
@@ -129,9 +131,9 @@ def against_the_order(found: list[Import]) -> list[str]:
             continue
         if not one.relative:
             wrong.append(f"{one} (wanted a relative import)")
-        if len(parts) > 1 and parts[1] in WINGS and len(target) > 1 and target[1] in WINGS:
-            if WINGS.index(target[1]) > WINGS.index(parts[1]):
-                wrong.append(str(one))
+        places = [WINGS.index(name[1]) if name[1:] and name[1] in WINGS else None for name in (parts, target)]
+        if None not in places and places[1] > places[0]:
+            wrong.append(str(one))
     return wrong
 
 
@@ -178,7 +180,8 @@ def past_the_doors(found: list[Import]) -> list[str]:
     return [
         str(one)
         for one in found
-        if (door := DOORS.get(one.target.partition(".")[0])) and not fnmatch.fnmatch(path_of(one.module), door)
+        if (library := one.target.partition(".")[0]) in DOORS
+        and not any(fnmatch.fnmatch(path_of(one.module), door.get(library, "")) for door in (DOORS, SHARED_DOOR))
     ]
 
 
@@ -189,8 +192,9 @@ def configuration_in(module: str, source: str) -> list[str]:
     docstrings = {
         id(statement.value)
         for node in ast.walk(tree)
-        for statement in getattr(node, "body", [])
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and isinstance(statement, ast.Expr)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        for statement in node.body
+        if isinstance(statement, ast.Expr)
     }
     return [
         f"{module}:{node.lineno}: {node.value!r}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from engine.base.errors import InputError
@@ -18,8 +17,9 @@ from engine.geometry.rotations import sample_orientations, viewing_directions
 from engine.imaging import simulation
 from engine.imaging.particles import ParticleSet
 from engine.imaging.volume import Volume
-from pages._experiment import previews
-from pages._shared import spheres, state, surfaces, text
+from pages._experiment import preview_figures
+from pages._shared import sphere_figures, state, surface_figures, text
+from pages._shared.style import Figure
 
 _DIRECTIONS = 1000
 _COST = "expected cost of the form"
@@ -52,7 +52,7 @@ def cost(configs: Sequence[Config]) -> str:
     together = min(runqueue.at_a_time(state.runs_dir()), len(configs))
     said = (
         f"about {text.duration(max(1, round(expected.seconds / together)))}"
-        f" and up to {previews.memory_text(expected.memory_bytes * together)} of memory"
+        f" and up to {preview_figures.memory_text(expected.memory_bytes * together)} of memory"
     )
     return said + (f", assuming 116 px for {', '.join(expected.assumed)}" if expected.assumed else "")
 
@@ -65,8 +65,8 @@ def show(config: Config) -> bool:
     at_hand = volume_of(config.volume) is not None
     if at_hand:
         projections = _projections(config.volume, config.projections.model_copy(update={"count": 4}), config.seed)
-        st.plotly_chart(previews.before_and_after_figure(projections), key="preview-projections")
-        st.caption(text.escaped(previews.noise_text(projections)))
+        st.plotly_chart(preview_figures.before_and_after_figure(projections), key="preview-projections")
+        st.caption(text.escaped(preview_figures.noise_text(projections)))
         st.plotly_chart(_surface(config.volume), key="preview-surface")
         st.plotly_chart(_slices(config.volume), key="preview-slices")
     sphere, map_figure = _directions(config.projections, config.seed)
@@ -89,25 +89,25 @@ def _source(config: VolumeConfig) -> Source | None:
 @st.cache_resource(max_entries=64, show_spinner="Projecting …")
 def _projections(volume: VolumeConfig, settings: ProjectionsConfig, seed: int) -> ParticleSet:
     rng = stream(seed, "test projections")
-    return simulation.preview(state.input_volume(volume), acquisition_of(settings), previews.MEASURED, rng)
+    return simulation.preview(state.input_volume(volume), acquisition_of(settings), preview_figures.MEASURED, rng)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _surface(config: VolumeConfig) -> go.Figure:
+def _surface(config: VolumeConfig) -> Figure:
     volume = state.input_volume(config)
-    return surfaces.isosurface_figure({"volume": (volume.density, volume.voxel_size)}, title="Volume")
+    return surface_figures.isosurface_figure({"volume": (volume.density, volume.voxel_size)}, title="Volume")
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _slices(config: VolumeConfig) -> go.Figure:
+def _slices(config: VolumeConfig) -> Figure:
     volume = state.input_volume(config)
-    return previews.slices_figure(volume)
+    return preview_figures.slices_figure(volume)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _directions(settings: ProjectionsConfig, seed: int) -> tuple[go.Figure, go.Figure]:
+def _directions(settings: ProjectionsConfig, seed: int) -> tuple[Figure, Figure]:
     count = min(settings.count, _DIRECTIONS)
     rng = stream(seed, "test projections")
     vectors = viewing_directions(sample_orientations(count, rng, settings.coverage, settings.sampling))
     named = {"": vectors}
-    return spheres.sphere_figure(named), spheres.direction_heatmap_figure(named)
+    return sphere_figures.sphere_figure(named), sphere_figures.direction_heatmap_figure(named)

@@ -20,8 +20,7 @@ from engine.record import catalogue
 from engine.record.runlog import RunWriter
 from engine.service import notes
 from engine.service.actor import Actor
-from pages._factors import level_table
-from pages._shared import state
+from pages._shared import level_table, state
 from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
 
 ME = Actor("somebody")
