@@ -33,7 +33,8 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 del sys.modules["engine"]
 import argparse, os, time
-from engine import environment, worker
+from engine.base import environment
+from engine.dispatch import worker
 from engine.config.settings import load_config
 from engine.base.errors import InputError
 from engine.record.runlog import RunWriter

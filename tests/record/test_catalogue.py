@@ -339,7 +339,7 @@ def test_six_processes_at_once_are_all_recorded(tmp_path: Path) -> None:
     script = """
 import sys, time
 from pathlib import Path
-from engine import catalogue
+from engine.record import catalogue
 from engine.record.annotations import annotate
 from engine.config.settings import config_from_dict
 from engine.record.runlog import RunWriter
@@ -400,7 +400,7 @@ def test_kill_9_while_the_catalogue_is_written_harms_nothing(tmp_path: Path, cap
     script = """
 import sys
 from pathlib import Path
-from engine import catalogue
+from engine.record import catalogue
 while True:
     catalogue.rebuild(Path(sys.argv[1]))
     (Path(sys.argv[1]) / sys.argv[2] / "config.toml").touch()
