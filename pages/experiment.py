@@ -7,12 +7,11 @@ from typing import Any
 import streamlit as st
 
 from engine.base.errors import InputError
-from engine.config.numeric import volume_of
-from engine.dispatch import runqueue
+from engine.config.numeric import is_at_hand, volume_of
 from engine.geometry.rotations import PUBLISHED_COVERAGES, euler_region
 from engine.io import library
-from engine.io.archives import is_archived
 from engine.io.library import Entry
+from engine.service import runs
 from pages._experiment import ambiguity, form, origin, plan, preview_panel, protein, sweep_form
 from pages._experiment.form_values import ANGLES, NOISES, OWN, Vary
 from pages._experiment.plan import Plan
@@ -120,10 +119,10 @@ def _planned(values: dict[str, Any], vary: Vary | None, name: str) -> Plan | Non
 def _submit(plan: Plan) -> None:
     """Into the queue; away to the run, or to the list of the sweep's runs."""
     for source in {config.volume.source: config.volume for config in plan.configs}.values():
-        if not is_archived(source.source):
+        if is_at_hand(source):
             volume_of(source)  # so that a file which will not do is told of here, beside the form
     sweep = plan.new_sweep_id()
-    run_ids = runqueue.submit(plan.configs, state.runs_dir(), names=[name for name, _ in plan.runs], sweep=sweep)
+    run_ids = runs.submit(state.actor(), state.runs_dir(), plan.configs, [name for name, _ in plan.runs], sweep)
     if sweep is None:
         state.go_to_run(run_ids[0])
     st.switch_page(state.RUNS_PAGE, query_params={"only-sweep": sweep})

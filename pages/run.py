@@ -6,8 +6,10 @@ import streamlit as st
 
 from engine.base.errors import InputError
 from engine.config.schema import Config
-from engine.dispatch import local, runqueue
+from engine.dispatch import backends, runqueue
+from engine.dispatch.backend import StartStatus
 from engine.record.runrecord import RunRecord
+from engine.service import runs
 from pages._run import results, watch
 from pages._shared import runactions, state, summary, text
 
@@ -71,7 +73,7 @@ def _link_to_clone(run_id: str) -> None:
 
 def _cancel(record: RunRecord) -> None:
     try:
-        local.cancel(state.runs_dir(), record.run_id)
+        runs.cancel(state.actor(), state.runs_dir(), record.run_id)
         st.toast("Cancelling: the run ends its record first.")
     except InputError as error:
         state.show_error(error)
@@ -79,7 +81,7 @@ def _cancel(record: RunRecord) -> None:
 
 def _run_again(config: Config, name: str | None) -> None:
     try:
-        (run_id,) = runqueue.submit([config], state.runs_dir(), [name])
+        (run_id,) = runs.submit(state.actor(), state.runs_dir(), [config], [name])
     except InputError as error:
         state.show_error(error)
     else:
@@ -103,13 +105,13 @@ def _watch_queue(run_id: str) -> None:
     place = next((run.position for run in waiting if run.run_id == run_id), None)
     if place is None:
         st.rerun()
-    runqueue.ensure_worker(folder)  # the machine may have been restarted since it was submitted
+    runs.ensure_worker(folder)  # the machine may have been restarted since it was submitted
     number = runqueue.at_a_time(folder)
     together = f"{number} {'run' if number == 1 else 'runs'} at a time"
     st.info(f"Queued, {text.ordinal(place)} of {len(waiting)}; {together}.", icon=":material/hourglass_top:")
 
     def to_front() -> None:
-        state.attempt(runqueue.move_to_front, folder, run_id)
+        state.attempt(runs.move_to_front, state.actor(), folder, run_id)
 
     with st.container(horizontal=True):
         st.button("To the front", icon=":material/vertical_align_top:", disabled=place == 1, on_click=to_front)
@@ -120,7 +122,7 @@ def _watch_queue(run_id: str) -> None:
 
 def _withdraw(run_id: str) -> None:
     try:
-        runqueue.withdraw(state.runs_dir(), [run_id])
+        runs.withdraw(state.actor(), state.runs_dir(), [run_id])
     except InputError as error:
         state.show_error(error)
     else:
@@ -130,11 +132,11 @@ def _withdraw(run_id: str) -> None:
 @st.fragment(run_every=0.5)
 def _watch_start(run_id: str) -> None:
     """Until the run has a record of its own: its volume is being loaded or downloaded."""
-    if local.start_status(state.runs_dir(), run_id).state != "starting":
+    if backends.status(state.runs_dir(), run_id).state != "starting":
         st.rerun()
     st.info("Starting: the volume is being loaded.", icon=":material/hourglass_top:")
-    if said := local.output(state.runs_dir(), run_id):
-        st.code(said[-4000:], language=None, wrap_lines=True)
+    if printed := backends.output(state.runs_dir(), run_id):
+        st.code(printed[-4000:], language=None, wrap_lines=True)
 
 
 def _show_end(record: RunRecord) -> None:
@@ -155,7 +157,7 @@ opened = state.open_run(run_id)
 if isinstance(opened, runqueue.QueuedRun):
     _show_queued(opened)
     st.stop()
-if isinstance(opened, local.StartStatus):
+if isinstance(opened, StartStatus):
     st.subheader(text.escaped(run_id), anchor=False)
     if opened.state == "starting":
         _watch_start(run_id)

@@ -9,8 +9,9 @@ import streamlit as st
 
 from engine.base.errors import InputError
 from engine.config.schema import Config
-from engine.dispatch import local, runqueue
+from engine.dispatch import backends, runqueue
 from engine.record.runrecord import latest_progress
+from engine.service import runs as service
 from pages._runs import queue
 from pages._shared import runactions, runtable, selection, state, text
 from pages._shared.runtable import COLUMNS, FACETS, NAME, Column, Row, View
@@ -144,7 +145,7 @@ def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -
         _open(selection.line(_TABLE, click["row"]))
     ticked = selection.follow(_TABLE, [[row["run_id"] for row in group] for group in groups])
     by_id = {row["run_id"]: row for row in rows}
-    told = _how_many(rows, groups, view, archived, len(local.starting(folder)))
+    told = _how_many(rows, groups, view, archived, len(backends.starting(folder)))
     runactions.show([by_id[run_id] for run_id in ticked], archived, _TABLE, told)
     if not groups:
         st.info("No run is like that: take a filter away." if str(view) else "The archive is empty.")
@@ -184,7 +185,7 @@ def _welcome() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Run the default experiment", type="primary", icon=":material/play_arrow:"):
             try:
-                (run_id,) = runqueue.submit([Config()], state.runs_dir())
+                (run_id,) = service.submit(state.actor(), state.runs_dir(), [Config()])
             except InputError as error:
                 state.show_error(error)
             else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from engine.analysis.factors import ORIENTATIONS, PAIRS
@@ -12,12 +11,13 @@ from engine.config.settings import config_from_dict
 from engine.experiment.strategies import MOST_PROJECTIONS, strategy_distances
 from pages._factors import distribution_figures, factor
 from pages._shared import state, text
+from pages._shared.style import Figure
 
 _PAIRS_FAMILY = "pairs-family"  # the URL parameter
 
 
 @st.cache_resource(max_entries=16, show_spinner="Drawing pairs of simulated projections …")
-def _strategies(config: Config) -> go.Figure:
+def _strategies(config: Config) -> Figure:
     shares = strategy_distances(config, state.input_volume(config.volume))
     return distribution_figures.strategy_figure(shares, symmetric=config.volume.symmetry != "C1")
 

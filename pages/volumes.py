@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from engine.base.errors import InputError
@@ -14,8 +13,9 @@ from engine.imaging.volume import Volume
 from engine.io import library
 from engine.io.library import Entry
 from engine.io.loading import BUILT_IN, local_path
-from pages._experiment import ambiguity, origin, previews, protein
-from pages._shared import state, surfaces, text
+from pages._experiment import ambiguity, origin, preview_figures, protein
+from pages._shared import state, surface_figures, text
+from pages._shared.style import Figure
 
 _VOLUME = "volume"  # the URL parameter
 _LEVEL = "level"
@@ -88,23 +88,23 @@ def _composition(source: str) -> dict[str, str]:
 
 
 @st.cache_resource(max_entries=32, show_spinner="Finding the surface …")
-def _surface(config: VolumeConfig, level: float) -> go.Figure:
+def _surface(config: VolumeConfig, level: float) -> Figure:
     volume = state.input_volume(config)
-    return surfaces.isosurface_figure(
+    return surface_figures.isosurface_figure(
         {"volume": (volume.density, volume.voxel_size)}, level, f"Surface at {level:g} σ above the mean"
     )
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _slices(config: VolumeConfig) -> go.Figure:
-    return previews.slices_figure(state.input_volume(config))
+def _slices(config: VolumeConfig) -> Figure:
+    return preview_figures.slices_figure(state.input_volume(config))
 
 
 @st.cache_resource(max_entries=16, show_spinner="Projecting …")
-def _gallery(config: VolumeConfig) -> go.Figure:
+def _gallery(config: VolumeConfig) -> Figure:
     volume = state.input_volume(config)
     found = simulation.preview(volume, simulation.Acquisition(), _GALLERY, stream(0, "test projections"))
-    return previews.gallery_figure(found)
+    return preview_figures.gallery_figure(found)
 
 
 def _level(volume: Volume, name: str) -> float:
@@ -140,7 +140,7 @@ def _show(entry: Entry) -> None:
     if entry.name in BUILT_IN:
         st.caption(BUILT_IN[entry.name])
     if entry.name not in BUILT_IN and (axes := ambiguity.axes(config)):
-        state.show_warning(symmetric_density.ambiguity(axes))
+        state.show_warning(symmetric_density.ambiguity(axes, "volume.symmetry"))
     with st.container(horizontal=True, gap="medium"):
         for label, value in _facts(config).items():
             st.markdown(f":gray[:small[{label}]]  \n**{value}**", width="content", help=_HELP.get(label))

@@ -14,8 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..config.history import completed
 from ..config.schema import Config
-from ..config.settings import config_to_dict, if_not_given
+from ..config.settings import if_not_given, known_keys
 
 Row = dict[str, Any]
 Level = Any
@@ -54,12 +55,13 @@ class Published:
 
 
 def flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables of a configuration as dotted keys; keys that this version knows and the table lacks get defaults.
+    """Nested tables of a recorded configuration as dotted keys: all that this version knows or the table has.
 
-    So runs of an earlier version, which knew fewer settings, can be compared with later ones.
+    A key that an earlier version did not know has the value that its runs used (:mod:`config.history`), one without a
+    value None: so runs of different versions can be compared.
     """
-    found = _defaults() | _flat(table)
-    return {key: found.get(key) for key in sorted(found)}
+    values = _flat(completed(table))
+    return {key: values.get(key) for key in sorted({*values, *known_keys()})}
 
 
 def parameters(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -80,7 +82,7 @@ def said(key: str, value: Any) -> str:
 
 
 def fold_seeds(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows grouped by everything in their configuration but ``seed``; groups in the order of their first rows.
+    """Rows grouped by science version and all of their configuration but ``seed``, in the order of their first rows.
 
     Runs that did not finish, and those without a configuration, stand alone.
     """
@@ -175,11 +177,6 @@ def published_results() -> tuple[Published, ...]:
     )  # fmt: skip
 
 
-@cache
-def _defaults() -> dict[str, Any]:
-    return _flat(config_to_dict(Config()))
-
-
 def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in table.items():
@@ -188,8 +185,10 @@ def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _signature(row: Row, keys: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """What two runs have in common that may be folded: science and all settings but the seed and those of ``keys``."""
     table = flat(row["config"])
-    return tuple((key, _hashable(value)) for key, value in table.items() if key != "seed" and key not in keys)
+    settings = ((key, _hashable(value)) for key, value in table.items() if key != "seed" and key not in keys)
+    return (("science", row.get("science")), *settings)
 
 
 def _hashable(value: Any) -> Any:
@@ -205,6 +204,8 @@ def _disagreement(row: Row, taken: Row, keys: Sequence[str]) -> str:
         for key, (own, theirs) in found.items()
         if key != "seed" and key not in keys
     ]
+    if row.get("science") != taken.get("science"):
+        told.append(f"it is of science version {row.get('science')}, not {taken.get('science')}")
     return ", ".join(told)
 
 

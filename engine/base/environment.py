@@ -17,8 +17,17 @@ from typing import Any
 
 import psutil
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = __name__.partition(".")[0]
+"""The name that this code runs under: ``engine`` in a checkout, ``poselab`` where it is installed."""
+DISTRIBUTION = "cryo-poselab"
+PROJECT_ROOT = Path(__file__).resolve().parents[2] if PACKAGE == "engine" else Path.cwd()
+"""The checkout; where the package is installed the folder that the process was started in."""
 _SAME_START_S = 2.0
+
+
+def command_line() -> str:
+    """How the command line is called by whoever reads a message: ``python -m engine`` or ``poselab``."""
+    return "python -m engine" if PACKAGE == "engine" else "poselab"
 
 
 def describe() -> dict[str, Any]:
@@ -29,7 +38,7 @@ def describe() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": packages(),
         "hardware": hardware(),
-        "git": git_state(PROJECT_ROOT),
+        "git": git_state(PROJECT_ROOT) if PACKAGE == "engine" else None,
         "user": user(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -38,7 +47,9 @@ def describe() -> dict[str, Any]:
 
 
 def engine_version() -> str:
-    """PoseLab's version, from pyproject.toml: PoseLab runs from its source tree and is not an installed package."""
+    """PoseLab's version: that of the installed package, or what pyproject.toml of the checkout says."""
+    if PACKAGE != "engine":
+        return importlib.metadata.version(DISTRIBUTION)
     return tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 

@@ -16,47 +16,69 @@ class Metric:
     name
         the key under which records keep it, such as ``angle_error_median``.
     label
-        what it is, in a few words, for tables and axes.
+        what it is, in a few words.
     symbol
-        its short name in the field, such as ``E_OR``; the label where there is none.
+        its short name in the field, such as ``E_OR``; empty where it has none.
     unit
         as recorded: ``rad``, ``rad²``, ``Å``, ``s``, ``MB`` or empty.
-    format
-        Python's format specification of its value.
     better
         whether lower or higher values are better; None where neither is.
     needs_truth
         whether it can only be known where the true poses are.
-    description
-        a sentence for tooltips.
+    meaning
+        what it measures, in a phrase for tooltips.
+    column
+        its name above a column of a table; symbol or label when not given.
+    format
+        of its value in a table, as ``%`` has it.
     """
 
     name: str
     label: str
     symbol: str = ""
     unit: str = ""
-    format: str = ".4g"
     better: Literal["lower", "higher"] | None = "lower"
     needs_truth: bool = False
-    description: str = ""
+    meaning: str = ""
+    column: str = ""
+    format: str = "%.3g"
+
+    @property
+    def heading(self) -> str:
+        """Symbol and label: ``E_OR, median angle error``."""
+        text = f"{self.symbol}, {self.label}" if self.symbol else self.label
+        return text[:1].upper() + text[1:]
 
     @property
     def short(self) -> str:
-        """The symbol, or the label where there is none."""
-        return self.symbol or self.label
+        """Its name above a column."""
+        return self.column or self.symbol or self.label
 
     @property
     def is_angle(self) -> bool:
         """Whether it is recorded in radians, so that people are shown degrees."""
         return self.unit == "rad"
 
-    def text(self, value: float | None) -> str:
+    @property
+    def shown_unit(self) -> str:
+        """The unit in which people are shown it in tables and charts."""
+        return "°" if self.is_angle else self.unit
+
+    @property
+    def shown_factor(self) -> float:
+        """What a recorded value is multiplied with to be in :attr:`shown_unit`."""
+        return math.degrees(1) if self.is_angle else 1.0
+
+    def text(self, value: float | bool | None) -> str:
         """A value with its unit, angles in degrees too; a dash for what is not known.
 
-        >>> Metric("angle_error_median", "angle error, median", "E_OR", "rad").text(0.01)
+        >>> Metric("angle_error_median", "median angle error", "E_OR", "rad").text(0.01)
         '0.01 rad = 0.57°'
         """
+        if isinstance(value, bool):
+            return "yes" if value else "no"
         if value is None or not math.isfinite(value):
             return "–"
-        shown = f"{value:{self.format}} {self.unit}".rstrip()
+        number = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+        shown = f"{number} {self.unit}".rstrip()
         return f"{shown} = {math.degrees(value):.2f}°" if self.is_angle else shown

@@ -12,27 +12,14 @@ from tqdm import tqdm
 
 from ..base.files import plain
 from ..dispatch.runqueue import QueuedRun
+from ..experiment import metrics
 from ..experiment.estimate import Total
 from ..record.runlog import Event
 from ..record.runrecord import RunRecord
 
 _PLAIN_INTERVAL_S = 10.0
+_LISTED = (metrics.DISTANCE_MAE, metrics.ANGLE_ERROR_MEDIAN)
 _SHOWN_VALUES = ("step", "iteration", "loss", "validation_mae")
-_HEADINGS = {
-    "distance_mae": ("distance error L_DE, mean absolute", "rad"),
-    "distance_rmse": ("distance error, root mean square", "rad"),
-    "neighbour_recall_at_10": ("of the 10 nearest, found by distance", ""),
-    "recovery_loss": ("recovery loss L_OR", "rad²"),
-    "angle_error_median": ("angle error E_OR, median, aligned", "rad"),
-    "angle_error_mean": ("angle error, mean, aligned", "rad"),
-    "angle_error_median_unaligned": ("angle error, median, before alignment", "rad"),
-    "fsc_0.5_angstrom": ("resolution, FSC 0.5 against the input", "Å"),
-    "fsc_0.143_angstrom": ("resolution, FSC 0.143 between halves", "Å"),
-    "refined_angle_error_median": ("angle error after refinement, median", "rad"),
-    "refined_fsc_0.5_angstrom": ("resolution after refinement, FSC 0.5", "Å"),
-    "noise_variance": ("noise variance", ""),
-    "snr": ("signal-to-noise ratio", ""),
-}
 
 
 class Reporter:
@@ -112,11 +99,12 @@ def summary(record: RunRecord) -> dict[str, Any]:
 def describe(record: RunRecord) -> str:
     """A run for people, some lines."""
     lines = [f"run {record.run_id}: {record.status}" + (f" ({record.message})" if record.message else "")]
-    for name, (heading, unit) in _HEADINGS.items():
-        value = record.metrics.get(name)
-        if value is not None and math.isfinite(value):
-            degrees = f" = {math.degrees(value):.2f}°" if unit == "rad" else ""
-            lines.append(f"  {heading:<42} {value:.4g} {unit}{degrees}".rstrip())
+    known = [metric for metric in metrics.known() if metric.name in record.metrics]
+    others = [metrics.find(name) for name in record.metrics if name not in {metric.name for metric in known}]
+    for metric in (*known, *others):
+        value = record.metrics[metric.name]
+        if value is not None and (isinstance(value, str) or math.isfinite(value)):
+            lines.append(f"  {metric.heading:<42} {value if isinstance(value, str) else metric.text(value)}")
     if record.total_seconds is not None:
         stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in record.seconds.items())
         lines.append(f"  {'seconds':<42} {record.total_seconds:.1f} ({stages})")
@@ -140,8 +128,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "sampling",
         "noise",
         "distance",
-        "L_DE rad",
-        "E_OR rad",
+        *(f"{metric.short} {metric.unit}" for metric in _LISTED),
         "seconds",
     )
     cells: list[tuple[str, ...]] = [columns]
@@ -150,7 +137,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         noise = row["noise_variance"] if row["snr"] is None else f"snr {row['snr']:g}"
         values = (
             row["run_id"], row["status"], row["source"], row["coverage"], row["sampling"], noise or 0,
-            row["distance_method"], found.get("distance_mae"), found.get("angle_error_median"), row["total_seconds"],
+            row["distance_method"], *(found.get(metric.name) for metric in _LISTED), row["total_seconds"],
         )  # fmt: skip
         cells.append(tuple(_cell(value) for value in values))
     widths = [min(40, max(len(line[i]) for line in cells)) for i in range(len(columns))]

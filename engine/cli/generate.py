@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
-import re
 import shutil
 import time
 from argparse import ArgumentTypeError
@@ -25,12 +23,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import configargparse
-import h5py
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+from ..base import environment
 from ..base.errors import InputError, naming
 from ..base.files import saying_full_disk, writing
 from ..base.progress import Progress, silent
@@ -38,7 +36,7 @@ from ..geometry import rotations
 from ..imaging.noise import NoiseModel
 from ..imaging.projection import project
 from ..imaging.volume import Volume
-from ..io import mrc, star
+from ..io import hdf5, mrc, star
 from ..io.loading import load_volume
 from .console import Reporter
 
@@ -229,19 +227,7 @@ class _Images:
 
 
 def _write_h5(path: Path, images: _Images, angles: NDArray[np.float64], about: dict[str, Any]) -> None:
-    try:
-        with h5py.File(path, "w") as file:
-            file.attrs.update(about)
-            file.create_dataset("Angles", data=angles)
-            projections = file.create_dataset("Projections", shape=images.shape, dtype=np.float32)
-            for chunk, part in images.chunks():
-                projections[chunk] = part
-    except (OSError, RuntimeError) as error:
-        # HDF5 names the system's reason only within lines of its own, and on closing raises RuntimeError for it.
-        reason = re.search(r"errno = (\d+)", str(error))
-        if reason is None:
-            raise
-        raise OSError(int(reason[1]), os.strerror(int(reason[1]))) from error
+    hdf5.write_projections(path, images.shape, images.chunks(), angles, about)
 
 
 def _write_mat(path: Path, images: _Images, angles: NDArray[np.float64], about: dict[str, Any]) -> None:
@@ -299,12 +285,12 @@ class _Parser(configargparse.ArgumentParser):
     """Says what is wrong as an InputError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"generate: {message}; see python -m engine generate --help")
+        raise InputError(f"generate: {message}; see {environment.command_line()} generate --help")
 
 
 def _parser() -> _Parser:
     parser = _Parser(
-        prog="python -m engine generate",
+        prog=f"{environment.command_line()} generate",
         description="Write projections of a volume from random directions, with their angles.",
         allow_abbrev=False,  # else a key of the config file that only begins like a known one would pass for it
     )

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..base import environment
 from ..base.errors import InputError
+from ..service.actor import Actor
 
 _SWEEP_HELP = (
     "Queue one run for each combination of values, or one of the studies that repeat the published experiments."
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m engine", description="PoseLab: learned pose recovery for single-particle cryo-EM."
+        prog=environment.command_line(), description="PoseLab: learned pose recovery for single-particle cryo-EM."
     )
     commands = parser.add_subparsers(title="commands", required=True)
 
@@ -56,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--name", help="a name for people to recognise the run by")
     run.add_argument("--run-id", help=argparse.SUPPRESS)  # given by the queue, which wants to know it beforehand
     run.add_argument("--sweep", help=argparse.SUPPRESS)
+    run.add_argument("--launched-by", help=argparse.SUPPRESS)
     _add_runs_dir(run)
     run.set_defaults(command=_run)
 
@@ -86,14 +89,14 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("--json", action="store_true", help="print JSON")
     for action in (listing, show, export, rebuild):
         _add_runs_dir(action)
-    for word, told, help_text in (
+    for word, changed, help_text in (
         ("archive", "archived", "put runs out of sight; `restore` brings them back"),
         ("restore", "restored", "bring archived runs back"),
         ("delete", "deleted", "delete archived runs for good"),
     ):
         action = actions.add_parser(word, help=help_text)
         action.add_argument("ids", metavar="ID", nargs="+")
-        action.set_defaults(command=_change, change=word, told=told)
+        action.set_defaults(command=_change, change=word, changed=changed)
         _add_runs_dir(action)
     return parser
 
@@ -155,19 +158,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
     import logging
 
-    from ..experiment import pipeline
-    from ..record import catalogue
     from ..record.runlog import cancel_on_sigterm
+    from ..service import runs
     from . import console
 
-    logging.getLogger("engine").setLevel(logging.INFO)  # for the run's own log.txt
-    runs_dir = _runs_dir(arguments)
-    command = ["python", "-m", "engine", *sys.argv[1:]]
+    logging.getLogger(environment.PACKAGE).setLevel(logging.INFO)  # for the run's own log.txt
+    command = [*environment.command_line().split(), *sys.argv[1:]]
+    actor = Actor(arguments.launched_by) if arguments.launched_by else Actor.of_this_process()
     with console.Reporter() as reporter, cancel_on_sigterm():
-        record = pipeline.run_experiment(
-            config, runs_dir, command, arguments.run_id, arguments.name, reporter.on_event, arguments.sweep
-        )
-    catalogue.sync(runs_dir)
+        record = runs.run(
+            actor, _runs_dir(arguments), config, command, arguments.run_id, arguments.name, reporter.on_event,
+            arguments.sweep,
+        )  # fmt: skip
     if arguments.json:
         print(json.dumps(console.summary(record)))
     else:
@@ -176,9 +178,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    from ..dispatch import runqueue
     from ..experiment import estimate, sweep
     from ..record import catalogue
+    from ..service import runs as service
     from . import console
 
     if arguments.list:
@@ -200,7 +202,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
         print(console.planned([name for name, _ in runs], expected))
         return 0
     group = sweep.new_id(wanted)
-    run_ids = runqueue.submit([config for _, config in runs], runs_dir, [name for name, _ in runs], group)
+    configs, names = [config for _, config in runs], [name for name, _ in runs]
+    run_ids = service.submit(Actor.of_this_process(), runs_dir, configs, names, group)
     print("\n".join(run_ids))
     print(f"{len(runs)} runs queued as {group}; {console.expectation(expected)}", file=sys.stderr)
     return 0
@@ -218,23 +221,23 @@ def _waiting(arguments: argparse.Namespace) -> int:
 
 
 def _work(arguments: argparse.Namespace) -> int:
-    from ..dispatch import worker
+    from ..service import runs
 
-    worker.work(_runs_dir(arguments))
+    runs.work(_runs_dir(arguments))
     return 0
 
 
 def _at_a_time(arguments: argparse.Namespace) -> int:
-    from ..dispatch import runqueue
+    from ..service import runs
 
-    runqueue.set_at_a_time(_runs_dir(arguments), arguments.number)
+    runs.set_at_a_time(Actor.of_this_process(), _runs_dir(arguments), arguments.number)
     return 0
 
 
 def _withdraw(arguments: argparse.Namespace) -> int:
-    from ..dispatch import runqueue
+    from ..service import runs
 
-    runqueue.withdraw(_runs_dir(arguments), arguments.ids)
+    runs.withdraw(Actor.of_this_process(), _runs_dir(arguments), arguments.ids)
     return 0
 
 
@@ -269,20 +272,18 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _change(arguments: argparse.Namespace) -> int:
-    from ..record.annotations import annotate, delete_run
+    from ..service import notes
 
+    change = {"archive": notes.archive, "restore": notes.restore, "delete": notes.delete}[arguments.change]
     for run_id in arguments.ids:
-        if arguments.change == "delete":
-            delete_run(_runs_dir(arguments), run_id)
-        else:
-            annotate(_runs_dir(arguments), run_id, archived=arguments.change == "archive")
-        print(f"{arguments.told} {run_id}")
+        change(Actor.of_this_process(), _runs_dir(arguments), run_id)
+        print(f"{arguments.changed} {run_id}")
     return 0
 
 
 def _rebuild(arguments: argparse.Namespace) -> int:
-    from ..record import catalogue
+    from ..service import runs
 
-    runs_dir: Any = _runs_dir(arguments)
-    print(f"{catalogue.rebuild(runs_dir)} runs in the catalogue of {runs_dir}")
+    runs_dir = _runs_dir(arguments)
+    print(f"{runs.rebuild_catalogue(Actor.of_this_process(), runs_dir)} runs in the catalogue of {runs_dir}")
     return 0

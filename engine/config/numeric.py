@@ -9,13 +9,23 @@ from ..imaging.volume import Volume
 from ..io.loading import load_volume
 from .schema import ProjectionsConfig, VolumeConfig
 
+_KEYS = {name: f"volume.{name}" for name in VolumeConfig.model_fields}
+
 
 def volume_of(config: VolumeConfig, progress: Progress = silent) -> Volume:
     """The volume that a configuration asks for; InputError naming file or key for what gives no usable density."""
-    with naming(**{name: f"volume.{name}" for name in VolumeConfig.model_fields}):
+    with naming(**_KEYS):
         return load_volume(
             config.source, config.resolution, config.voxel_size, config.symmetry, config.symmetrize, progress
         )
+
+
+def is_at_hand(config: VolumeConfig) -> bool:
+    """Whether a volume can be read without downloading it first; InputError for what is no source."""
+    from ..io.archives import is_archived, is_kept  # only here: the default needs no network library
+
+    with naming(**_KEYS):
+        return not is_archived(config.source) or is_kept(config.source)
 
 
 def acquisition_of(config: ProjectionsConfig) -> Acquisition:

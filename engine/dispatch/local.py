@@ -15,15 +15,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from ..base import environment
 from ..base.errors import InputError
 from ..base.files import building, writing
-from ..config.schema import Config
 from ..config.settings import config_to_toml
 from ..record.annotations import check_name
-from ..record.runrecord import RUN_ID, check_run_id, new_run_id, read_run, run_path
+from ..record.runrecord import LOCAL, RUN_ID, BackendHandle, check_run_id, new_run_id, read_run, run_path
+from .backend import Backend, Launch, StartError, StartStatus
 
 FOLDER = ".launched"
 PROCESS = "process.json"
@@ -41,134 +40,111 @@ os._exit(0)
 """
 
 
-class StartError(InputError):
-    """The system would not start a process."""
+class LocalBackend(Backend):
+    """Processes of this machine, which outlive whoever started them."""
 
+    name = LOCAL
 
-class StartStatus(NamedTuple):
-    """``starting``, ``started`` (the run's directory is there) or ``failed`` (and what it said last)."""
-
-    state: Literal["starting", "started", "failed"]
-    message: str = ""
-
-
-def start(
-    config: Config, runs_dir: Path, name: str | None = None, run_id: str | None = None, sweep: str | None = None
-) -> str:
-    """Start ``python -m engine run`` detached; its run id, at once. :func:`start_status` tells what became of it.
-
-    A start with a given ``run_id`` that was cut short may be repeated: of two processes with the same id only one can
-    make the run's directory. Raises InputError when nothing can be written, StartError when nothing can be started.
-    """
-    runs_dir = Path(runs_dir).absolute()
-    name = check_name(name)
-    again = run_id is not None
-    run_id = check_run_id(run_id) if run_id is not None else new_run_id(config)
-    folder = runs_dir / FOLDER / run_id
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if not (again and folder.is_dir()):
-            with building(folder) as aside:
-                (aside / "config.toml").write_text(config_to_toml(config), encoding="utf-8")
-                (aside / _OUTPUT).touch()
-    except OSError as error:
-        raise InputError(
-            f"cannot write to the runs directory {runs_dir}: {error.strerror or error}; free it or choose another one"
-        ) from error
-    command = [sys.executable, "-m", "engine", "run", str(folder / "config.toml")]
-    command += ["--runs-dir", str(runs_dir), "--run-id", run_id]
-    if name:
-        command.append(f"--name={name}")  # in one word: a name may begin with a dash
-    if sweep:
-        command.append(f"--sweep={sweep}")
-    pid = start_detached(command, folder / _OUTPUT)
-    process = {"pid": pid, "process_started": environment.process_started(pid), "host": socket.gethostname()}
-    with writing(folder / PROCESS) as aside:
-        aside.write_text(json.dumps(process), encoding="utf-8")
-    return run_id
-
-
-def start_status(runs_dir: Path, run_id: str) -> StartStatus:
-    """What became of :func:`start`, until the run's own directory tells; InputError for an id never started here."""
-    runs_dir = Path(runs_dir)
-    directory = runs_dir / check_run_id(run_id)
-    if directory.is_dir():
-        return StartStatus("started")
-    folder = runs_dir / FOLDER / run_id
-    try:
-        process = json.loads((folder / PROCESS).read_bytes())
-        age = time.time() - (folder / PROCESS).stat().st_mtime
-        if process["host"] != socket.gethostname():
-            alive = age < _ELSEWHERE_S
-        else:
-            alive = environment.is_alive(process["pid"], process["process_started"])
-    except FileNotFoundError:
-        raise InputError(f"no run {run_id} was started from {runs_dir}") from None
-    except (ValueError, KeyError, TypeError):
-        return StartStatus("failed", f"{PROCESS} of its start is damaged")
-    if alive:
-        return StartStatus("starting")
-    if directory.is_dir():
-        return StartStatus("started")
-    said = [line.strip() for line in output(runs_dir, run_id).splitlines() if line.strip()]
-    return StartStatus("failed", said[-1] if said else "it ended without a word")
-
-
-def launched(runs_dir: Path) -> set[str]:
-    """Runs whose start has left traces: it was begun, or has been done long since."""
-    return {folder.name for folder in _folders(runs_dir)}
-
-
-def starting(runs_dir: Path) -> list[str]:
-    """Runs that were started and have no directory of their own yet."""
-    unseen = [folder for folder in _folders(runs_dir) if not (Path(runs_dir) / folder.name).is_dir()]
-    return [
-        folder.name
-        for folder in unseen
-        if (folder / PROCESS).exists() and start_status(runs_dir, folder.name).state == "starting"
-    ]
-
-
-def prune(runs_dir: Path) -> None:
-    """Remove what starts have left behind: of runs that finished or were cancelled, of others after 30 days.
-
-    Of a run that crashed, what its process printed may be all there is; so this stays for the 30 days.
-    """
-    for folder in _folders(runs_dir):
-        directory = Path(runs_dir) / folder.name
+    def submit(self, launch: Launch, runs_dir: Path, run_id: str | None = None) -> str:
+        """Start the command line's ``run`` detached; its run id, at once."""
+        runs_dir, config = Path(runs_dir).absolute(), launch.config
+        name = check_name(launch.name)
+        again = run_id is not None
+        run_id = check_run_id(run_id) if run_id is not None else new_run_id(config)
+        folder = runs_dir / FOLDER / run_id
         try:
-            old = time.time() - folder.stat().st_mtime > _KEPT_S
-            status = read_run(directory).status if directory.is_dir() else None
-        except (OSError, InputError):
-            continue  # deleted just now
-        if status in ("finished", "cancelled") or (old and status != "running"):
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if not (again and folder.is_dir()):
+                with building(folder) as aside:
+                    (aside / "config.toml").write_text(config_to_toml(config), encoding="utf-8")
+                    (aside / _OUTPUT).touch()
+        except OSError as error:
+            raise InputError(
+                f"cannot write to the runs directory {runs_dir}: {error.strerror or error}; free it or choose "
+                "another one"
+            ) from error
+        command = [sys.executable, "-m", environment.PACKAGE, "run", str(folder / "config.toml")]
+        command += ["--runs-dir", str(runs_dir), "--run-id", run_id]
+        given = {"name": name, "sweep": launch.sweep, "launched-by": launch.launched_by}
+        command += [f"--{key}={value}" for key, value in given.items() if value]  # one word: it may begin with a dash
+        pid = start_detached(command, folder / _OUTPUT)
+        process = {"pid": pid, "process_started": environment.process_started(pid), "host": socket.gethostname()}
+        with writing(folder / PROCESS) as aside:
+            aside.write_text(json.dumps(process), encoding="utf-8")
+        return run_id
 
+    def status(self, runs_dir: Path, run_id: str) -> StartStatus:
+        """What became of :meth:`submit`; InputError for an id never started here."""
+        runs_dir = Path(runs_dir)
+        directory = runs_dir / check_run_id(run_id)
+        if directory.is_dir():
+            return StartStatus("started")
+        folder = runs_dir / FOLDER / run_id
+        try:
+            process = json.loads((folder / PROCESS).read_bytes())
+            age = time.time() - (folder / PROCESS).stat().st_mtime
+            if process["host"] != socket.gethostname():
+                alive = age < _ELSEWHERE_S
+            else:
+                alive = environment.is_alive(process["pid"], process["process_started"])
+        except FileNotFoundError:
+            raise InputError(f"no run {run_id} was started from {runs_dir}") from None
+        except (ValueError, KeyError, TypeError):
+            return StartStatus("failed", f"{PROCESS} of its start is damaged")
+        if alive:
+            return StartStatus("starting")
+        if directory.is_dir():
+            return StartStatus("started")
+        lines = [line.strip() for line in self.output(runs_dir, run_id).splitlines() if line.strip()]
+        return StartStatus("failed", lines[-1] if lines else "it ended without a word")
 
-def output(runs_dir: Path, run_id: str) -> str:
-    """What the run's process has printed; empty for a run that was not started from here."""
-    try:
-        return (Path(runs_dir) / FOLDER / check_run_id(run_id) / _OUTPUT).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
+    def launched(self, runs_dir: Path) -> set[str]:
+        """Runs whose start has left traces: it was begun, or has been done long since."""
+        return {folder.name for folder in _folders(runs_dir)}
 
+    def starting(self, runs_dir: Path) -> list[str]:
+        """Runs that were started and have no directory of their own yet."""
+        unseen = [folder for folder in _folders(runs_dir) if not (Path(runs_dir) / folder.name).is_dir()]
+        return [
+            folder.name
+            for folder in unseen
+            if (folder / PROCESS).exists() and self.status(runs_dir, folder.name).state == "starting"
+        ]
 
-def cancel(runs_dir: Path, run_id: str) -> None:
-    """Ask a run to stop (SIGTERM); it closes its record as ``cancelled`` when it gets there.
+    def prune(self, runs_dir: Path) -> None:
+        """Remove what starts have left behind: of runs that finished or were cancelled, of others after 30 days.
 
-    Raises InputError when the run is not running, or not on this machine.
-    """
-    record = read_run(run_path(Path(runs_dir), run_id))
-    if record.status != "running" or record.facts is None:
-        raise InputError(f"run {run_id} is not running, it is {record.status}")
-    if record.facts.host != socket.gethostname():
-        raise InputError(f"run {run_id} runs on {record.facts.host}; cancel it there")
-    try:
-        os.kill(record.facts.pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return  # it ended by itself just now
-    except PermissionError as error:
-        raise InputError(f"run {run_id} belongs to {record.user}; only they can cancel it") from error
+        Of a run that crashed, what its process printed may be all there is; so this stays for the 30 days.
+        """
+        for folder in _folders(runs_dir):
+            directory = Path(runs_dir) / folder.name
+            try:
+                old = time.time() - folder.stat().st_mtime > _KEPT_S
+                status = read_run(directory).status if directory.is_dir() else None
+            except (OSError, InputError):
+                continue  # deleted just now
+            if status in ("finished", "cancelled") or (old and status != "running"):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def output(self, runs_dir: Path, run_id: str) -> str:
+        """What the run's process has printed; empty for a run that was not started from here."""
+        try:
+            path = Path(runs_dir) / FOLDER / check_run_id(run_id) / _OUTPUT
+            return path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def cancel(self, runs_dir: Path, run_id: str, handle: BackendHandle) -> None:
+        """Send SIGTERM to the run's process, if that is one of this machine."""
+        if handle.handle["host"] != socket.gethostname():
+            raise InputError(f"run {run_id} runs on {handle.handle['host']}; cancel it there")
+        try:
+            os.kill(handle.handle["pid"], signal.SIGTERM)
+        except ProcessLookupError:
+            return  # it ended by itself just now
+        except PermissionError as error:
+            owner = read_run(run_path(Path(runs_dir), run_id)).user
+            raise InputError(f"run {run_id} belongs to {owner}; only they can cancel it") from error
 
 
 def _folders(runs_dir: Path) -> list[Path]:

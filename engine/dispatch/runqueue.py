@@ -41,16 +41,21 @@ class QueuedRun(NamedTuple):
 
 
 def submit(
-    configs: Sequence[Config], runs_dir: Path, names: Sequence[str | None] | None = None, sweep: str | None = None
+    configs: Sequence[Config],
+    runs_dir: Path,
+    names: Sequence[str | None] | None = None,
+    sweep: str | None = None,
+    launched_by: str | None = None,
 ) -> list[str]:
     """Put runs at the end of the queue, in this order, and see to it that a worker lives; their run ids.
 
-    ``sweep`` is what the runs of one sweep have in common. Raises InputError for a name that is too long, before
+    ``sweep`` is what the runs of one sweep have in common; ``launched_by`` who submits them, this process's user when
+    not given. Raises InputError for a name that is too long, before
     anything is queued, and where nothing can be written.
     """
     runs_dir = Path(runs_dir).absolute()
     checked = [check_name(name) for name in names or [None] * len(configs)]
-    submitted, user = datetime.now(UTC), environment.user()
+    submitted, user = datetime.now(UTC), launched_by or environment.user()
     run_ids = []
     with writing_to(runs_dir), locked(runs_dir, CHANGES):
         first = max([time.time_ns(), *(job.order + 1 for _, job, _ in queuefiles.jobs(runs_dir))])
@@ -138,5 +143,5 @@ def ensure_worker(runs_dir: Path) -> None:
         with locked(runs_dir, WORKER, wait_s=0) as ours:
             pass  # whoever holds it is at work
         if ours:
-            command = [sys.executable, "-m", "engine", "queue", "work", "--runs-dir", str(runs_dir)]
+            command = [sys.executable, "-m", environment.PACKAGE, "queue", "work", "--runs-dir", str(runs_dir)]
             local.start_detached(command, runs_dir / FOLDER / "worker.log")

@@ -15,11 +15,13 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..base import environment
 from ..base.errors import InputError
 from ..config.schema import Config
 from ..record.runlog import RunWriter
 from ..record.runrecord import RUN_ID, read_run
-from . import local, queuefiles
+from . import backends, queuefiles
+from .backend import Backend, Launch, StartError
 from .queuefiles import CHANGES, WORKER, Job, locked
 from .runqueue import QueuedRun, at_a_time, waiting
 
@@ -27,26 +29,29 @@ _POLL_S = 0.4
 _TROUBLE_S = 10.0  # until the next try where the disk is full or the folder cannot be written
 
 
-def work(runs_dir: Path) -> None:
-    """Be the worker until nothing waits; return at once where another one is at work."""
+def work(runs_dir: Path, backend: Backend | None = None) -> None:
+    """Be the worker until nothing waits; return at once where another one is at work.
+
+    ``backend`` runs what it starts: local processes when not given.
+    """
     runs_dir = Path(runs_dir).absolute()
     # What is submitted while the last one leaves finds the lock free or is found here: it is let go before this looks.
     while queuefiles.jobs(runs_dir):
         with locked(runs_dir, WORKER, wait_s=1) as ours:
             if not ours:
                 return
-            _Worker(runs_dir).work()
+            _Worker(runs_dir, backend or backends.get()).work()
 
 
 class _Worker:
     """Starts what waits. Only one works on a runs directory at a time."""
 
-    def __init__(self, runs_dir: Path) -> None:
-        self._runs_dir = runs_dir
+    def __init__(self, runs_dir: Path, backend: Backend) -> None:
+        self._runs_dir, self._backend = runs_dir, backend
         self._ended: set[str] = set()
 
     def work(self) -> None:
-        local.prune(self._runs_dir)
+        self._backend.prune(self._runs_dir)
         while True:
             try:
                 if not self._step():
@@ -55,14 +60,14 @@ class _Worker:
             except (OSError, InputError) as error:
                 print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {error}", file=sys.stderr, flush=True)
                 time.sleep(_TROUBLE_S)
-        local.prune(self._runs_dir)
+        self._backend.prune(self._runs_dir)
 
     def _step(self) -> bool:
         """Settle what was started, start what there is room for; False where nothing is left to do.
 
         While there is no room the jobs themselves are not read: a worker that waits must cost nothing.
         """
-        known = {run_id for run_id, _ in queuefiles.entries(self._runs_dir)} & local.launched(self._runs_dir)
+        known = {run_id for run_id, _ in queuefiles.entries(self._runs_dir)} & self._backend.launched(self._runs_dir)
         started = [run_id for run_id in known if queuefiles.is_started(self._runs_dir, run_id)]
         begun = queuefiles.jobs(self._runs_dir, started) if started else []
         for run_id, job, config in begun:
@@ -78,25 +83,29 @@ class _Worker:
 
     def _start(self, run: QueuedRun) -> None:
         try:
-            local.start(run.config, self._runs_dir, run.name, run.run_id, run.sweep)
-        except local.StartError as error:
-            self._record_failure(run.config, run.run_id, run.name, run.sweep, str(error))
+            launch = Launch(run.config, run.name, run.sweep, run.user)
+            self._backend.submit(launch, self._runs_dir, run.run_id)
+        except StartError as error:
+            self._record_failure(launch, run.run_id, str(error))
 
     def _settle(self, run_id: str, job: Job, config: Config) -> None:
         """Take a started job out of the queue once its run has a directory, if need be one that says why it failed."""
         state = "started"
         if not (self._runs_dir / run_id).is_dir():
-            state, message = local.start_status(self._runs_dir, run_id)
+            state, message = self._backend.status(self._runs_dir, run_id)
             if state == "failed":
-                self._record_failure(config, run_id, job.name, job.sweep, message)
+                self._record_failure(Launch(config, job.name, job.sweep, job.user), run_id, message)
         if state != "starting":
             queuefiles.remove(self._runs_dir, run_id)
 
-    def _record_failure(self, config: Config, run_id: str, name: str | None, sweep: str | None, message: str) -> None:
-        command = ["python", "-m", "engine", "run", "--run-id", run_id]
-        run = RunWriter.create(self._runs_dir, config, command, run_id, name, sweep=sweep)
-        if said := local.output(self._runs_dir, run_id).strip():
-            run.log(said)
+    def _record_failure(self, launch: Launch, run_id: str, message: str) -> None:
+        command = [*environment.command_line().split(), "run", "--run-id", run_id]
+        run = RunWriter.create(
+            self._runs_dir, launch.config, command, run_id, launch.name, sweep=launch.sweep,
+            launched_by=launch.launched_by,
+        )  # fmt: skip
+        if printed := self._backend.output(self._runs_dir, run_id).strip():
+            run.log(printed)
         run.fail(message.removeprefix("error: "))
 
     def _running(self) -> int:
@@ -108,7 +117,7 @@ class _Worker:
                 alive += 1
             elif host == socket.gethostname() or status != "running":
                 self._ended.add(run_id)
-        return alive + len(local.starting(self._runs_dir))
+        return alive + len(self._backend.starting(self._runs_dir))
 
 
 def _status_and_host(path: Path) -> tuple[str, str | None]:

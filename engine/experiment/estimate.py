@@ -116,11 +116,10 @@ def memory_bytes(config: Config, source: Source) -> float:
 
 def at_hand(volume: VolumeConfig) -> Source | None:
     """What a volume is; None for what would have to be downloaded first, or cannot be read."""
-    from ..config.numeric import volume_of
-    from ..io.archives import is_archived, is_kept
+    from ..config.numeric import is_at_hand, volume_of
 
     try:
-        if is_archived(volume.source) and not is_kept(volume.source):
+        if not is_at_hand(volume):
             return None
         loaded = volume_of(volume)
     except InputError:

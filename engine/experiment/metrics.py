@@ -9,84 +9,85 @@ from __future__ import annotations
 from ..base.metric import Metric
 
 DISTANCE_MAE = Metric(
-    "distance_mae", "distance error, mean absolute", "L_DE", "rad", needs_truth=True,
-    description="Mean absolute error of the estimated distances, over pairs of test projections.",
+    "distance_mae", "distance error", "L_DE", "rad", needs_truth=True,
+    meaning="mean absolute error of the estimated distances, over pairs of test projections",
 )  # fmt: skip
 DISTANCE_RMSE = Metric(
     "distance_rmse", "distance error, root mean square", unit="rad", needs_truth=True,
-    description="Root-mean-square error of the estimated distances, over pairs of test projections.",
+    meaning="root-mean-square error of the estimated distances, over pairs of test projections",
 )  # fmt: skip
 NEIGHBOUR_RECALL = Metric(
     "neighbour_recall_at_10", "recall of the 10 nearest neighbours", better="higher", needs_truth=True,
-    description="Mean share of a projection's ten nearest by true pose that are among its ten nearest by estimated "
-    "distance.",
+    meaning="share of a projection's ten nearest by true pose that are among its ten nearest by estimated distance",
 )  # fmt: skip
 RECOVERY_LOSS = Metric(
-    "recovery_loss", "recovery loss", "L_OR", "rad²", ".4g",
-    description="Mean squared difference between the given distances and those that the recovered poses induce.",
+    "recovery_loss", "recovery loss", "L_OR", "rad²", format="%.2e",
+    meaning="mean squared difference between the given distances and those of the recovered poses",
 )  # fmt: skip
 RECOVERY_PAIRS = Metric(
-    "recovery_pairs", "pairs used by the recovery", format=",d", better=None,
-    description="Pairs of test projections whose distances the recovery used.",
+    "recovery_pairs", "pairs used by the recovery", better=None, column="pairs used", format="%d",
+    meaning="pairs of test projections whose distances the recovery used",
 )  # fmt: skip
 ANGLE_ERROR_MEDIAN = Metric(
-    "angle_error_median", "angle error, median, aligned", "E_OR", "rad", needs_truth=True,
-    description="Median angle between recovered and true pose, after alignment over all of O(4).",
+    "angle_error_median", "median angle error", "E_OR", "rad", needs_truth=True,
+    meaning="median angle between recovered and true pose, after alignment over all of O(4)",
 )  # fmt: skip
 ANGLE_ERROR_MEAN = Metric(
-    "angle_error_mean", "angle error, mean, aligned", "mean E_OR", "rad", needs_truth=True,
-    description="Mean angle between recovered and true pose, after alignment over all of O(4).",
+    "angle_error_mean", "mean angle error", unit="rad", needs_truth=True, column="mean E_OR",
+    meaning="mean angle between recovered and true pose, after alignment over all of O(4)",
 )  # fmt: skip
 ANGLE_ERROR_MEDIAN_UNALIGNED = Metric(
-    "angle_error_median_unaligned", "angle error, median, before alignment", unit="rad", better=None, needs_truth=True,
-    description="Before alignment: it measures nothing but the arbitrary frame of the recovery.",
+    "angle_error_median_unaligned", "median angle error before alignment", unit="rad", better=None, needs_truth=True,
+    meaning="it measures nothing but the arbitrary frame of the recovery",
 )  # fmt: skip
 ANGLE_ERROR_MEAN_UNALIGNED = Metric(
-    "angle_error_mean_unaligned", "angle error, mean, before alignment", unit="rad", better=None, needs_truth=True,
-    description="Before alignment: it measures nothing but the arbitrary frame of the recovery.",
+    "angle_error_mean_unaligned", "mean angle error before alignment", unit="rad", better=None, needs_truth=True,
+    meaning="it measures nothing but the arbitrary frame of the recovery",
 )  # fmt: skip
 MIRRORED = Metric(
     "mirrored", "mirror image", better=None, needs_truth=True,
-    description="Whether the recovered poses were a mirror image, which the alignment turned back.",
+    meaning="whether the recovered poses were a mirror image, which the alignment turned back",
 )  # fmt: skip
 FSC_HALF = Metric(
-    "fsc_0.5_angstrom", "resolution, FSC 0.5 against the input", "FSC 0.5", "Å", ".4g", needs_truth=True,
-    description="Resolution where the Fourier shell correlation against the input map falls below 0.5.",
+    "fsc_0.5_angstrom", "against input", "FSC 0.5", "Å", needs_truth=True, format="%.2f",
+    meaning="resolution where the Fourier shell correlation against the input map falls below 0.5",
 )  # fmt: skip
 FSC_HALVES = Metric(
-    "fsc_0.143_angstrom", "resolution, FSC 0.143 between half maps", "FSC 0.143", "Å", ".4g",
-    description="Resolution where the Fourier shell correlation between the half maps falls below 0.143.",
+    "fsc_0.143_angstrom", "of halves", "FSC 0.143", "Å", format="%.2f",
+    meaning="resolution where the Fourier shell correlation between the half maps falls below 0.143",
 )  # fmt: skip
 REFINED_ANGLE_ERROR_MEDIAN = Metric(
-    "refined_angle_error_median", "angle error after refinement, median", "refined E_OR", "rad", needs_truth=True,
-    description="Median angle error after refining the poses against a reference, beyond the published method.",
+    "refined_angle_error_median", "refined", "E_OR", "rad", needs_truth=True, column="refined E_OR",
+    meaning="median angle error after refining the poses against a reference, beyond the published method",
 )  # fmt: skip
 REFINED_ANGLE_ERROR_MEAN = Metric(
-    "refined_angle_error_mean", "angle error after refinement, mean", "refined mean E_OR", "rad", needs_truth=True,
-    description="Mean angle error after refining the poses against a reference, beyond the published method.",
+    "refined_angle_error_mean", "mean angle error, refined", unit="rad", needs_truth=True,
+    column="refined mean E_OR",
+    meaning="mean angle error after refining the poses against a reference, beyond the published method",
 )  # fmt: skip
 REFINED_FSC_HALF = Metric(
-    "refined_fsc_0.5_angstrom", "resolution after refinement, FSC 0.5", "refined FSC 0.5", "Å", ".4g", needs_truth=True,
-    description="Resolution where the Fourier shell correlation against the input map, after refinement, falls below "
-    "0.5.",
+    "refined_fsc_0.5_angstrom", "refined", "FSC 0.5", "Å", needs_truth=True, column="refined FSC 0.5", format="%.2f",
+    meaning="resolution where the Fourier shell correlation against the input map, after refinement, falls below 0.5",
 )  # fmt: skip
 REFINED_FSC_HALVES = Metric(
-    "refined_fsc_0.143_angstrom", "resolution after refinement, FSC 0.143", "refined FSC 0.143", "Å", ".4g",
-    description="Resolution where the Fourier shell correlation between the half maps, after refinement, falls below "
-    "0.143.",
+    "refined_fsc_0.143_angstrom", "refined", "FSC 0.143", "Å", column="refined FSC 0.143", format="%.2f",
+    meaning="resolution where the Fourier shell correlation between the half maps, after refinement, falls below 0.143",
 )  # fmt: skip
 NOISE_VARIANCE = Metric(
     "noise_variance", "noise variance", better=None,
-    description="Variance of the white noise in the test projections, in their own units.",
+    meaning="variance of the white noise in the test projections, in their own units",
 )  # fmt: skip
-SNR = Metric(
-    "snr", "signal-to-noise ratio", better=None,
-    description="Variance of the signal over that of the noise.",
-)  # fmt: skip
-TOTAL_SECONDS = Metric("total_seconds", "wall time", "took", "s", ".0f", description="Wall time of the whole run.")
-PEAK_MEMORY = Metric(
-    "peak_memory_mb", "peak memory", "memory", "MB", ".0f", description="Largest resident memory, in 2^20 bytes."
+SNR = Metric("snr", "signal-to-noise ratio", better=None, meaning="variance of the signal over that of the noise")
+RECOVERY_SECONDS = Metric(
+    "recovery_seconds", "time of the recovery", unit="s", column="time", meaning="wall time of the recovery alone"
 )
+TOTAL_SECONDS = Metric(
+    "total_seconds", "wall time", unit="s", column="took", format="%.0f", meaning="wall time of the whole run"
+)
+PEAK_MEMORY = Metric(
+    "peak_memory_mb", "peak memory", unit="MB", column="memory", format="%.0f",
+    meaning="largest resident memory, in 2^20 bytes",
+)  # fmt: skip
 
 _REGISTRY: dict[str, Metric] = {
     metric.name: metric
@@ -94,7 +95,7 @@ _REGISTRY: dict[str, Metric] = {
         DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL, RECOVERY_LOSS, RECOVERY_PAIRS, ANGLE_ERROR_MEDIAN,
         ANGLE_ERROR_MEAN, ANGLE_ERROR_MEDIAN_UNALIGNED, ANGLE_ERROR_MEAN_UNALIGNED, MIRRORED, FSC_HALF, FSC_HALVES,
         REFINED_ANGLE_ERROR_MEDIAN, REFINED_ANGLE_ERROR_MEAN, REFINED_FSC_HALF, REFINED_FSC_HALVES, NOISE_VARIANCE,
-        SNR, TOTAL_SECONDS, PEAK_MEMORY,
+        SNR, RECOVERY_SECONDS, TOTAL_SECONDS, PEAK_MEMORY,
     )
 }  # fmt: skip
 

@@ -26,7 +26,7 @@ from ..config.schema import Config
 from ..imaging import astra_gpu, symmetric_density
 from ..imaging.volume import Volume
 from ..record.runlog import Event, RunWriter
-from ..record.runrecord import RunRecord, read_run
+from ..record.runrecord import BackendHandle, RunRecord, read_run
 from . import estimate, stagecache
 from .stage import Context, Source, Stage
 from .stages import enabled, stage_keys
@@ -60,6 +60,8 @@ def run_experiment(
     name: str | None = None,
     on_event: Callable[[Event], None] | None = None,
     sweep: str | None = None,
+    launched_by: str | None = None,
+    backend: BackendHandle | None = None,
 ) -> RunRecord:
     """Run an experiment from density to metrics and leave its record in ``runs_dir``.
 
@@ -74,7 +76,9 @@ def run_experiment(
     started = time.monotonic()
     inputs = load_inputs(config)
     loading = time.monotonic() - started
-    with RunWriter.create(runs_dir, config, command, run_id, name, on_event, started, sweep) as run:
+    with RunWriter.create(
+        runs_dir, config, command, run_id, name, on_event, started, sweep, launched_by, backend
+    ) as run:
         run.seconds["volume"] = round(loading, 3)
         _describe(inputs, config, run)
         with saying_full_disk(run.path):

@@ -33,7 +33,7 @@ from .annotations import FILENAME as ANNOTATIONS
 from .runrecord import RUN_ID, RunRecord, Status, check_run_id, read_run
 
 FILENAME = "catalogue.duckdb"
-_SCHEMA = 2  # raise it with every change of _COLUMNS: catalogues of other versions are made anew
+_SCHEMA = 3  # raise it with every change of _COLUMNS: catalogues of other versions are made anew
 _WAIT_S = 1.0
 _SIGNED = ("run.json", "config.toml", "result.json", ANNOTATIONS)
 
@@ -61,6 +61,8 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     "total_seconds": ("DOUBLE", "total_seconds"),
     "peak_memory_mb": ("DOUBLE", "peak_memory_mb"),
     "user": ("VARCHAR", "user"),
+    "launched_by": ("VARCHAR", "launched_by"),
+    "science": ("BIGINT", "science"),
     "host": ("VARCHAR", "host"),
     "seed": ("BIGINT", ".seed"),
     "source": ("VARCHAR", "volume.source"),
@@ -91,11 +93,11 @@ def list_runs(
     """The runs in ``runs_dir``, newest first, one dict each; ``archived`` ones too (None) or no others (True).
 
     Keys: ``run_id, status, name, sweep, note, message, created, ended`` (datetimes, UTC), ``total_seconds,
-    peak_memory_mb, user, host, seed, source, coverage, sampling, count, noise_variance, snr, max_shift,
-    distance_method, pairs_strategy``, the flags ``starred`` and ``archived``, the lists ``tags`` and ``reused``, the
-    dicts ``metrics``, ``seconds`` (by stage) and ``config``, and ``number``: 1, 2, ... in the order in which all runs
-    were made. What is unknown is None. ``on_notice`` is told in one line when the catalogue had to be made anew or
-    could not be used.
+    peak_memory_mb, user, launched_by, science, host, seed, source, coverage, sampling, count, noise_variance, snr,
+    max_shift, distance_method, pairs_strategy``, the flags ``starred`` and ``archived``, the lists ``tags`` and
+    ``reused``, the dicts ``metrics``, ``seconds`` (by stage) and ``config``, and ``number``: 1, 2, ... in the order in
+    which all runs were made. What is unknown is None. ``on_notice`` is told in one line when the catalogue had to be
+    made anew or could not be used.
     """
     conditions, values = ["TRUE"], list[Any]()
     if statuses is not None:

@@ -22,10 +22,11 @@ from pydantic import BaseModel
 from ..base import environment
 from ..base.errors import InputError
 from ..base.files import building, plain, saying_full_disk, writing
+from ..config.history import SCIENCE
 from ..config.schema import Config
 from ..config.settings import config_to_toml
 from .annotations import check_name
-from .runrecord import HEARTBEAT_S, RECORD_FORMAT, ResultFile, RunFile, check_run_id, new_run_id
+from .runrecord import HEARTBEAT_S, RECORD_FORMAT, BackendHandle, ResultFile, RunFile, check_run_id, new_run_id
 
 Event = dict[str, Any]
 _PROGRESS_INTERVAL_S = 0.5
@@ -74,7 +75,7 @@ class RunWriter:
         self._events = os.open(path / "events.jsonl", flags, 0o666)
         self._text = os.open(path / "log.txt", flags, 0o666)
         self._handler = _ToRun(self)
-        logging.getLogger("engine").addHandler(self._handler)
+        logging.getLogger(environment.PACKAGE).addHandler(self._handler)
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     @classmethod
@@ -88,10 +89,14 @@ class RunWriter:
         on_event: Callable[[Event], None] | None = None,
         begun: float | None = None,
         sweep: str | None = None,
+        launched_by: str | None = None,
+        backend: BackendHandle | None = None,
     ) -> Self:
         """Make the run's directory, complete from its first moment, and open it for writing.
 
-        ``begun`` is the ``time.monotonic()`` from which the total time counts, if that was before this call.
+        ``launched_by`` is who launched it, this process's user when not given; ``backend`` what runs it, this process
+        when not given. ``begun`` is the ``time.monotonic()`` from which the total time counts, if that was before this
+        call.
 
         Raises InputError, and leaves nothing behind, when the directory cannot be written, the id is none or is taken.
         """
@@ -110,6 +115,9 @@ class RunWriter:
                     name=name,
                     sweep=sweep,
                     seed=config.seed,
+                    launched_by=launched_by or facts["user"],
+                    backend=backend or BackendHandle.local(facts["host"], facts["pid"], facts["process_started"]),
+                    science=SCIENCE,
                     **facts,
                 )
                 try:
@@ -266,7 +274,7 @@ class RunWriter:
     def _release(self) -> None:
         with self._lock:
             self._closed.set()
-            logging.getLogger("engine").removeHandler(self._handler)
+            logging.getLogger(environment.PACKAGE).removeHandler(self._handler)
             os.close(self._events)
             os.close(self._text)
 

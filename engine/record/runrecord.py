@@ -33,11 +33,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from ..base import environment
 from ..base.errors import InputError
 from ..base.files import building
+from ..config.history import completed
 from ..config.schema import Config
 from ..config.settings import config_from_dict
 from .annotations import Annotations, read_annotations
 
 RECORD_FORMAT = 1
+LOCAL = "local"
+"""The backend of processes of some machine."""
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9_]{1,24}-[0-9a-f]{6}")
 HEARTBEAT_S = 20.0
 """A run touches its events.jsonl this often, whatever it is doing."""
@@ -53,10 +56,25 @@ Model = TypeVar("Model", bound=BaseModel)
 log = logging.getLogger(__name__)
 
 
+class BackendHandle(BaseModel):
+    """Which backend runs an experiment, by name, and what it needs to find it again: plain values."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    handle: dict[str, Any]
+
+    @classmethod
+    def local(cls, host: str, pid: int, process_started: float | None) -> BackendHandle:
+        """A process of some machine."""
+        return cls(name=LOCAL, handle={"host": host, "pid": pid, "process_started": process_started})
+
+
 class RunFile(BaseModel):
     """``run.json``. ``process_started``: see :func:`base.environment.process_started`. ``git`` may be None.
 
-    ``sweep`` is the id that the runs of one sweep have in common.
+    ``sweep`` is the id that the runs of one sweep have in common. ``launched_by`` is who launched it (None in records
+    that do not know; ``user`` is the operating system's user of its process). ``science`` is the version of the code's
+    results, see :data:`config.history.SCIENCE`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,6 +95,16 @@ class RunFile(BaseModel):
     host: str
     pid: int
     process_started: float
+    launched_by: str | None = None
+    backend: BackendHandle | None = None
+    science: int = 1
+
+    @property
+    def executor(self) -> BackendHandle:
+        """Who runs it. Records that do not say are of local processes, whose facts are in the record itself."""
+        if self.backend is not None and self.backend.name != LOCAL:
+            return self.backend
+        return BackendHandle.local(self.host, self.pid, self.process_started)
 
 
 class ResultFile(BaseModel):
@@ -99,7 +127,7 @@ class RunRecord:
 
     ``config`` is a plain table where this version of PoseLab would not accept it. ``total_seconds`` and
     ``peak_memory_mb`` (2^20 bytes) are None until known. ``facts`` is the whole of run.json. ``name`` is the one given
-    last, which may be the one in ``annotations``.
+    last, which may be the one in ``annotations``. ``launched_by`` is the process's user where the record does not know.
     """
 
     run_id: str
@@ -117,7 +145,9 @@ class RunRecord:
     peak_memory_mb: float | None = None
     reused: tuple[str, ...] = ()
     user: str | None = None
+    launched_by: str | None = None
     host: str | None = None
+    science: int = 1
     command: tuple[str, ...] = ()
     facts: RunFile | None = None
     annotations: Annotations = field(default_factory=Annotations)
@@ -177,6 +207,8 @@ def read_run(path: Path) -> RunRecord:
         "sweep": facts.sweep,
         "created": facts.created,
         "user": facts.user,
+        "launched_by": facts.launched_by or facts.user,
+        "science": facts.science,
         "host": facts.host,
         "command": tuple(facts.command),
         "facts": facts,
@@ -321,14 +353,16 @@ def _read_config(path: Path) -> tuple[Config | dict[str, Any], str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         return {}, f"config.toml is damaged: {error}"
     try:
-        return config_from_dict(table), ""
+        return config_from_dict(completed(table)), ""
     except InputError as error:
         return table, f"config.toml: {error}"
 
 
 def _is_running(facts: RunFile, path: Path) -> bool:
-    if facts.host == socket.gethostname():
-        return environment.is_alive(facts.pid, facts.process_started)
+    """A local process of this machine is looked at; of all others the heartbeat tells."""
+    executor = facts.executor
+    if executor.name == LOCAL and executor.handle["host"] == socket.gethostname():
+        return environment.is_alive(executor.handle["pid"], executor.handle["process_started"])
     seen = _last_seen(path)
     return seen is not None and time.time() - seen < _LOST_S
 

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.comparison import Row
-from engine.dispatch import local, runqueue
+from engine.dispatch import backends, runqueue
 from engine.record.runrecord import RUN_ID
 from pages._compare import compare_table
 from pages._compare.compare_table import Compared
@@ -81,7 +81,7 @@ def asked() -> Asked:
     """What this page's address asks for at present."""
     folder = state.runs_dir()
     text = st.query_params.get(RUNS, "")
-    waiting = {run.run_id for run in runqueue.waiting(folder)} | set(local.starting(folder)) if text else set()
+    waiting = {run.run_id for run in runqueue.waiting(folder)} | set(backends.starting(folder)) if text else set()
     return read_address(text, state.runs().rows, waiting)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from engine.analysis.comparison import Row
@@ -15,9 +14,10 @@ from engine.record.runrecord import read_run
 from pages._compare import compare_figures
 from pages._compare.compare_figures import Training
 from pages._compare.compare_table import MEASURES, Compared, View
-from pages._shared import level_figures, spheres, state, summary, text
+from pages._shared import level_figures, sphere_figures, state, summary, text
 from pages._shared.live import curve_arrays
 from pages._shared.state import Arrays
+from pages._shared.style import Figure
 
 _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 _PANEL = 320  # px, with what stands beside it: so panels of distances are about as wide as high
@@ -131,13 +131,13 @@ def show_directions(view: View) -> None:
     left, right = st.columns(2)
     with left:
         some = {letter: vectors[:each] for letter, vectors in directions.items()}
-        chart(spheres.sphere_figure(some, errors, title="True viewing directions"), "spheres")
+        chart(sphere_figures.sphere_figure(some, errors, title="True viewing directions"), "spheres")
         if any(len(vectors) > each for vectors in directions.values()):
             st.caption(f"The first {each:,} projections of each run, coloured by their angle errors.")
     with right:
         labelled = {run.label: directions[run.letter] for run in view.runs if run.letter in found}
         height = _MAP if len(found) <= _FEW_MAPS else _SMALL_MAP
-        chart(spheres.direction_heatmap_figure(labelled, row_height=height), "maps")
+        chart(sphere_figures.direction_heatmap_figure(labelled, row_height=height), "maps")
 
 
 def fsc_bounds(runs: Sequence[Compared], keys: Collection[str]) -> dict[str, set[str]]:
@@ -189,6 +189,6 @@ def _tell(message: str) -> None:
     st.warning(text.escaped(message), icon=":material/broken_image:")
 
 
-def chart(figure: go.Figure, key: str) -> None:
+def chart(figure: Figure, key: str) -> None:
     """A figure in its place."""
     st.plotly_chart(figure, key=f"compare-{key}", config=_CHART)

@@ -8,6 +8,7 @@ from engine.config.schema import VolumeConfig
 from engine.imaging import symmetric_density
 from pages._shared import state
 
+_SETTING = "volume.symmetry"
 _MOST_TURNED = 1e7  # voxels: some seconds. Of larger densities a run says it.
 Axis = tuple[int, str, float]
 
@@ -22,7 +23,7 @@ def axes(config: VolumeConfig) -> list[Axis]:
 @st.cache_data(max_entries=32, show_spinner="Looking for symmetry …")
 def _remark(config: VolumeConfig) -> symmetric_density.Remark | None:
     volume = state.input_volume(config)
-    return symmetric_density.remark(volume.density, volume.center_index, config.symmetry)
+    return symmetric_density.remark(volume.density, volume.center_index, config.symmetry, _SETTING)
 
 
 def warn(config: VolumeConfig) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from engine.base.errors import InputError
 from engine.base.randomness import stream
-from engine.config.numeric import acquisition_of
+from engine.config.numeric import acquisition_of, is_at_hand
 from engine.config.schema import Config, ProjectionsConfig, VolumeConfig
 from engine.dispatch import runqueue
 from engine.experiment import estimate
@@ -18,9 +17,9 @@ from engine.geometry.rotations import sample_orientations, viewing_directions
 from engine.imaging import simulation
 from engine.imaging.particles import ParticleSet
 from engine.imaging.volume import Volume
-from engine.io.archives import is_archived, is_kept
-from pages._experiment import previews
-from pages._shared import spheres, state, surfaces, text
+from pages._experiment import preview_figures
+from pages._shared import sphere_figures, state, surface_figures, text
+from pages._shared.style import Figure
 
 _DIRECTIONS = 1000
 _COST = "expected cost of the form"
@@ -32,7 +31,7 @@ def volume_of(config: VolumeConfig) -> Volume | None:
 
     Raises InputError for a source that will not do.
     """
-    if is_archived(config.source) and not is_kept(config.source):
+    if not is_at_hand(config):
         asked = st.session_state.setdefault(_FETCHED, set())
         if config.source not in asked:
             st.info(f"{text.escaped(config.source)} is not on this machine yet; a run downloads it.")
@@ -53,7 +52,7 @@ def cost(configs: Sequence[Config]) -> str:
     together = min(runqueue.at_a_time(state.runs_dir()), len(configs))
     said = (
         f"about {text.duration(max(1, round(expected.seconds / together)))}"
-        f" and up to {previews.memory_text(expected.memory_bytes * together)} of memory"
+        f" and up to {preview_figures.memory_text(expected.memory_bytes * together)} of memory"
     )
     return said + (f", assuming 116 px for {', '.join(expected.assumed)}" if expected.assumed else "")
 
@@ -66,8 +65,8 @@ def show(config: Config) -> bool:
     at_hand = volume_of(config.volume) is not None
     if at_hand:
         projections = _projections(config.volume, config.projections.model_copy(update={"count": 4}), config.seed)
-        st.plotly_chart(previews.before_and_after_figure(projections), key="preview-projections")
-        st.caption(text.escaped(previews.noise_text(projections)))
+        st.plotly_chart(preview_figures.before_and_after_figure(projections), key="preview-projections")
+        st.caption(text.escaped(preview_figures.noise_text(projections)))
         st.plotly_chart(_surface(config.volume), key="preview-surface")
         st.plotly_chart(_slices(config.volume), key="preview-slices")
     sphere, map_figure = _directions(config.projections, config.seed)
@@ -79,7 +78,7 @@ def show(config: Config) -> bool:
 def _source(config: VolumeConfig) -> Source | None:
     """What a volume is, for the estimate; None where that is not known."""
     try:
-        if is_archived(config.source) and not is_kept(config.source):
+        if not is_at_hand(config):
             return None
         volume = state.input_volume(config)
     except InputError:
@@ -90,25 +89,25 @@ def _source(config: VolumeConfig) -> Source | None:
 @st.cache_resource(max_entries=64, show_spinner="Projecting …")
 def _projections(volume: VolumeConfig, settings: ProjectionsConfig, seed: int) -> ParticleSet:
     rng = stream(seed, "test projections")
-    return simulation.preview(state.input_volume(volume), acquisition_of(settings), previews.MEASURED, rng)
+    return simulation.preview(state.input_volume(volume), acquisition_of(settings), preview_figures.MEASURED, rng)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _surface(config: VolumeConfig) -> go.Figure:
+def _surface(config: VolumeConfig) -> Figure:
     volume = state.input_volume(config)
-    return surfaces.isosurface_figure({"volume": (volume.density, volume.voxel_size)}, title="Volume")
+    return surface_figures.isosurface_figure({"volume": (volume.density, volume.voxel_size)}, title="Volume")
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _slices(config: VolumeConfig) -> go.Figure:
+def _slices(config: VolumeConfig) -> Figure:
     volume = state.input_volume(config)
-    return previews.slices_figure(volume)
+    return preview_figures.slices_figure(volume)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _directions(settings: ProjectionsConfig, seed: int) -> tuple[go.Figure, go.Figure]:
+def _directions(settings: ProjectionsConfig, seed: int) -> tuple[Figure, Figure]:
     count = min(settings.count, _DIRECTIONS)
     rng = stream(seed, "test projections")
     vectors = viewing_directions(sample_orientations(count, rng, settings.coverage, settings.sampling))
     named = {"": vectors}
-    return spheres.sphere_figure(named), spheres.direction_heatmap_figure(named)
+    return sphere_figures.sphere_figure(named), sphere_figures.direction_heatmap_figure(named)

@@ -10,6 +10,7 @@ from engine.base.errors import InputError
 from engine.io import library
 from engine.io.library import Entry
 from engine.io.loading import BUILT_IN
+from engine.service import volumes
 from pages._experiment import form
 from pages._experiment.form_values import FILE, OTHER
 from pages._shared import state, text
@@ -83,6 +84,8 @@ def _keep_upload(voxel_size: float | None) -> None:
     if file is None:
         return
     try:
-        st.session_state["uploaded"] = library.add_upload(state.runs_dir(), file.name, file.getvalue(), voxel_size)
+        st.session_state["uploaded"] = volumes.upload(
+            state.actor(), state.runs_dir(), file.name, file.getvalue(), voxel_size
+        )
     except InputError as error:
         st.session_state[_UPLOAD_PROBLEM] = str(error)

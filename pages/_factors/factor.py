@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
 
@@ -15,10 +14,11 @@ from engine.analysis.comparison import level_of
 from engine.analysis.factors import CLOSE_PAIRS, METRICS, NOISE, Factor, Level, Study
 from engine.base.errors import InputError
 from engine.geometry.rotations import viewing_directions
-from pages._factors import distribution_figures, level_table, recovery_figures
+from pages._factors import distribution_figures, recovery_figures
 from pages._factors.factor_runs import FAMILY, LeftOut, choose, show_links
-from pages._shared import level_figures, spheres, state, text
+from pages._shared import level_figures, level_table, sphere_figures, state, text
 from pages._shared.state import Arrays
+from pages._shared.style import Figure
 
 _AXES = {
     NOISE.name: "variance of the noise",
@@ -83,7 +83,7 @@ def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None
     return shown
 
 
-def chart(figure: go.Figure, key: str) -> None:
+def chart(figure: Figure, key: str) -> None:
     """A figure in its place."""
     st.plotly_chart(figure, key=key, config=_CHART)
 
@@ -170,8 +170,8 @@ def _columns(factor: Factor) -> dict[str, Any]:
         "runs": st.column_config.NumberColumn("runs", help="of these runs, one a seed", width=44),
     }
     for measure in (level_table.MEASURES[metric] for metric in factor.metrics):
-        of, sd = measure.column(measure.unit), measure.column(measure.unit, " sd")
-        configs[of] = st.column_config.NumberColumn(of, format=measure.format, help=measure.explained, width=72)
+        of, sd = (level_table.column(measure, measure.shown_unit, what) for what in ("", " sd"))
+        configs[of] = st.column_config.NumberColumn(of, format=measure.format, help=measure.meaning, width=72)
         configs[sd] = st.column_config.NumberColumn(
             "± sd", format=measure.format, help="standard deviation over the seeds", width=60
         )
@@ -239,10 +239,10 @@ def draw_orientations(shown: Shown) -> None:
         return
     left, right = st.columns(2)
     with left:
-        chart(spheres.sphere_figure(one_seed, title="Viewing directions of one seed"), "spheres")
+        chart(sphere_figures.sphere_figure(one_seed, title="Viewing directions of one seed"), "spheres")
     with right:
         chart(
-            spheres.direction_heatmap_figure(one_seed, "Viewing directions of one seed, by solid angle"),
+            sphere_figures.direction_heatmap_figure(one_seed, "Viewing directions of one seed, by solid angle"),
             "direction maps",
         )
     every = poses(shown)

@@ -14,8 +14,7 @@ from engine.analysis.factors import Factor, Level
 from engine.base.errors import InputError
 from engine.dispatch import runqueue
 from engine.record.runrecord import check_run_id
-from pages._factors import level_table
-from pages._shared import state, text
+from pages._shared import level_table, state, text
 from pages._shared.state import RUNS
 
 FAMILY, SWEEP = "family", "sweep"  # the URL parameters, beside ?runs=

@@ -12,6 +12,7 @@ import streamlit as st
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_to_toml
+from engine.experiment.stages import stages
 from engine.record.runrecord import RunRecord
 from pages._run import report
 from pages._shared import state, summary, tables, text
@@ -42,8 +43,16 @@ def show(record: RunRecord) -> None:
         if record.seconds:
             times = {"stage": list(record.seconds), "seconds": list(record.seconds.values())}
             st.dataframe(times, hide_index=True)
+        if left_behind := _artefacts(record):
+            st.dataframe(left_behind, hide_index=True)
         if record.facts is not None:
             st.code("\n".join([*summary.environment(record.facts), f"{record.path}"]), language=None, wrap_lines=True)
+
+
+def _artefacts(record: RunRecord) -> dict[str, list[str]]:
+    """The files that the stages left in the run's directory, and what each is."""
+    found = [one for stage in stages() for one in stage.artefacts if (record.path / one.filename).exists()]
+    return {"file": [one.filename for one in found], "what it is": [one.description for one in found]} if found else {}
 
 
 def _show_downloads(record: RunRecord) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
-
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_to_toml
 from engine.record.runrecord import RunRecord
-from pages._run import run_figures
+from pages._run import report_figures, run_figures
 from pages._run.run_figures import Reading
 from pages._shared import summary, text
 
@@ -50,7 +47,7 @@ def html_report(record: RunRecord, reading: Reading | None = None) -> bytes:
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(name)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"><style>{_STYLE}</style>'
-        f"<script>{get_plotlyjs()}</script></head><body>{''.join(body)}</body></html>\n"
+        f"<script>{report_figures.script()}</script></head><body>{''.join(body)}</body></html>\n"
     ).encode()
 
 
@@ -86,15 +83,7 @@ def _figure(record: RunRecord, reading: Reading, key: str) -> str:
         figure = run_figures.draw(key, record, reading)
     except InputError as error:
         return _problem(error)
-    return "" if figure is None else f"<div>{_drawn(figure, key)}</div>"
-
-
-def _drawn(figure: go.Figure, key: str) -> str:
-    html: str = go.Figure(figure).update_layout(template="plotly_white").to_html(
-        full_html=False, include_plotlyjs=False, div_id=key, default_width="100%",
-        default_height=f"{figure.layout.height}px", config={"displaylogo": False, "responsive": True},
-    )  # fmt: skip
-    return html
+    return "" if figure is None else f"<div>{report_figures.as_html(figure, key)}</div>"
 
 
 def _configuration(record: RunRecord) -> str:

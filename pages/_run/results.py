@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from engine.base.errors import InputError
 from engine.record.runrecord import RunRecord
 from pages._run import manifold, record_tab, run_figures
 from pages._shared import state, summary, text
+from pages._shared.style import Figure
 
 _CHART = {
     "displaylogo": False,
@@ -92,7 +92,7 @@ def _show_embedding(record: RunRecord) -> None:
         _tell(error)
 
 
-def _found(record: RunRecord, key: str) -> go.Figure | InputError | None:
+def _found(record: RunRecord, key: str) -> Figure | InputError | None:
     """The figure, None where there is nothing to draw, or what is wrong with its file."""
     points = key == "distances" and st.session_state.get("points", st.query_params.get("points") == "true")
     try:
@@ -102,7 +102,7 @@ def _found(record: RunRecord, key: str) -> go.Figure | InputError | None:
         return error
 
 
-def _show(key: str, found: go.Figure | InputError) -> None:
+def _show(key: str, found: Figure | InputError) -> None:
     if isinstance(found, InputError):
         _tell(found)
         return
@@ -112,9 +112,7 @@ def _show(key: str, found: go.Figure | InputError) -> None:
 
 
 @st.cache_resource(max_entries=200, show_spinner=False)
-def _drawn(
-    path: Path, status: str, left: tuple[tuple[str, int], ...], key: str, _record: RunRecord
-) -> go.Figure | None:
+def _drawn(path: Path, status: str, left: tuple[tuple[str, int], ...], key: str, _record: RunRecord) -> Figure | None:
     """Drawn once for all who look at the run, until it leaves something else or ends.
 
     (Its last file may come between the reading of the record, which then has no metrics yet, and ``left``.)

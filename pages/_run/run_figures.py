@@ -24,7 +24,7 @@ from engine.geometry.rotations import viewing_directions
 from engine.imaging.volume import Volume
 from engine.record.runrecord import RunRecord
 from pages._run import figures, manifold_figures
-from pages._shared import pictures, spheres, style, surfaces
+from pages._shared import picture_figures, sphere_figures, style, surface_figures
 from pages._shared.live import RunFeed, curve_arrays
 
 Arrays = dict[str, NDArray[Any]]
@@ -88,7 +88,11 @@ def reconstruction(record: RunRecord, reading: Reading) -> tuple[str, NDArray[np
     resolution = record.metrics.get("fsc_0.143_angstrom")
     if resolution is None or resolution <= 2.01 * voxel_size:  # no coarser than Nyquist's
         return "reconstruction", density, voxel_size
-    return f"reconstruction, to {resolution:.3g} Å", pictures.low_passed(density, voxel_size, resolution), voxel_size
+    return (
+        f"reconstruction, to {resolution:.3g} Å",
+        picture_figures.low_passed(density, voxel_size, resolution),
+        voxel_size,
+    )
 
 
 def fsc_curves(record: RunRecord, reading: Reading) -> dict[str, NDArray[Any]]:
@@ -127,12 +131,12 @@ def _directions(record: RunRecord, reading: Reading) -> go.Figure | None:
     if found is None:
         return None
     both = _true_and_recovered(found)
-    return spheres.sphere_figure(both, dict.fromkeys(both, found["errors"]))
+    return sphere_figures.sphere_figure(both, dict.fromkeys(both, found["errors"]))
 
 
 def _direction_map(record: RunRecord, reading: Reading) -> go.Figure | None:
     found = reading.arrays(record.path / "poses.npz")
-    return None if found is None else spheres.direction_heatmap_figure(_true_and_recovered(found))
+    return None if found is None else sphere_figures.direction_heatmap_figure(_true_and_recovered(found))
 
 
 def _true_and_recovered(poses: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -141,7 +145,7 @@ def _true_and_recovered(poses: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[
 
 def _error_map(record: RunRecord, reading: Reading) -> go.Figure | None:
     found = reading.arrays(record.path / "poses.npz")
-    return None if found is None else spheres.error_map_figure(found["true"], found["errors"])
+    return None if found is None else sphere_figures.error_map_figure(found["true"], found["errors"])
 
 
 def _training(record: RunRecord, reading: Reading) -> go.Figure | None:
@@ -165,7 +169,7 @@ def _recovery(record: RunRecord, reading: Reading) -> go.Figure | None:
 
 def _clean(record: RunRecord, reading: Reading) -> go.Figure | None:
     found = reading.arrays(record.path / "projections.npz")
-    return None if found is None else pictures.projections_figure(found["clean"], "Projections, clean")
+    return None if found is None else picture_figures.projections_figure(found["clean"], "Projections, clean")
 
 
 def _given(record: RunRecord, reading: Reading) -> go.Figure | None:
@@ -173,7 +177,7 @@ def _given(record: RunRecord, reading: Reading) -> go.Figure | None:
     if found is None:
         return None
     same = np.array_equal(found["clean"], found["images"])
-    return pictures.projections_figure(
+    return picture_figures.projections_figure(
         found["images"], "The same, as given" + (" (no noise, no shift)" if same else "")
     )
 
@@ -185,7 +189,7 @@ def _slices(record: RunRecord, reading: Reading) -> go.Figure | None:
     name, density, voxel_size = made
     volume, _ = reference(record, reading, density.shape)
     center = np.array(density.shape[::-1]) // 2 if volume is None else volume.center_index
-    return pictures.slices_figure(density, name, None if volume is None else volume.density, center, voxel_size)
+    return picture_figures.slices_figure(density, name, None if volume is None else volume.density, center, voxel_size)
 
 
 def _surface(record: RunRecord, reading: Reading) -> go.Figure | None:
@@ -196,7 +200,7 @@ def _surface(record: RunRecord, reading: Reading) -> go.Figure | None:
     volume, _ = reference(record, reading, density.shape)
     shown = {} if volume is None else {"input": (volume.density, voxel_size)}
     colours = {"input": style.SKY, name: style.ORANGE}
-    return surfaces.isosurface_figure(shown | {name: (density, voxel_size)}, title="Surfaces", colours=colours)
+    return surface_figures.isosurface_figure(shown | {name: (density, voxel_size)}, title="Surfaces", colours=colours)
 
 
 def _fsc(record: RunRecord, reading: Reading, prefix: str = "") -> go.Figure | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from engine.base.errors import InputError
@@ -16,6 +15,7 @@ from engine.record.runrecord import RunRecord, Status, read_run
 from pages._run import figures
 from pages._shared import state, text
 from pages._shared.live import Curve, RunFeed, Stage, curve_arrays
+from pages._shared.style import Figure
 
 _LONG_LOG = 9  # lines
 REFRESH_S = 1.0
@@ -61,7 +61,7 @@ def _status(path: Path) -> Status:
 
 
 @st.cache_resource(ttl=2 * REFRESH_S, max_entries=64, show_spinner=False)
-def _training_figure(path: Path, _curve: Curve) -> go.Figure:
+def _training_figure(path: Path, _curve: Curve) -> Figure:
     """Drawn once for all who watch the run, however many they are: it takes longer than all else that they see."""
     return figures.training_figure(*curve_arrays(_curve))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.dispatch import runqueue
+from engine.service import runs
 from pages._shared import selection, state, text
 
 _AT_A_TIME, _TABLE = "at-a-time", "queue"
@@ -19,7 +20,7 @@ def set_at_a_time() -> None:
     st.session_state[_AT_A_TIME] = runqueue.at_a_time(folder)
 
     def keep() -> None:
-        state.attempt(runqueue.set_at_a_time, folder, st.session_state[_AT_A_TIME])
+        state.attempt(runs.set_at_a_time, state.actor(), folder, st.session_state[_AT_A_TIME])
 
     st.number_input(
         "Runs at a time",
@@ -40,14 +41,14 @@ def show(waiting: Sequence[runqueue.QueuedRun]) -> None:
     _show_damaged(folder)
     if not waiting:
         return
-    runqueue.ensure_worker(folder)  # the machine may have been restarted since they were submitted
+    runs.ensure_worker(folder)  # the machine may have been restarted since they were submitted
     ids = selection.follow(_TABLE, [[run.run_id] for run in waiting])
 
     def to_front() -> None:
-        state.attempt(runqueue.move_to_front, folder, ids[0])
+        state.attempt(runs.move_to_front, state.actor(), folder, ids[0])
 
     def withdraw() -> None:
-        state.attempt(runqueue.withdraw, folder, ids)
+        state.attempt(runs.withdraw, state.actor(), folder, ids)
         selection.clear(_TABLE)
 
     with st.container(border=True):
@@ -83,7 +84,7 @@ def _show_damaged(folder: Path) -> None:
         state.show_error(problem)
 
     def withdraw() -> None:
-        state.attempt(runqueue.withdraw, folder, list(damaged))
+        state.attempt(runs.withdraw, state.actor(), folder, list(damaged))
 
     if damaged:
         label = "Withdraw the damaged one" if len(damaged) == 1 else f"Withdraw the {len(damaged):,} damaged ones"

@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from pages._factors.level_table import MEASURES, Line
-from pages._shared import pictures, style, text
+from pages._shared import picture_figures, style, text
+from pages._shared.level_table import MEASURES, Line, column
 
 Array = NDArray[np.floating]
 
@@ -58,13 +58,13 @@ def metrics_figure(lines: Sequence[Line], axis: str, title: str = "Errors by lev
             if single.value is not None
         ]
         figure.add_scatter(
-            x=[line.place for line, _, _ in singles], y=[value * measure.factor for _, _, value in singles],
+            x=[line.place for line, _, _ in singles], y=[value * measure.shown_factor for _, _, value in singles],
             mode="markers", marker={"size": 6, "color": "white", "line": {"color": style.BLUE, "width": 1.5}},
                 name="single runs", legendgroup="single runs",
-            customdata=[[escape(name), _value(value, measure.recorded)] for _, name, value in singles],
+            customdata=[[escape(name), _value(value, measure.unit)] for _, name, value in singles],
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>", showlegend=row == 1, **place,
         )  # fmt: skip
-        name = text.indexed(measure.column(measure.unit))
+        name = text.indexed(column(measure, measure.shown_unit))
         figure.update_yaxes(title=name, rangemode="tozero", **place)
     if numeric:
         figure.update_xaxes(zeroline=False)
@@ -82,12 +82,12 @@ def _published(lines: Sequence[Line]) -> list[str]:
 def _mean(line: Line, metric: str) -> float:
     spread = line.spreads[metric]
     assert spread is not None
-    return spread.mean * MEASURES[metric].factor
+    return spread.mean * MEASURES[metric].shown_factor
 
 
 def _sd(line: Line, metric: str) -> float | None:
     spread = line.spreads[metric]
-    return None if spread is None or spread.sd is None else spread.sd * MEASURES[metric].factor
+    return None if spread is None or spread.sd is None else spread.sd * MEASURES[metric].shown_factor
 
 
 def _value(recorded: float, unit: str) -> str:
@@ -97,9 +97,9 @@ def _value(recorded: float, unit: str) -> str:
 def _words(line: Line, metric: str) -> list[str]:
     spread, measure = line.spreads[metric], MEASURES[metric]
     assert spread is not None
-    said = _value(spread.mean, measure.recorded)
+    said = _value(spread.mean, measure.unit)
     if spread.sd is not None:
-        said += f" ± {_value(spread.sd, measure.recorded)}, {spread.n} runs"
+        said += f" ± {_value(spread.sd, measure.unit)}, {spread.n} runs"
     return [said]
 
 
@@ -220,7 +220,7 @@ def projections_by_level_figure(
     )
     style.subtitled(figure)
     for row, found in enumerate(images.values(), start=1):
-        pictures.add_projections(figure, found, row, columns)
+        picture_figures.add_projections(figure, found, row, columns)
     styled = style.styled(figure, title, 60 + 150 * len(images))
     return styled.update_layout(margin={"l": 0, "r": 8, "t": 64, "b": 8})
 

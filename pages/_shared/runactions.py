@@ -7,7 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from engine.record.annotations import LONGEST_NOTE, annotate, delete_run
+from engine.record.annotations import LONGEST_NOTE
+from engine.service import notes
 from pages._shared import selection, state
 from pages._shared.runtable import Row
 
@@ -58,12 +59,12 @@ def _button(label: str, icon: str, ids: list[str], table: str, action: Callable[
 
 def note(run_id: str, **changes: Any) -> None:
     """Change what is noted about a run."""
-    annotate(state.runs_dir(), run_id, **changes)
+    notes.annotate(state.actor(), state.runs_dir(), run_id, **changes)
     state.forget_runs()
 
 
 def _delete(run_id: str) -> None:
-    delete_run(state.runs_dir(), run_id)
+    notes.delete(state.actor(), state.runs_dir(), run_id)
     state.forget_runs()
 
 
@@ -89,8 +90,8 @@ def edit(rows: Sequence[Row]) -> None:
 
 def _save(rows: Sequence[Row], of: str, common: Sequence[str]) -> None:
     fields = {"name": "name", "tags": "tags", "starred": "star", "note": "note"}
-    state = st.session_state
-    given = {key: state[f"{field} {of}"] for key, field in fields.items() if f"{field} {of}" in state}
+    session = st.session_state
+    given = {key: session[f"{field} {of}"] for key, field in fields.items() if f"{field} {of}" in session}
     for row in rows:
         kept = [tag for tag in row["tags"] if tag in given["tags"] or tag not in common]
         wanted = given | {"tags": [*dict.fromkeys([*kept, *given["tags"]])]}

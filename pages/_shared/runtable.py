@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.analysis.comparison import fold_seeds, mean_and_spread
+from engine.base.metric import Metric
+from engine.experiment import metrics
 from pages._shared import text
 
 Row = dict[str, Any]
@@ -79,8 +81,21 @@ def _started(row: Row) -> Any:
     return None if row["created"] is None else row["created"].astimezone().replace(tzinfo=None)
 
 
-_DEGREES = math.degrees(1)
-_E_OR, _L_DE = "median angle error after alignment", "mean absolute error of the distances"
+def _measure(
+    metric: Metric,
+    value: Callable[[Row], Any] | None = None,
+    shown: bool = True,
+    if_known: bool = False,
+    as_recorded: bool = False,
+) -> Column:
+    """A column of a metric, in the unit that people are shown or ``as_recorded``."""
+    unit, factor = (metric.unit, 1.0) if as_recorded else (metric.shown_unit, metric.shown_factor)
+    return Column(
+        f"{metric.short} ({unit})", value or _metric(metric.name, factor), "measure", metric.format, metric.meaning,
+        shown, if_known=if_known,
+    )  # fmt: skip
+
+
 NAME, STATE = "name", "state"
 COLUMNS: dict[str, Column] = {
     "state": Column("state", lambda row: row["status"], width=125),
@@ -94,35 +109,21 @@ COLUMNS: dict[str, Column] = {
     "pairs": Column("pairs", lambda row: row["pairs_strategy"], help="training pairs that the network is shown"),
     "recovery pairs": Column("recovery pairs", _recovery_pairs, shown=False),
     "seed": Column("seed", lambda row: row["seed"], "number", "%d", shown=False),
-    "L_DE": Column("L_DE (°)", _metric("distance_mae", _DEGREES), "measure", "%.3g", f"{_L_DE}, degrees"),
-    "L_OR": Column("L_OR (rad²)", _metric("recovery_loss"), "measure", "%.2e", "mean squared recovery loss"),
-    "E_OR": Column("E_OR (°)", _metric("angle_error_median", _DEGREES), "measure", "%.3g", f"{_E_OR}, degrees"),
-    "E_OR mean": Column(
-        "mean E_OR (°)", _metric("angle_error_mean", _DEGREES), "measure", "%.3g",
-        "mean angle error after alignment, degrees", shown=False,
-    ),
-    "L_DE rad": Column("L_DE (rad)", _metric("distance_mae"), "measure", "%.3g", f"{_L_DE}, rad", shown=False),
-    "E_OR rad": Column("E_OR (rad)", _metric("angle_error_median"), "measure", "%.3g", f"{_E_OR}, rad", shown=False),
-    "FSC": Column("FSC 0.5 (Å)", _metric("fsc_0.5_angstrom"), "measure", "%.2f", "resolution against the input map"),
-    "FSC halves": Column(
-        "FSC 0.143 (Å)", _metric("fsc_0.143_angstrom"), "measure", "%.2f", "resolution between half maps", shown=False
-    ),
-    "refined E_OR": Column(
-        "refined E_OR (°)", _metric("refined_angle_error_median", _DEGREES), "measure", "%.3g",
-        f"{_E_OR} and refinement, degrees", if_known=True,
-    ),
-    "refined FSC": Column(
-        "refined FSC 0.5 (Å)", _metric("refined_fsc_0.5_angstrom"), "measure", "%.2f",
-        "resolution against the input map, after refinement", if_known=True,
-    ),
-    "refined FSC halves": Column(
-        "refined FSC 0.143 (Å)", _metric("refined_fsc_0.143_angstrom"), "measure", "%.2f",
-        "resolution between half maps, after refinement", shown=False,
-    ),
-    "took": Column("took (s)", lambda row: row["total_seconds"], "measure", "%.0f", "wall time"),
-    "memory": Column("memory (MB)", lambda row: row["peak_memory_mb"], "measure", "%.0f", "peak memory", shown=False),
+    "L_DE": _measure(metrics.DISTANCE_MAE),
+    "L_OR": _measure(metrics.RECOVERY_LOSS),
+    "E_OR": _measure(metrics.ANGLE_ERROR_MEDIAN),
+    "E_OR mean": _measure(metrics.ANGLE_ERROR_MEAN, shown=False),
+    "L_DE rad": _measure(metrics.DISTANCE_MAE, shown=False, as_recorded=True),
+    "E_OR rad": _measure(metrics.ANGLE_ERROR_MEDIAN, shown=False, as_recorded=True),
+    "FSC": _measure(metrics.FSC_HALF),
+    "FSC halves": _measure(metrics.FSC_HALVES, shown=False),
+    "refined E_OR": _measure(metrics.REFINED_ANGLE_ERROR_MEDIAN, if_known=True),
+    "refined FSC": _measure(metrics.REFINED_FSC_HALF, if_known=True),
+    "refined FSC halves": _measure(metrics.REFINED_FSC_HALVES, shown=False),
+    "took": _measure(metrics.TOTAL_SECONDS, lambda row: row["total_seconds"]),
+    "memory": _measure(metrics.PEAK_MEMORY, lambda row: row["peak_memory_mb"], shown=False),
     "started": Column("started", _started, "time", "YYYY-MM-DD HH:mm"),
-    "user": Column("by", lambda row: row["user"]),
+    "user": Column("by", lambda row: row["launched_by"]),
     "tags": Column("tags", lambda row: row["tags"], "tags"),
     "sweep": Column("sweep", lambda row: row["sweep"], shown=False),
     "note": Column("note", lambda row: row["note"], shown=False, width=240),
@@ -140,7 +141,7 @@ FACETS: dict[str, Callable[[Row], list[str]]] = {
     "distance": lambda row: [_distance(row)],
     "pairs": lambda row: [row["pairs_strategy"] or ""],
     "tag": lambda row: row["tags"],
-    "user": lambda row: [row["user"] or ""],
+    "user": lambda row: [row["launched_by"] or ""],
     "sweep": lambda row: [row["sweep"] or ""],
 }
 """What runs are filtered by: the labels that a run has."""

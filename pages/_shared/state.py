@@ -16,10 +16,12 @@ from engine.base.errors import InputError
 from engine.base.files import read_arrays
 from engine.config.numeric import volume_of
 from engine.config.schema import Config, VolumeConfig
-from engine.dispatch import local, runqueue
+from engine.dispatch import backends, runqueue
+from engine.dispatch.backend import StartStatus
 from engine.imaging.volume import Volume
 from engine.record import catalogue
 from engine.record.runrecord import RunRecord, check_run_id, default_runs_dir, read_run, run_path
+from engine.service.actor import Actor
 from pages._shared import text
 from pages._shared.live import RunFeed
 
@@ -78,7 +80,7 @@ def requested_run() -> str:
     return run_id
 
 
-def open_run(run_id: str) -> RunRecord | runqueue.QueuedRun | local.StartStatus:
+def open_run(run_id: str) -> RunRecord | runqueue.QueuedRun | StartStatus:
     """The run; while it has no record yet, its place in the queue or how its start went. A friendly page instead of an
     id that is none.
     """
@@ -90,7 +92,7 @@ def open_run(run_id: str) -> RunRecord | runqueue.QueuedRun | local.StartStatus:
             if (queued := runqueue.find(folder, run_id)) is not None:
                 return queued
             try:
-                status = local.start_status(folder, run_id)
+                status = backends.status(folder, run_id)
             except InputError:
                 continue
             if status.state != "started":
@@ -98,6 +100,11 @@ def open_run(run_id: str) -> RunRecord | runqueue.QueuedRun | local.StartStatus:
         return read_run(run_path(folder, run_id))
     except InputError as error:
         _stop_with(str(error))
+
+
+def actor() -> Actor:
+    """Whose actions those on this page are: the server's user, until there is a sign-in."""
+    return Actor.of_this_process()
 
 
 def no_runs() -> NoReturn:

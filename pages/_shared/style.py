@@ -10,6 +10,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+Figure = go.Figure
+"""A figure as Plotly has it: the type, for those who pass one on and draw nothing."""
+
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F",
 )  # fmt: skip

@@ -8,15 +8,26 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.base.metric import Metric
+from engine.experiment import metrics
 from engine.record.runrecord import RunFile, RunRecord
 from pages._shared import text
 
-_RESOLUTIONS = {
-    "fsc_0.5_angstrom": ("FSC 0.5, against input", "against the input map", 0.5),
-    "fsc_0.143_angstrom": ("FSC 0.143, of halves", "between the half maps", 0.143),
-    "refined_fsc_0.5_angstrom": ("FSC 0.5, refined", "against the input map, after refinement,", 0.5),
-    "refined_fsc_0.143_angstrom": ("FSC 0.143, refined", "between the half maps, after refinement,", 0.143),
-}
+_FIRST = (metrics.ANGLE_ERROR_MEDIAN, metrics.ANGLE_ERROR_MEAN, metrics.DISTANCE_MAE, metrics.RECOVERY_LOSS)
+"""The figures that every run of the published method has, in this order."""
+_THRESHOLDS = {
+    metrics.FSC_HALF.name: 0.5, metrics.FSC_HALVES.name: 0.143, metrics.REFINED_FSC_HALF.name: 0.5,
+    metrics.REFINED_FSC_HALVES.name: 0.143,
+}  # fmt: skip
+_UNSHOWN = {
+    metric.name
+    for metric in (
+        metrics.DISTANCE_RMSE, metrics.NEIGHBOUR_RECALL, metrics.RECOVERY_PAIRS, metrics.ANGLE_ERROR_MEDIAN_UNALIGNED,
+        metrics.ANGLE_ERROR_MEAN_UNALIGNED, metrics.MIRRORED, metrics.REFINED_ANGLE_ERROR_MEAN, metrics.NOISE_VARIANCE,
+        metrics.SNR,
+    )
+}  # fmt: skip
+"""What a run reports and is shown elsewhere, or only on the command line."""
 
 
 class Merit(NamedTuple):
@@ -37,24 +48,31 @@ def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]
     found = record.metrics
     if not found:
         return []
-    angle, mean, distance = (found.get(key) for key in ("angle_error_median", "angle_error_mean", "distance_mae"))
     hand = "; the recovered poses were a mirror image and have been turned back" if found.get("mirrored") else ""
     listed = [
-        Merit("E_OR, median angle error", text.degrees(angle), text.number(angle, "rad"),
-              f"Median angle between recovered and true pose, after alignment over all of O(4){hand}."),
-        Merit("Mean angle error", text.degrees(mean), text.number(mean, "rad"), "Mean of the same angles."),
-        Merit("L_DE, distance error", text.degrees(distance), text.number(distance, "rad"),
-              "Mean absolute error of the estimated distances, over pairs of test projections."),
-        Merit("L_OR, recovery loss", text.number(found.get("recovery_loss")), "rad², mean square",
-              "Mean squared difference between the given distances and those of the recovered poses."),
-    ]  # fmt: skip
-    if (refined := found.get("refined_angle_error_median")) is not None:
-        told = "Median angle error after refining the poses against a reference, beyond the published method."
-        listed.append(Merit("E_OR, refined", text.degrees(refined), text.number(refined, "rad"), told, True))
-    resolutions = [_resolution(found.get(key), curve, *_RESOLUTIONS[key]) for key, curve in curves.items()]
+        _merit(metric, found.get(metric.name), hand if metric == metrics.ANGLE_ERROR_MEDIAN else "")
+        for metric in _FIRST
+        if metric.name in found or not metric.needs_truth
+    ]
+    if (refined := found.get(metrics.REFINED_ANGLE_ERROR_MEDIAN.name)) is not None:
+        listed.append(_merit(metrics.REFINED_ANGLE_ERROR_MEDIAN, refined)._replace(refined=True))
+    told = {*(metric.name for metric in _FIRST), metrics.REFINED_ANGLE_ERROR_MEDIAN.name, *_THRESHOLDS, *_UNSHOWN}
+    listed += [_merit(metrics.find(name), value) for name, value in found.items() if name not in told]
+    resolutions = [_resolution(metrics.find(key), found.get(key), curve) for key, curve in curves.items()]
     return listed + [
         merit._replace(refined=key.startswith("refined")) for key, merit in zip(curves, resolutions, strict=True)
     ]
+
+
+def _merit(metric: Metric, value: Any, more: str = "") -> Merit:
+    """An angle in degrees, and in radians beside it; everything else as it is recorded."""
+    explained = f"{metric.meaning[:1].upper()}{metric.meaning[1:]}{more}." if metric.meaning else ""
+    if metric.is_angle:
+        return Merit(metric.heading, text.degrees(value), text.number(value, metric.unit), explained)
+    if metric == metrics.RECOVERY_LOSS:
+        return Merit(metric.heading, text.number(value), "rad², mean square", explained)
+    shown = text.number(value, metric.unit) if isinstance(value, float) else metric.text(value)
+    return Merit(metric.heading, shown, "", explained)
 
 
 def stays_above(curve: NDArray[Any], threshold: float) -> bool:
@@ -62,18 +80,18 @@ def stays_above(curve: NDArray[Any], threshold: float) -> bool:
     return not np.any(curve < threshold)
 
 
-def _resolution(resolution: float | None, curve: NDArray[Any], label: str, which: str, threshold: float) -> Merit:
-    explained = f"Resolution where the Fourier shell correlation {which} falls below {threshold}."
-    if resolution is not None and stays_above(curve, threshold):
-        return Merit(label, f"≤ {text.number(resolution, 'Å')}", "never falls below", explained)
-    return Merit(label, text.number(resolution, "Å"), "resolution", explained)
+def _resolution(metric: Metric, resolution: float | None, curve: NDArray[Any]) -> Merit:
+    explained = f"{metric.meaning[:1].upper()}{metric.meaning[1:]}."
+    if resolution is not None and stays_above(curve, _THRESHOLDS[metric.name]):
+        return Merit(metric.heading, f"≤ {text.number(resolution, 'Å')}", "never falls below", explained)
+    return Merit(metric.heading, text.number(resolution, "Å"), "resolution", explained)
 
 
 def facts(record: RunRecord) -> list[str]:
     """Who, when, where, how long."""
     told = [f"started {text.moment(record.created)}"]
-    if record.user:
-        told.append(f"by {record.user} on {record.host}")
+    if record.launched_by:
+        told.append(f"by {record.launched_by} on {record.host}")
     if record.total_seconds is not None:
         told.append(f"took {text.duration(record.total_seconds)}")
     if record.peak_memory_mb is not None:

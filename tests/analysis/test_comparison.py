@@ -33,10 +33,10 @@ def test_differences_name_each_key_and_every_value():
     assert comparison.differences([rows[0]["config"]] * 3) == {}
 
 
-def test_a_setting_that_an_older_version_did_not_know_counts_as_its_default():
+def test_a_setting_that_an_older_version_did_not_know_counts_as_what_its_runs_did():
     old = row(1)["config"]
     del old["recovery"]["calibrate"]
-    assert comparison.differences([old, row(2)["config"]]) == {}
+    assert comparison.differences([old, row(2)["config"]]) == {"recovery.calibrate": [False, True]}
 
 
 def test_runs_fold_over_seeds_and_nothing_else():

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.record import catalogue
-from engine.record.annotations import annotate, read_annotations
+from engine.record.annotations import read_annotations
+from engine.service import notes
+from engine.service.actor import Actor
 
 pytest.importorskip("playwright")
 
@@ -18,6 +20,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.benchmarks.bench_pages import make_varied_runs
 from tests.browser.serving import CHROMIUM, browser, serving, settle
+
+ME = Actor("somebody")
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 FIRST_LINE, SECOND_LINE, TICK, NAME, STAR = 52, 85, 16, 90, 252  # px within the table
@@ -103,5 +107,5 @@ def test_ticked_runs_are_compared_whoever_adds_runs_meanwhile(chromium: Browser,
     assert time.monotonic() - begun < 3
     page.get_by_role("button", name="Compare").click()
     page.wait_for_url(f"**/compare?runs={wanted[0]}*{wanted[1]}")
-    annotate(runs_dir, newer.name, archived=True)
+    notes.annotate(ME, runs_dir, newer.name, archived=True)
     expect(other.get_by_text("30 runs, 0 running")).to_be_visible(timeout=3_000)

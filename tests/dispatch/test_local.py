@@ -12,26 +12,27 @@ import pytest
 from engine.base import environment
 from engine.base.errors import InputError
 from engine.config.settings import config_from_dict, load_config
-from engine.dispatch import local
+from engine.dispatch import backends, local
+from engine.dispatch.backend import Launch
 from engine.record.runlog import RunWriter
 from engine.record.runrecord import read_events, read_run
 
 ROOT = Path(__file__).parents[2]
+LOCAL = local.LocalBackend()
 AN_ID = "20260102-030405-1bd2-0a1b2c"
 
-# Stands in for ``python -m engine``: what the launcher asks of it, without the experiment. The seed says what it does.
+# Stands in for ``python -m engine``: its own parser reads what the launcher asks; the seed says what happens then.
 STAND_IN = """
 import sys
 sys.path.insert(0, {root!r})
 del sys.modules["engine"]
-import argparse, os, time
+import os, time
 from pathlib import Path
+from engine.cli.main import _parser
 from engine.config.settings import load_config
 from engine.record.runlog import RunWriter, cancel_on_sigterm
-parser = argparse.ArgumentParser()
-for word in ("command", "config", "--runs-dir", "--run-id", "--name"):
-    parser.add_argument(word)
-given = parser.parse_args()
+given = _parser().parse_args()
+assert given.command.__name__ == "_run"
 config = load_config(given.config)
 if config.seed == 1:
     sys.exit("volume.source is 'nowhere'; wanted a volume\\n")
@@ -39,7 +40,9 @@ if config.seed == 2:
     os.abort()
 print("the run speaks", flush=True)
 time.sleep(0.3)
-with cancel_on_sigterm(), RunWriter.create(Path(given.runs_dir), config, sys.argv, given.run_id, given.name) as run:
+with cancel_on_sigterm(), RunWriter.create(
+    given.runs_dir, config, sys.argv, given.run_id, given.name, launched_by=given.launched_by
+) as run:
     with run.stage("siamese"):
         if config.seed == 3:
             time.sleep(60)
@@ -59,7 +62,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield project / "runs"
     for path in (project / "runs").glob("2*"):
         if read_run(path).status == "running":
-            local.cancel(project / "runs", path.name)
+            backends.cancel(project / "runs", path.name)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -72,11 +75,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_a_run_is_started_detached_and_leaves_its_record(project: Path) -> None:
     config = config_from_dict({"seed": 5, "projections": {"coverage": [[0, 90], [0, 45], [0, 10]]}})
     begun = time.monotonic()
-    run_id = local.start(config, project, name="--json O'Brien; rm -rf \\")
+    run_id = LOCAL.submit(Launch(config, name="--json O'Brien; rm -rf \\"), project)
     assert time.monotonic() - begun < 2
-    assert local.start_status(project, run_id) == ("starting", "")
-    wait_for(lambda: local.start_status(project, run_id).state != "starting")
-    assert local.start_status(project, run_id) == ("started", "")
+    assert LOCAL.status(project, run_id) == ("starting", "")
+    wait_for(lambda: LOCAL.status(project, run_id).state != "starting")
+    assert LOCAL.status(project, run_id) == ("started", "")
     wait_for(lambda: read_run(project / run_id).status != "running")
     record = read_run(project / run_id)
     assert record.status == "finished"
@@ -86,30 +89,30 @@ def test_a_run_is_started_detached_and_leaves_its_record(project: Path) -> None:
     assert told["sid"] == told["pid"]
     assert told["ppid"] != os.getpid()
     assert told["cwd"] == str(project.parent)
-    assert local.output(project, run_id) == "the run speaks\n"
+    assert LOCAL.output(project, run_id) == "the run speaks\n"
     wait_for(lambda: environment.process_started(told["pid"]) is None)
     assert [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.mark.parametrize(("seed", "message"), [(1, "volume.source is 'nowhere'; wanted a volume"), (2, None)])
 def test_a_run_that_dies_before_its_directory_tells_why(project: Path, seed: int, message: str | None) -> None:
-    run_id = local.start(config_from_dict({"seed": seed}), project)
-    wait_for(lambda: local.start_status(project, run_id).state != "starting")
-    status = local.start_status(project, run_id)
+    run_id = LOCAL.submit(Launch(config_from_dict({"seed": seed})), project)
+    wait_for(lambda: LOCAL.status(project, run_id).state != "starting")
+    status = LOCAL.status(project, run_id)
     assert status.state == "failed"
     assert status.message == (message or "it ended without a word")
     assert not (project / run_id).exists()
 
 
 def test_a_run_is_cancelled(project: Path) -> None:
-    run_id = local.start(config_from_dict({"seed": 3}), project)
-    wait_for(lambda: local.start_status(project, run_id).state == "started")
+    run_id = LOCAL.submit(Launch(config_from_dict({"seed": 3})), project)
+    wait_for(lambda: LOCAL.status(project, run_id).state == "started")
     wait_for(lambda: len(read_events(project / run_id)[0]) > 0)
-    local.cancel(project, run_id)
+    backends.cancel(project, run_id)
     wait_for(lambda: read_run(project / run_id).status != "running")
     assert read_run(project / run_id).status == "cancelled"
     with pytest.raises(InputError, match=f"run {run_id} is not running, it is cancelled"):
-        local.cancel(project, run_id)
+        backends.cancel(project, run_id)
 
 
 def test_nobody_elses_process_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,22 +122,22 @@ def test_nobody_elses_process_is_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     facts = json.loads((run.path / "run.json").read_text())
     (run.path / "run.json").write_text(json.dumps(facts | {"process_started": facts["process_started"] - 60}))
     with pytest.raises(InputError, match="is not running, it is interrupted"):
-        local.cancel(tmp_path, run.run_id)
+        backends.cancel(tmp_path, run.run_id)
     (run.path / "run.json").write_text(json.dumps(facts | {"host": "elsewhere"}))
     with pytest.raises(InputError, match="runs on elsewhere; cancel it there"):
-        local.cancel(tmp_path, run.run_id)
+        backends.cancel(tmp_path, run.run_id)
     assert stopped == []
     (run.path / "run.json").write_text(json.dumps(facts))
-    local.cancel(tmp_path, run.run_id)
+    backends.cancel(tmp_path, run.run_id)
     assert stopped == [os.getpid()]
     run.finish({})
 
 
 def test_what_was_never_started_or_is_no_id_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"no run {AN_ID} was started"):
-        local.start_status(tmp_path, AN_ID)
-    assert local.output(tmp_path, AN_ID) == ""
-    for call in (local.start_status, local.output, local.cancel):
+        LOCAL.status(tmp_path, AN_ID)
+    assert LOCAL.output(tmp_path, AN_ID) == ""
+    for call in (LOCAL.status, LOCAL.output, backends.cancel):
         with pytest.raises(InputError, match="is not a run id"):
             call(tmp_path, "../" + AN_ID)
 
@@ -142,4 +145,4 @@ def test_what_was_never_started_or_is_no_id_is_said(tmp_path: Path) -> None:
 def test_an_unwritable_runs_directory_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match=r"cannot write to the runs directory .*/file/runs: Not a directory"):
-        local.start(config_from_dict({}), tmp_path / "file" / "runs")
+        LOCAL.submit(Launch(config_from_dict({})), tmp_path / "file" / "runs")

@@ -20,38 +20,40 @@ from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict
 from engine.dispatch import local, runqueue, worker
+from engine.dispatch.backend import Launch
 from engine.record.runlog import RunWriter
 from engine.record.runrecord import read_run
 
 ROOT = Path(__file__).parents[2]
+LOCAL = local.LocalBackend()
 AN_ID = "20260102-030405-1bd2-0a1b2c"
 
-# Stands in for ``python -m engine``: the real worker, and runs without the experiment. The seed says what a run does.
+# Stands in for ``python -m engine``: its own parser and worker, no experiment. The seed says what a run does.
 STAND_IN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 del sys.modules["engine"]
-import argparse, os, time
+import os, time
 from engine.base import environment
-from engine.dispatch import worker
+from engine.cli.main import _parser
 from engine.config.settings import load_config
 from engine.base.errors import InputError
+from engine.dispatch import worker
 from engine.record.runlog import RunWriter
-parser = argparse.ArgumentParser()
-for word in ("command", "config", "--runs-dir", "--run-id", "--name", "--sweep"):
-    parser.add_argument(word)
-given = parser.parse_args()
+given = _parser().parse_args()
 project = Path({project!r})
-if given.command == "queue":
+if given.command.__name__ == "_work":
     environment.PROJECT_ROOT = project
-    worker.work(Path(given.runs_dir))
+    worker.work(given.runs_dir)
     sys.exit()
 config = load_config(given.config)
 if config.seed == 13:
     sys.exit("error: volume.source is 'nowhere'; wanted a volume\\n")
 try:
-    run = RunWriter.create(Path(given.runs_dir), config, sys.argv, given.run_id, given.name, sweep=given.sweep)
+    run = RunWriter.create(
+        given.runs_dir, config, sys.argv, given.run_id, given.name, sweep=given.sweep, launched_by=given.launched_by
+    )
 except InputError as error:
     sys.exit(f"error: {{error}}")
 with run, (project / "began.txt").open("a") as began:
@@ -284,7 +286,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(project: Path) -> None:
 @pytest.mark.parametrize("step", ["before the process", "before it is written down", "before it is out of the queue"])
 def test_a_start_that_was_cut_short_is_taken_up(project: Path, no_worker: None, step: str) -> None:
     (run_id,) = submit(project, [60])
-    local.start(config(60), project, None, run_id)
+    LOCAL.submit(Launch(config(60)), project, run_id)
     if step == "before the process":
         (process,) = (found for found in ours(project.parent, run_id))
         process.kill()
@@ -335,12 +337,12 @@ def test_traces_of_finished_starts_are_removed(project: Path, no_worker: None) -
     finished, failed = submit(project, [1, 13])
     worker.work(project)
     wait_for(lambda: all_finished(project, [finished, failed]))
-    local.prune(project)
+    LOCAL.prune(project)
     assert [path.name for path in (project / local.FOLDER).iterdir()] == [failed]
-    assert "nowhere" in local.output(project, failed)
+    assert "nowhere" in LOCAL.output(project, failed)
     long_ago = time.time() - 31 * 86400
     os.utime(project / local.FOLDER / failed, (long_ago, long_ago))
-    local.prune(project)
+    LOCAL.prune(project)
     assert list((project / local.FOLDER).iterdir()) == []
 
 
@@ -349,13 +351,13 @@ def test_starts_of_another_machine_are_believed_in_for_a_while(project: Path) ->
     folder.mkdir(parents=True)
     process = {"pid": 1, "process_started": 1.0, "host": "elsewhere"}
     (folder / local.PROCESS).write_text(json.dumps(process))
-    assert local.start_status(project, AN_ID).state == "starting"
-    assert local.starting(project) == [AN_ID]
+    assert LOCAL.status(project, AN_ID).state == "starting"
+    assert LOCAL.starting(project) == [AN_ID]
     long_ago = time.time() - 3600
     os.utime(folder / local.PROCESS, (long_ago, long_ago))
-    assert local.start_status(project, AN_ID).state == "failed"
+    assert LOCAL.status(project, AN_ID).state == "failed"
     (folder / local.PROCESS).write_text("{")
-    assert local.start_status(project, AN_ID) == ("failed", "process.json of its start is damaged")
+    assert LOCAL.status(project, AN_ID) == ("failed", "process.json of its start is damaged")
 
 
 def test_the_app_and_the_worker_stay_light() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from engine.poses.metrics import distance_histogram, error_by_distance
 from pages._run import figures
-from pages._shared import pictures
+from pages._shared import picture_figures
 
 
 def trace(figure, name):
@@ -148,7 +148,7 @@ def test_fsc_that_never_falls_says_so():
 
 def test_a_montage_holds_each_projection_in_its_place(rng):
     images = rng.standard_normal((16, 40, 40)).astype(np.float32)
-    montage = np.asarray(pictures.projections_figure(images, "x").data[0].z)
+    montage = np.asarray(picture_figures.projections_figure(images, "x").data[0].z)
     assert montage.shape == (81, 163)
     for number, (top, left) in {0: (0, 0), 3: (0, 123), 5: (41, 41)}.items():
         part, image = montage[top : top + 40, left : left + 40], images[number]
@@ -158,26 +158,28 @@ def test_a_montage_holds_each_projection_in_its_place(rng):
 
 
 def test_a_montage_of_few_and_of_blank_projections():
-    montage = np.asarray(pictures.projections_figure(np.zeros((3, 8, 8)), "x").data[0].z)
+    montage = np.asarray(picture_figures.projections_figure(np.zeros((3, 8, 8)), "x").data[0].z)
     assert np.nanmax(montage) == 0
     assert np.isnan(montage[:, -8:]).all()
 
 
 def test_slices_go_through_the_centre(rng):
     density, reference = rng.standard_normal((2, 6, 7, 8))
-    figure = pictures.slices_figure(density, "reconstruction", reference, np.array([3.4, 2.0, 4.6]), 2.5)
+    figure = picture_figures.slices_figure(density, "reconstruction", reference, np.array([3.4, 2.0, 4.6]), 2.5)
     shown = [np.asarray(t.z) for t in figure.data]
     for volume, (xy, xz, yz) in zip((reference, density), (shown[:3], shown[3:]), strict=True):
         assert np.array_equal(xy, volume[5])
         assert np.array_equal(xz, volume[:, 2])
         assert np.array_equal(yz, volume[:, :, 3])
     assert figure.data[0].dx == 2.5
-    assert len(pictures.slices_figure(density, "reconstruction", None, np.array([3, 2, 4]), 2.5).data) == 3
+    assert len(picture_figures.slices_figure(density, "reconstruction", None, np.array([3, 2, 4]), 2.5).data) == 3
 
 
 def test_a_low_pass_keeps_what_is_coarse_and_takes_what_is_fine():
     x = np.arange(32) * 2.0  # Å
     coarse, fine = np.cos(2 * np.pi * x / 32), np.cos(2 * np.pi * x / 8)
     density = np.broadcast_to(coarse + fine + 1, (4, 5, 32))
-    assert np.allclose(pictures.low_passed(density, 2.0, 16.0), np.broadcast_to(coarse + 1, (4, 5, 32)), atol=1e-5)
-    assert np.allclose(pictures.low_passed(density, 2.0, 1.0), density, atol=1e-5)
+    assert np.allclose(
+        picture_figures.low_passed(density, 2.0, 16.0), np.broadcast_to(coarse + 1, (4, 5, 32)), atol=1e-5
+    )
+    assert np.allclose(picture_figures.low_passed(density, 2.0, 1.0), density, atol=1e-5)

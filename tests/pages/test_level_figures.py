@@ -11,8 +11,8 @@ from scipy.integrate import quad
 from engine.analysis.factors import CLOSE_PAIRS, COVERAGE, INITIALISATION, METRICS, NOISE, study
 from engine.geometry.rotations import sample_orientations
 from engine.poses.metrics import distance_histogram
-from pages._factors import distribution_figures, level_table, recovery_figures
-from pages._shared import level_figures
+from pages._factors import distribution_figures, recovery_figures
+from pages._shared import level_figures, level_table
 from tests.analysis.test_factors import SIGNAL, noisy, row
 
 
@@ -61,7 +61,7 @@ def test_chart_table_and_csv_have_the_same_numbers(lines):
     assert [entry["level"] for entry in found] == [entry["level"] for entry in table]
     for number, metric in enumerate(METRICS):
         measure = level_table.MEASURES[metric]
-        column = f"{measure.name} ({measure.unit})"
+        column = f"{measure.short} ({measure.shown_unit})"
         told = [entry[column] for entry in table if entry[column] is not None]
         drawn = [y for name in dict.fromkeys(t.name for t in figure.data if t.name != "single runs")
                  for y in traces(figure, name=name)[number].y]  # fmt: skip

@@ -15,11 +15,14 @@ import pytest
 from engine.config.schema import Config
 from engine.dispatch import runqueue
 from engine.record import catalogue
-from engine.record.annotations import annotate
 from engine.record.runlog import RunWriter
+from engine.service import notes
+from engine.service.actor import Actor
 from pages._compare import compare_table
 from pages._shared import state
 from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
+
+ME = Actor("somebody")
 
 pytestmark = pytest.mark.usefixtures("visited_server")
 TABS = ("Overview", "Distances", "Angle errors", "Losses", "Projections", "Directions")
@@ -289,7 +292,7 @@ def test_runs_without_results_are_compared_by_their_parameters(runs_dir):
 def test_a_run_that_waits_is_said_to_and_an_archived_one_is_shown(eight, runs_dir, monkeypatch):
     monkeypatch.setattr(runqueue, "ensure_worker", lambda folder: None)
     (queued,) = runqueue.submit([Config()], runs_dir)
-    annotate(runs_dir, eight[0], archived=True)
+    notes.annotate(ME, runs_dir, eight[0], archived=True)
     state.forget_runs()
     app = compare([queued, eight[0]])
     assert f"shown as soon as there is something to show: {queued}." in said(app)

@@ -13,16 +13,18 @@ from streamlit.testing.v1 import AppTest
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict, config_to_dict
-from engine.dispatch import runqueue
 from engine.experiment import sweep
 from engine.experiment.sweep import Sweep
 from engine.geometry import symmetry
 from engine.imaging import symmetric_density
 from engine.io.mrc import write_map
-from engine.record.annotations import annotate
 from engine.record.runrecord import read_run
+from engine.service import notes, runs
+from engine.service.actor import Actor
 from pages._experiment import form_values
 from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
+
+ME = Actor("somebody")
 
 pytestmark = pytest.mark.usefixtures("visited_server")
 STUDY = Sweep("few", "Few & <b>noisy</b>", {"projections": {"count": 50}}, {"projections.noise_variance": [0, 5.5]})
@@ -33,11 +35,11 @@ def submitted(monkeypatch) -> list:
     """What was put into the queue: (configurations, folder, names, sweep)."""
     calls = []
 
-    def submit(configs, runs_dir, names=None, sweep=None):
+    def submit(actor, runs_dir, configs, names=None, sweep=None):
         calls.append((configs, runs_dir, names, sweep))
         return [UNKNOWN_ID] * len(configs)
 
-    monkeypatch.setattr(runqueue, "submit", submit)
+    monkeypatch.setattr(runs, "submit", submit)
     return calls
 
 
@@ -250,7 +252,7 @@ def test_a_queue_that_cannot_be_written_is_said(runs_dir, monkeypatch):
     def submit(*given, **named):
         raise InputError("cannot write to <b>there</b>")
 
-    monkeypatch.setattr(runqueue, "submit", submit)
+    monkeypatch.setattr(runs, "submit", submit)
     app = press(page("experiment"), "Run")
     assert said(app.error) == "cannot write to <b>there</b>"
 
@@ -498,7 +500,7 @@ def test_a_configuration_of_another_version_cannot_be_cloned(finished):
 
 def test_a_run_that_failed_or_is_archived_can_be_cloned(finished):
     failed = failed_run(finished.path.parent, "no")
-    annotate(finished.path.parent, failed.name, archived=True)
+    notes.annotate(ME, finished.path.parent, failed.name, archived=True)
     app = at(clone=failed.name)
     assert not app.warning
     assert config_of(app) == Config()

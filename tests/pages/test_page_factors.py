@@ -17,11 +17,13 @@ from engine.config.settings import config_from_dict
 from engine.experiment import sweep
 from engine.experiment.pipeline import run_experiment
 from engine.record import catalogue
-from engine.record.annotations import annotate
 from engine.record.runlog import RunWriter
-from pages._factors import level_table
-from pages._shared import state
+from engine.service import notes
+from engine.service.actor import Actor
+from pages._shared import level_table, state
 from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
+
+ME = Actor("somebody")
 
 pytestmark = pytest.mark.usefixtures("visited_server")
 PAGES = {"coverage": "coverage", "noise": "noise", "sampling": "orientation-sampling", "recovery": "recovery-pairs"}
@@ -206,7 +208,7 @@ def test_a_link_to_a_family_shows_it_and_another_can_be_picked(eight):
 
 def test_a_link_to_runs_shows_these_and_says_which_do_not_belong(eight):
     one_seed = [row for row in rows(eight) if row["seed"] == 0]
-    annotate(eight, one_seed[0]["run_id"], name=TYPED)
+    notes.annotate(ME, eight, one_seed[0]["run_id"], name=TYPED)
     asked = [*(row["run_id"] for row in one_seed), UNKNOWN_ID]
     app = page("coverage", runs=",".join(asked))
     assert app.selectbox[0].options[0] == "5 runs that the address asks for"
@@ -225,7 +227,9 @@ def test_a_link_to_a_sweep_shows_its_runs(eight):
         if row["coverage"] == "full":
             path = eight / row["run_id"] / "run.json"
             path.write_text(json.dumps(json.loads(path.read_text()) | {"sweep": "noise-1"}))
-    annotate(eight, next(row["run_id"] for row in rows(eight) if row["sweep"] and row["seed"] == 1), archived=True)
+    notes.annotate(
+        ME, eight, next(row["run_id"] for row in rows(eight) if row["sweep"] and row["seed"] == 1), archived=True
+    )
     app = page("noise", sweep="noise-1")
     ours = table(app)
     assert sorted(ours[ours["whose"] == "these runs"]["runs"]) == [1, 2]

@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 
 from engine.config.schema import Config
-from engine.dispatch import local, runqueue
+from engine.dispatch import backends
+from engine.dispatch.backend import StartStatus
 from engine.record import annotations
 from engine.record.runlog import RunWriter
+from engine.service import notes, runs
+from engine.service.actor import Actor
 from pages._run import record_tab, results
 from pages._shared import tables, text
 from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
+
+ME = Actor("somebody")
 
 pytestmark = pytest.mark.usefixtures("visited_server")
 DRAWN = {
@@ -210,9 +215,9 @@ def test_the_table_of_pairs_has_the_sample_that_the_run_kept(finished):
 
 def test_running_it_again_queues_the_same_experiment(finished, monkeypatch):
     queued = []
-    monkeypatch.setattr(runqueue, "submit", lambda *given: queued.append(given) or [UNKNOWN_ID])
+    monkeypatch.setattr(runs, "submit", lambda actor, *given: queued.append(given) or [UNKNOWN_ID])
     press(page("run", finished.run_id), "Run again")
-    assert queued == [([QUICK], finished.path.parent, [TYPED])]
+    assert queued == [(finished.path.parent, [QUICK], [TYPED])]
 
 
 def test_a_run_can_be_cloned(finished):
@@ -226,7 +231,7 @@ def test_a_run_can_be_cloned(finished):
 
 def test_what_was_noted_is_shown_as_text(finished):
     note = "<b>line one</b>\n:tada: $x$"
-    annotations.annotate(finished.path.parent, finished.run_id, tags=["<i>a</i>"], note=note, archived=True)
+    notes.annotate(ME, finished.path.parent, finished.run_id, tags=["<i>a</i>"], note=note, archived=True)
     app = page("run", finished.run_id)
     assert texts(app.text) == note
     said = texts(app.markdown)
@@ -285,7 +290,7 @@ def test_an_interrupted_run_is_never_shown_as_running(runs_dir):
 
 def test_a_running_run_shows_stages_losses_and_can_be_cancelled(runs_dir, monkeypatch):
     cancelled = []
-    monkeypatch.setattr(local, "cancel", lambda folder, run_id: cancelled.append((folder, run_id)))
+    monkeypatch.setattr(runs, "cancel", lambda actor, folder, run_id: cancelled.append((folder, run_id)))
     with RunWriter.create(runs_dir, Config(), ["engine"]) as run:
         with run.stage("projections") as stage:
             stage.progress(1.0, {})
@@ -362,9 +367,9 @@ def test_an_unknown_id_gets_a_friendly_page(finished):
 
 @pytest.mark.parametrize("state", ["starting", "failed"])
 def test_a_run_without_a_record_yet(runs_dir, monkeypatch, state):
-    status = local.StartStatus(state, "error: volume.source is 'x'; wanted y")
-    monkeypatch.setattr(local, "start_status", lambda folder, run_id: status)
-    monkeypatch.setattr(local, "output", lambda folder, run_id: "downloading <b>1</b> of 2")
+    status = StartStatus(state, "error: volume.source is 'x'; wanted y")
+    monkeypatch.setattr(backends, "status", lambda folder, run_id: status)
+    monkeypatch.setattr(backends, "output", lambda folder, run_id: "downloading <b>1</b> of 2")
     app = page("run", UNKNOWN_ID)
     if state == "starting":
         assert "the volume is being loaded" in texts(app.info)

@@ -17,15 +17,20 @@ import streamlit as st
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict
-from engine.dispatch import local, runqueue
+from engine.dispatch import backends, runqueue
 from engine.record import catalogue
-from engine.record.annotations import annotate, read_annotations
+from engine.record.annotations import read_annotations
 from engine.record.runlog import RunWriter
 from engine.record.runrecord import read_run
+from engine.service import notes
+from engine.service import runs as service
+from engine.service.actor import Actor
 from pages._shared import runtable, state
 from pages._shared.runtable import View
 from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
 from tests.benchmarks.bench_pages import make_varied_runs
+
+ME = Actor("somebody")
 
 pytestmark = pytest.mark.usefixtures("visited_server")
 _TABLE = "runs-table"
@@ -69,12 +74,12 @@ def said(app) -> str:
 
 def test_without_runs_one_press_runs_the_default(runs_dir, monkeypatch):
     submitted = []
-    monkeypatch.setattr(runqueue, "submit", lambda *given: submitted.append(given) or [UNKNOWN_ID])
+    monkeypatch.setattr(service, "submit", lambda actor, *given: submitted.append(given) or [UNKNOWN_ID])
     app = page("runs")
     assert "No runs yet" in said(app)
     assert not app.dataframe
     press(app, "Run the default experiment")
-    assert submitted == [([Config()], runs_dir)]
+    assert submitted == [(runs_dir, [Config()])]
     assert app.query_params["run"] in (UNKNOWN_ID, [UNKNOWN_ID])
 
 
@@ -82,7 +87,7 @@ def test_what_hinders_the_default_experiment_is_said(runs_dir, monkeypatch):
     def refuse(*given):
         raise InputError("cannot write to <b>here</b>")
 
-    monkeypatch.setattr(runqueue, "submit", refuse)
+    monkeypatch.setattr(service, "submit", refuse)
     app = press(page("runs"), "Run the default experiment")
     assert "cannot write to <b>here</b>" in said(app)
     assert "<b>" not in app.error[0].value
@@ -262,8 +267,8 @@ def test_name_tags_note_and_star_are_edited(finished):
 
 def test_several_runs_share_only_the_tags_that_are_changed(many):
     first, second = ids(many)[:2]
-    annotate(many, first, tags=["both", "own"], note="kept")
-    annotate(many, second, tags=["both"])
+    notes.annotate(ME, many, first, tags=["both", "own"], note="kept")
+    notes.annotate(ME, many, second, tags=["both"])
     app = tick(page("runs"), 0, 1)
     (tags,) = (field for field in app.multiselect if field.label == "Tags of all 2")
     assert tags.value == ["both"]
@@ -299,7 +304,7 @@ def test_archived_restored_archived_and_deleted(many):
 
 def test_a_running_run_is_not_deleted(runs_dir):
     with RunWriter.create(runs_dir, Config(), []) as run:
-        annotate(runs_dir, run.run_id, archived=True)
+        notes.annotate(ME, runs_dir, run.run_id, archived=True)
         app = press(tick(page("runs", archive="true"), 0), "Delete for good")
         assert "is running; cancel it first" in said(app)
         assert run.path.exists()
@@ -458,7 +463,7 @@ def test_columns_of_the_refinement_are_there_where_a_run_has_them(finished):
 
 
 def test_runs_that_have_no_record_yet_are_counted(many, monkeypatch):
-    monkeypatch.setattr(local, "starting", lambda folder: [UNKNOWN_ID])
+    monkeypatch.setattr(backends, "starting", lambda folder: [UNKNOWN_ID])
     assert "30 runs, 0 running, 1 starting" in said(page("runs"))
 
 
@@ -505,7 +510,7 @@ def test_a_name_that_starts_like_an_icon_is_shown_letter_by_letter(many):
 @pytest.mark.parametrize("key", ["name", *runtable.COLUMNS])
 @pytest.mark.parametrize("folded", [False, True])
 def test_every_column_sorts(many, key, folded):
-    annotate(many, ids(many)[3], tags=["b", "a"], note="n", name="")
+    notes.annotate(ME, many, ids(many)[3], tags=["b", "a"], note="n", name="")
     rows = catalogue.list_runs(many)
     up, down = (View(sort=key, ascending=ascending, folded=folded).groups(rows) for ascending in (True, False))
     assert len(up) == len(down) == (9 if folded else 30)

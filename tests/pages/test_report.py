@@ -10,16 +10,21 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from engine.config.settings import config_to_toml
-from engine.record.annotations import annotate
 from engine.record.runrecord import read_run
+from engine.service import notes
+from engine.service.actor import Actor
 from pages._run import report, run_figures
 from pages._shared import summary
 from tests.app_testing import TYPED, failed_run
 
+ME = Actor("somebody")
+
 
 @pytest.fixture
 def text(finished):
-    annotate(finished.path.parent, finished.run_id, note="<script>alert(1)</script>\nsecond line", tags=["<i>t</i>"])
+    notes.annotate(
+        ME, finished.path.parent, finished.run_id, note="<script>alert(1)</script>\nsecond line", tags=["<i>t</i>"]
+    )
     return without_plotly(report.html_report(read_run(finished.path)))
 
 

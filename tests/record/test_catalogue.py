@@ -20,9 +20,12 @@ import pytest
 from engine.base.errors import InputError
 from engine.config.settings import config_from_dict, config_to_dict
 from engine.record import catalogue
-from engine.record.annotations import annotate
 from engine.record.runlog import RunWriter
 from engine.record.runrecord import read_run
+from engine.service import notes
+from engine.service.actor import Actor
+
+ME = Actor("somebody")
 
 ROOT = Path(__file__).parents[2]
 CONFIG = config_from_dict(
@@ -104,7 +107,7 @@ def test_what_is_noted_about_a_run_is_in_its_row(tmp_path: Path) -> None:
     second, first = catalogue.list_runs(tmp_path)
     assert (first["sweep"], second["sweep"]) == (None, "20260101 <b>")
     assert [first[key] for key in ("name", "tags", "starred", "note", "archived")] == ["first", [], False, "", False]
-    annotate(tmp_path, path.name, name="mine", tags=["a", "b"], starred=True, note="two\nlines")
+    notes.annotate(ME, tmp_path, path.name, name="mine", tags=["a", "b"], starred=True, note="two\nlines")
     row = catalogue.get_run(tmp_path, path.name)
     assert [row[key] for key in ("name", "tags", "starred", "note")] == ["mine", ["a", "b"], True, "two\nlines"]
 
@@ -115,19 +118,19 @@ def test_archived_runs_are_asked_for(tmp_path: Path) -> None:
     def found(**asked: Any) -> list[int]:
         return [paths.index(tmp_path / row["run_id"]) for row in catalogue.list_runs(tmp_path, **asked)]
 
-    annotate(tmp_path, paths[1].name, archived=True)
+    notes.annotate(ME, tmp_path, paths[1].name, archived=True)
     assert found() == found(archived=False) == [2, 0]
     assert found(archived=True) == [1]
     assert found(archived=None) == [2, 1, 0]
     assert found(statuses=["finished"], limit=1) == [2]
     assert found(statuses=["failed"], archived=None) == []
-    annotate(tmp_path, paths[1].name, archived=False)
+    notes.annotate(ME, tmp_path, paths[1].name, archived=False)
     assert found() == [2, 1, 0]
 
 
 def test_runs_are_numbered_in_the_order_they_were_made_whatever_is_asked_for(tmp_path: Path) -> None:
     paths = [finished(tmp_path, number) for number in range(4)]
-    annotate(tmp_path, paths[1].name, archived=True)
+    notes.annotate(ME, tmp_path, paths[1].name, archived=True)
     assert [row["number"] for row in catalogue.list_runs(tmp_path)] == [4, 3, 1]
     assert [row["number"] for row in catalogue.list_runs(tmp_path, archived=True)] == [2]
     assert catalogue.get_run(tmp_path, paths[2].name)["number"] == 3
@@ -340,7 +343,9 @@ def test_six_processes_at_once_are_all_recorded(tmp_path: Path) -> None:
 import sys, time
 from pathlib import Path
 from engine.record import catalogue
-from engine.record.annotations import annotate
+from engine.service import notes
+from engine.service.actor import Actor
+ME = Actor('me')
 from engine.config.settings import config_from_dict
 from engine.record.runlog import RunWriter
 runs_dir, number = Path(sys.argv[1]), int(sys.argv[2])

@@ -11,33 +11,16 @@ from typing import Any, NamedTuple
 
 from engine.analysis.comparison import Row, Spread, differences, said
 from engine.analysis.factors import CLOSE_PAIRS, METRICS, RECOVERY_METRICS, Factor, Level, Study
+from engine.base.metric import Metric
+from engine.experiment import metrics
 from pages._shared import text
 
-
-class Measure(NamedTuple):
-    """How a metric is called and drawn: by ``factor`` times what runs record, which is in ``recorded`` units."""
-
-    name: str
-    unit: str
-    factor: float
-    recorded: str
-    explained: str
-    format: str = "%.3g"
-
-    def column(self, unit: str, what: str = "") -> str:
-        """A column of the table: of the mean or, with ``what``, of something beside it."""
-        return f"{self.name}{what} ({unit})" if unit else f"{self.name}{what}"
+MEASURES: dict[str, Metric] = {name: metrics.find(name) for name in (*METRICS, *RECOVERY_METRICS)}
 
 
-_L_DE, _L_OR, _E_OR = METRICS
-_, _, _SECONDS, _PAIRS_USED = RECOVERY_METRICS
-MEASURES: dict[str, Measure] = {
-    _L_DE: Measure("L_DE", "°", math.degrees(1), "rad", "mean absolute error of the distances"),
-    _L_OR: Measure("L_OR", "rad²", 1.0, "rad²", "mean squared recovery loss, over the pairs used", "%.2e"),
-    _E_OR: Measure("E_OR", "°", math.degrees(1), "rad", "median angle error after alignment"),
-    _SECONDS: Measure("time", "s", 1.0, "s", "wall time of the recovery alone"),
-    _PAIRS_USED: Measure("pairs used", "", 1.0, "", "pairs of test projections whose distances the recovery saw", "%d"),
-}
+def column(metric: Metric, unit: str, what: str = "") -> str:
+    """A column of the table: of the mean or, with ``what``, of something beside it."""
+    return f"{metric.short}{what} ({unit})" if unit else f"{metric.short}{what}"
 
 
 class Single(NamedTuple):
@@ -142,9 +125,9 @@ def table(found: Sequence[Line], factor: Factor) -> list[dict[str, Any]]:
             row["variance"] = line.place
         for metric in factor.metrics:
             spread, measure = line.spreads[metric], MEASURES[metric]
-            row[measure.column(measure.unit)] = None if spread is None else spread.mean * measure.factor
-            row[measure.column(measure.unit, " sd")] = (
-                None if spread is None or spread.sd is None else spread.sd * measure.factor
+            row[column(measure, measure.shown_unit)] = None if spread is None else spread.mean * measure.shown_factor
+            row[column(measure, measure.shown_unit, " sd")] = (
+                None if spread is None or spread.sd is None else spread.sd * measure.shown_factor
             )
         rows.append(row)
     return rows
@@ -157,9 +140,9 @@ def to_csv(found: Sequence[Line], factor: Factor) -> bytes:
     for row, line in zip(rows, found, strict=True):
         for metric in factor.metrics:
             spread, measure = line.spreads[metric], MEASURES[metric]
-            if measure.recorded != measure.unit:
-                row[measure.column(measure.recorded)] = None if spread is None else spread.mean
-                row[measure.column(measure.recorded, " sd")] = None if spread is None else spread.sd
+            if measure.shown_unit != measure.unit:
+                row[column(measure, measure.unit)] = None if spread is None else spread.mean
+                row[column(measure, measure.unit, " sd")] = None if spread is None else spread.sd
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: f"{v:.9g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows)

@@ -12,7 +12,7 @@ from engine.imaging import simulation
 from engine.imaging.noise import NoiseModel
 from engine.imaging.simulation import Acquisition
 from engine.imaging.volume import Volume
-from pages._experiment import previews
+from pages._experiment import preview_figures
 from tests.conftest import gaussians
 
 
@@ -60,9 +60,9 @@ def test_a_large_frame_is_previewed_on_coarser_pixels_too(toy_volume):
 
 def test_each_projection_stands_above_what_is_recorded(toy_volume):
     found = simulation.preview(
-        toy_volume, Acquisition(noise_variance=1.0), previews.MEASURED, stream(0, "test projections")
+        toy_volume, Acquisition(noise_variance=1.0), preview_figures.MEASURED, stream(0, "test projections")
     )
-    figure = previews.before_and_after_figure(found)
+    figure = preview_figures.before_and_after_figure(found)
     size = found.images.shape[-1]
     shown = np.asarray(figure.data[0].z)
     above, beneath = shown[:size, :size], shown[-size:, :size]
@@ -74,17 +74,19 @@ def test_each_projection_stands_above_what_is_recorded(toy_volume):
 def test_noise_is_said_both_ways(toy_volume):
     found = simulation.preview(toy_volume, Acquisition(), 4, stream(0, "test projections"))
     quiet = replace(found, noise=NoiseModel())
-    assert previews.noise_text(quiet) == f"no noise (signal variance {np.var(found.truth.clean, dtype=float):#.3g})"
+    assert (
+        preview_figures.noise_text(quiet) == f"no noise (signal variance {np.var(found.truth.clean, dtype=float):#.3g})"
+    )
     noisy = replace(found, noise=NoiseModel(16.0, 0.05))
-    assert previews.noise_text(noisy) == "SNR 0.0500 (noise variance 16.0, signal variance 0.800)"
+    assert preview_figures.noise_text(noisy) == "SNR 0.0500 (noise variance 16.0, signal variance 0.800)"
 
 
 def test_slices_of_a_large_volume_are_small(large):
-    figure = previews.slices_figure(large)
+    figure = preview_figures.slices_figure(large)
     assert len(figure.data) == 3
     assert np.shape(figure.data[0].z) == (110, 110)
     huge = replace(large, density=np.tile(large.density, (1, 1, 4)))
-    figure = previews.slices_figure(huge)
+    figure = preview_figures.slices_figure(huge)
     assert max(max(np.shape(trace.z)) for trace in figure.data) <= 128
     assert figure.data[0].dx == 1.5 * 4
     assert "1.5 Å per voxel" in figure.layout.title.text
@@ -92,4 +94,4 @@ def test_slices_of_a_large_volume_are_small(large):
 
 @pytest.mark.parametrize(("size", "said"), [(6.4e8, "640 MB"), (1.44e9, "1.4 GB")])
 def test_memory_in_words(size, said):
-    assert previews.memory_text(size) == said
+    assert preview_figures.memory_text(size) == said

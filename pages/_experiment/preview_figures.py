@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from engine.imaging.particles import ParticleSet, Truth
 from engine.imaging.shape import binned
 from engine.imaging.volume import Volume
-from pages._shared import pictures, text
+from pages._shared import picture_figures, text
 
 SHOWN = 4  # projections
 _SLICED = 128  # voxels along a side of the slices shown
@@ -18,7 +18,7 @@ MEASURED = 16  # projections from which the signal's variance is estimated
 def before_and_after_figure(projections: ParticleSet) -> go.Figure:
     """The first projections as they come from the volume, and beneath each what shift and noise make of it."""
     pairs = np.concatenate([_truth(projections).clean[:SHOWN], projections.images[:SHOWN]])
-    figure = pictures.projections_figure(pairs, "Projections", columns=SHOWN, rows=2)
+    figure = picture_figures.projections_figure(pairs, "Projections", columns=SHOWN, rows=2)
     for label, y in (("clean", 0.75), ("as recorded", 0.25)):
         figure.add_annotation(
             text=label, x=0, xref="x domain", xanchor="right", xshift=-4, y=y, yref="y domain", yanchor="middle",
@@ -29,7 +29,7 @@ def before_and_after_figure(projections: ParticleSet) -> go.Figure:
 
 def gallery_figure(projections: ParticleSet) -> go.Figure:
     """Clean projections."""
-    figure = pictures.projections_figure(_truth(projections).clean, "Projections in random poses, without noise")
+    figure = picture_figures.projections_figure(_truth(projections).clean, "Projections in random poses, without noise")
     return at_the_top(figure).update_layout(margin={"l": 0, "r": 0, "t": 44, "b": 4})
 
 
@@ -41,7 +41,7 @@ def at_the_top(figure: go.Figure) -> go.Figure:
 def slices_figure(volume: Volume) -> go.Figure:
     """Slices xy, xz and yz through the centre of mass; those of a large volume on coarser voxels."""
     shown = binned(volume, -(-max(volume.density.shape) // _SLICED))
-    figure = pictures.slices_figure(shown.density, "", None, shown.center_index, shown.voxel_size)
+    figure = picture_figures.slices_figure(shown.density, "", None, shown.center_index, shown.voxel_size)
     return at_the_top(figure).update_layout(
         height=240, title={"text": f"Central slices, {volume.voxel_size:.3g} Å per voxel"}
     )

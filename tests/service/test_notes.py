@@ -12,9 +12,13 @@ from engine.cli.main import main
 from engine.config.schema import Config
 from engine.dispatch import local
 from engine.record import catalogue
-from engine.record.annotations import FILENAME, Annotations, annotate, delete_run, read_annotations
+from engine.record.annotations import FILENAME, Annotations, read_annotations
 from engine.record.runlog import RunWriter
 from engine.record.runrecord import read_run
+from engine.service import notes
+from engine.service.actor import Actor
+
+ME = Actor("somebody")
 
 UNKNOWN_ID = "20260101-000000-1bd2-ffffff"
 TYPED = "<script>alert(1)</script> '; DROP TABLE runs; -- $x$ 日本"
@@ -30,8 +34,8 @@ def path(tmp_path: Path) -> Path:
 
 def test_changes_add_up_and_are_read_back(path):
     assert read_annotations(path) == Annotations()
-    annotate(path.parent, path.name, tags=["noise"], starred=True)
-    noted = annotate(path.parent, path.name, note="seen", name="mine")
+    notes.annotate(ME, path.parent, path.name, tags=["noise"], starred=True)
+    noted = notes.annotate(ME, path.parent, path.name, note="seen", name="mine")
     assert noted == read_annotations(path) == Annotations(name="mine", tags=("noise",), starred=True, note="seen")
     assert {file.name for file in path.iterdir()} == {
         "run.json", "config.toml", "events.jsonl", "log.txt", "result.json", FILENAME,
@@ -40,14 +44,15 @@ def test_changes_add_up_and_are_read_back(path):
 
 def test_the_name_of_the_annotation_is_the_runs_until_it_is_taken_back(path):
     assert read_run(path).name == "first"
-    annotate(path.parent, path.name, name="second")
+    notes.annotate(ME, path.parent, path.name, name="second")
     assert (read_run(path).name, read_run(path).facts.name) == ("second", "first")
-    annotate(path.parent, path.name, name=" \n")
+    notes.annotate(ME, path.parent, path.name, name=" \n")
     assert read_run(path).name == "first"
 
 
 def test_what_is_typed_is_kept_letter_by_letter_without_control_characters(path):
-    noted = annotate(
+    noted = notes.annotate(
+        ME,
         path.parent,
         path.name,
         name=f" {TYPED}\n\x00",
@@ -72,9 +77,9 @@ def test_what_is_typed_is_kept_letter_by_letter_without_control_characters(path)
     ],
 )
 def test_what_is_too_long_is_refused_and_nothing_changes(path, changes, message):
-    annotate(path.parent, path.name, starred=True)
+    notes.annotate(ME, path.parent, path.name, starred=True)
     with pytest.raises(InputError, match=message):
-        annotate(path.parent, path.name, **changes)
+        notes.annotate(ME, path.parent, path.name, **changes)
     assert read_annotations(path) == Annotations(starred=True)
 
 
@@ -86,13 +91,13 @@ def test_a_damaged_file_counts_as_none_is_logged_and_can_be_written_over(path, c
     record = read_run(path)
     assert (record.annotations, record.name, record.status) == (Annotations(), "first", "finished")
     assert f"{FILENAME} is damaged" in caplog.text
-    annotate(path.parent, path.name, note="again")
+    notes.annotate(ME, path.parent, path.name, note="again")
     assert read_annotations(path) == Annotations(note="again")
 
 
 def test_what_a_newer_version_noted_is_kept(path):
     (path / FILENAME).write_text(json.dumps({"name": "new", "mood": {"good": [1, 2]}}))
-    annotate(path.parent, path.name, starred=True)
+    notes.annotate(ME, path.parent, path.name, starred=True)
     kept = json.loads((path / FILENAME).read_text())
     assert (kept["name"], kept["starred"], kept["mood"]) == ("new", True, {"good": [1, 2]})
 
@@ -102,21 +107,21 @@ def test_damaged_and_newer_runs_can_be_annotated(path, content, status):
     (path / "run.json").unlink()
     if content is not None:
         (path / "run.json").write_text(content)
-    annotate(path.parent, path.name, name="odd one", archived=True)
+    notes.annotate(ME, path.parent, path.name, name="odd one", archived=True)
     (row,) = catalogue.list_runs(path.parent, archived=True)
     assert (row["status"], row["name"]) == (status, "odd one")
-    delete_run(path.parent, path.name)
+    notes.delete(ME, path.parent, path.name)
     assert not path.exists()
 
 
 def test_two_who_change_different_things_at_once_lose_nothing(path):
     def tag() -> None:
         for number in range(20):
-            annotate(path.parent, path.name, tags=[str(number)])
+            notes.annotate(ME, path.parent, path.name, tags=[str(number)])
 
     def write_note() -> None:
         for number in range(20):
-            annotate(path.parent, path.name, note=str(number))
+            notes.annotate(ME, path.parent, path.name, note=str(number))
 
     both = [threading.Thread(target=tag), threading.Thread(target=write_note)]
     for thread in both:
@@ -129,15 +134,15 @@ def test_two_who_change_different_things_at_once_lose_nothing(path):
 def test_only_an_archived_run_that_has_ended_is_deleted(path):
     runs_dir = path.parent
     with pytest.raises(InputError, match="is not archived; archive it first"):
-        delete_run(runs_dir, path.name)
+        notes.delete(ME, runs_dir, path.name)
     with RunWriter.create(runs_dir, Config(), []) as running:
-        annotate(runs_dir, running.run_id, archived=True)
+        notes.annotate(ME, runs_dir, running.run_id, archived=True)
         with pytest.raises(InputError, match="is running; cancel it first"):
-            delete_run(runs_dir, running.run_id)
+            notes.delete(ME, runs_dir, running.run_id)
         running.finish({})
     (runs_dir / local.FOLDER / path.name).mkdir(parents=True)
-    annotate(runs_dir, path.name, archived=True)
-    delete_run(runs_dir, path.name)
+    notes.annotate(ME, runs_dir, path.name, archived=True)
+    notes.delete(ME, runs_dir, path.name)
     assert [row["run_id"] for row in catalogue.list_runs(runs_dir, archived=None)] == [running.run_id]
     assert sorted(entry.name for entry in runs_dir.iterdir()) == [
         local.FOLDER, running.run_id, catalogue.FILENAME,
@@ -149,8 +154,8 @@ def test_deleting_a_link_leaves_what_it_leads_to(path, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     os.rename(path, elsewhere)
     path.symlink_to(elsewhere)
-    annotate(path.parent, path.name, archived=True)
-    delete_run(path.parent, path.name)
+    notes.annotate(ME, path.parent, path.name, archived=True)
+    notes.delete(ME, path.parent, path.name)
     assert not path.is_symlink()
     assert (elsewhere / "result.json").exists()
 
@@ -160,20 +165,20 @@ def test_deleting_a_link_leaves_what_it_leads_to(path, tmp_path):
 )
 def test_only_known_runs_are_touched(path, run_id, message):
     with pytest.raises(InputError, match=message):
-        annotate(path.parent, run_id, archived=True)
+        notes.annotate(ME, path.parent, run_id, archived=True)
     with pytest.raises(InputError, match=message):
-        delete_run(path.parent, run_id)
+        notes.delete(ME, path.parent, run_id)
 
 
 def test_a_run_that_cannot_be_written_to_is_named(path):
     (path / FILENAME).mkdir()
     with pytest.raises(InputError, match=f"cannot write {FILENAME} of run {path.name}: Is a directory"):
-        annotate(path.parent, path.name, starred=True)
+        notes.annotate(ME, path.parent, path.name, starred=True)
 
 
 def test_a_slip_of_the_programmer_is_an_error(path):
     with pytest.raises(TypeError, match="no such annotation: stared"):
-        annotate(path.parent, path.name, stared=True)
+        notes.annotate(ME, path.parent, path.name, stared=True)
 
 
 def test_the_command_line_archives_restores_and_deletes(path, capsys):

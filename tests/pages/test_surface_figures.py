@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.config.schema import VolumeConfig
 from engine.io.loading import load_volume
-from pages._shared import surfaces
+from pages._shared import surface_figures
 
 RADIUS, VOXEL = 30.0, 2.5  # Å
 
@@ -36,7 +35,7 @@ def test_a_ball_has_its_radius_area_and_place(most, tolerance):
     # voxel n // 2 of each axis, not the cube's centre, is the origin
     assert density.shape == (41, 44, 47)
     center = np.array([0.0, (41 // 2 - 44 // 2) * VOXEL, (41 // 2 - 47 // 2) * VOXEL])[::-1]
-    vertices, faces = surfaces.surface(density, VOXEL, half(density), most)
+    vertices, faces = surface_figures.surface(density, VOXEL, half(density), most)
     radii = np.linalg.norm(vertices - center, axis=1)
     assert abs(radii.mean() - RADIUS) < tolerance
     assert area(vertices, faces) == pytest.approx(4 * np.pi * RADIUS**2, rel=0.02)
@@ -46,7 +45,7 @@ def test_a_ball_has_its_radius_area_and_place(most, tolerance):
 
 def test_axes_are_x_y_z():
     density = ball(center_xyz=(10.0, 0.0, -5.0))
-    vertices, _ = surfaces.surface(density, VOXEL, half(density), 100_000)
+    vertices, _ = surface_figures.surface(density, VOXEL, half(density), 100_000)
     shift = np.array([41 // 2 - 47 // 2, 41 // 2 - 44 // 2, 0]) * VOXEL
     assert vertices.mean(axis=0) == pytest.approx(np.array([10.0, 0.0, -5.0]) + shift, abs=0.1)
 
@@ -54,7 +53,7 @@ def test_axes_are_x_y_z():
 def test_an_object_that_touches_the_box_is_closed():
     density = np.zeros((8, 8, 8), np.float32)
     density[:, :, :4] = 1
-    vertices, faces = surfaces.surface(density, 1.0, half(density), 10_000)
+    vertices, faces = surface_figures.surface(density, 1.0, half(density), 10_000)
     assert len(vertices) - 3 * len(faces) // 2 + len(faces) == 2
     assert vertices[:, 0].max() == pytest.approx(3.5 - 4)  # halfway between voxels 3 and 4
     assert np.abs(vertices).max() <= 4.5
@@ -62,7 +61,7 @@ def test_an_object_that_touches_the_box_is_closed():
 
 def test_figures_show_each_density_on_one_scale():
     density = ball()
-    figure = surfaces.isosurface_figure(
+    figure = surface_figures.isosurface_figure(
         {"input": (density, 2.5), "reconstruction": (2 * density + 1, 5.0)}, level=half(density)
     )
     first, second = figure.data
@@ -75,7 +74,7 @@ def test_figures_show_each_density_on_one_scale():
 
 
 def test_where_the_level_is_not_reached_the_figure_says_so():
-    figure = surfaces.isosurface_figure({"a": (ball(), VOXEL)}, level=40)
+    figure = surface_figures.isosurface_figure({"a": (ball(), VOXEL)}, level=40)
     assert len(figure.data[0].x) == 0
     assert figure.layout.annotations[0].text == "no surface at 40 σ"
 
@@ -84,13 +83,13 @@ def test_a_large_noisy_density_stays_small(rng):
     densities = {
         name: (rng.standard_normal((130, 120, 140), dtype=np.float32), 1.0) for name in ("input", "reconstruction")
     }
-    figure = surfaces.isosurface_figure(densities, level=0.5)
+    figure = surface_figures.isosurface_figure(densities, level=0.5)
     assert all(0 < len(mesh.x) <= 12_000 for mesh in figure.data)
     assert len(figure.to_json()) < 1_000_000
 
 
 def test_a_protein_is_small_too():
-    volume = load_volume(VolumeConfig(source="1bd2"))
-    figure = surfaces.isosurface_figure({"1bd2": (volume.density, volume.voxel_size)})
+    volume = load_volume("1bd2")
+    figure = surface_figures.isosurface_figure({"1bd2": (volume.density, volume.voxel_size)})
     assert len(figure.data[0].x) > 1000
     assert len(figure.to_json()) < 400_000

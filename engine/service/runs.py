@@ -1,0 +1,100 @@
+"""Starting, queueing, withdrawing and cancelling runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config.schema import Config
+from ..dispatch import backends, runqueue
+from .actor import Actor
+
+if TYPE_CHECKING:
+    from ..record.runlog import Event
+    from ..record.runrecord import RunRecord
+
+
+def run(
+    actor: Actor,
+    runs_dir: Path,
+    config: Config,
+    command: Sequence[str],
+    run_id: str | None = None,
+    name: str | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    sweep: str | None = None,
+) -> RunRecord:
+    """Run an experiment here and now; its record, which is in the catalogue by then.
+
+    Raises InputError as :func:`experiment.pipeline.run_experiment` does.
+    """
+    from ..experiment.pipeline import run_experiment  # only here: who queues runs need not load what computes them
+    from ..record import catalogue
+
+    record = run_experiment(config, runs_dir, command, run_id, name, on_event, sweep, actor.name)
+    catalogue.sync(runs_dir)
+    return record
+
+
+def submit(
+    actor: Actor,
+    runs_dir: Path,
+    configs: Sequence[Config],
+    names: Sequence[str | None] | None = None,
+    sweep: str | None = None,
+) -> list[str]:
+    """Put runs at the end of the queue, in this order, and see to it that a worker lives; their run ids.
+
+    ``sweep`` is what the runs of one sweep have in common. Raises InputError for a name that is too long, before
+    anything is queued, and where nothing can be written.
+    """
+    actor.does("queues", f"{len(configs)} runs")
+    return runqueue.submit(configs, runs_dir, names, sweep, actor.name)
+
+
+def withdraw(actor: Actor, runs_dir: Path, run_ids: Sequence[str]) -> None:
+    """Take runs out of the queue. Raises InputError for those that do not wait (any more), after all others are out."""
+    actor.does("withdraws", ", ".join(run_ids))
+    runqueue.withdraw(runs_dir, run_ids)
+
+
+def move_to_front(actor: Actor, runs_dir: Path, run_id: str) -> None:
+    """Let a waiting run be the next one. Raises InputError for one that does not wait."""
+    actor.does("moves to the front", run_id)
+    runqueue.move_to_front(runs_dir, run_id)
+
+
+def set_at_a_time(actor: Actor, runs_dir: Path, number: int) -> None:
+    """Let so many runs of the queue run at the same time. Raises InputError for a number outside of 1 to 64."""
+    actor.does("sets runs at a time to", str(number))
+    runqueue.set_at_a_time(runs_dir, number)
+
+
+def ensure_worker(runs_dir: Path) -> None:
+    """Start the queue's worker where runs wait and none lives: nobody's action, whoever looks sees to it."""
+    runqueue.ensure_worker(runs_dir)
+
+
+def work(runs_dir: Path) -> None:
+    """Be the queue's worker until nothing waits."""
+    from ..dispatch import worker
+
+    worker.work(runs_dir)
+
+
+def cancel(actor: Actor, runs_dir: Path, run_id: str) -> None:
+    """Ask a run to stop; it closes its record as ``cancelled`` when it gets there.
+
+    Raises InputError when the run is not running, or its backend cannot reach it from here.
+    """
+    actor.does("cancels", run_id)
+    backends.cancel(runs_dir, run_id)
+
+
+def rebuild_catalogue(actor: Actor, runs_dir: Path) -> int:
+    """Make the catalogue anew from the runs' directories; how many runs it has."""
+    from ..record import catalogue
+
+    actor.does("rebuilds", "the catalogue")
+    return catalogue.rebuild(runs_dir)

@@ -1,0 +1,17 @@
+"""Adding a protein to those at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..io import library
+from .actor import Actor
+
+
+def upload(actor: Actor, runs_dir: Path, filename: str, data: bytes, voxel_size: float | None = None) -> str:
+    """Keep an uploaded file in the folder of volumes; what a configuration calls it.
+
+    Raises InputError as :func:`io.library.add_upload` does, for a file that is no usable density.
+    """
+    actor.does("uploads", filename)
+    return library.add_upload(runs_dir, filename, data, voxel_size)

@@ -1,0 +1,81 @@
+"""Records that earlier versions left (one a commit: the first, with calibration, with symmetry, before the wings)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from engine.analysis import comparison
+from engine.config.history import ADDED, ORIGINAL, SCIENCE, completed
+from engine.config.schema import Config
+from engine.config.settings import config_to_dict, known_keys
+from engine.record import catalogue
+from engine.record.runlog import RunWriter
+from engine.record.runrecord import read_run
+
+RECORDS = Path(__file__).parents[1] / "data" / "records"
+FIRST, CALIBRATED, SYMMETRIC, LAST = sorted(path.name for path in RECORDS.iterdir())
+
+
+@pytest.fixture
+def runs_dir(tmp_path):
+    shutil.copytree(RECORDS, tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+@pytest.mark.parametrize("run_id", [FIRST, CALIBRATED, SYMMETRIC, LAST])
+def test_an_old_record_is_read_whole(runs_dir, run_id):
+    record = read_run(runs_dir / run_id)
+    assert (record.status, record.message) == ("finished", "")
+    assert isinstance(record.config, Config)
+    assert (record.launched_by, record.science) == ("student", 1)
+    assert record.metrics["angle_error_median"] < 1e-6
+
+
+def test_old_records_are_listed_compared_and_the_catalogue_rebuilt_from_them(runs_dir):
+    rows = catalogue.list_runs(runs_dir)
+    assert {row["run_id"] for row in rows} == {FIRST, CALIBRATED, SYMMETRIC, LAST}
+    assert catalogue.rebuild(runs_dir) == 4
+    assert catalogue.list_runs(runs_dir) == rows
+    configs = [row["config"] for row in sorted(rows, key=lambda row: row["run_id"])]
+    differences = comparison.differences(configs)
+    assert differences["recovery.calibrate"] == [False, True, True, True]
+    assert differences.keys() == {
+        "recovery.calibrate", "distance.feature_dim", "training.steps", "training.max_seconds",
+        "training.learning_rate",
+    }  # fmt: skip
+
+
+def test_a_key_that_an_old_record_lacks_is_what_its_run_used_not_todays_default(runs_dir):
+    assert Config().recovery.calibrate is True
+    assert read_run(runs_dir / FIRST).config.recovery.calibrate is False
+    assert "calibrate" not in (runs_dir / FIRST / "config.toml").read_text()
+
+
+def test_what_a_record_says_is_kept():
+    table = config_to_dict(Config())
+    assert completed(table) == table
+    assert completed({"recovery": {"calibrate": True}})["recovery"]["calibrate"] is True
+    odd = {"recovery": 5, "seed": 3}
+    assert completed(odd)["recovery"] == 5
+
+
+def test_every_key_has_a_history():
+    """A new key goes to the end of ``ADDED``, with what runs did before it came."""
+    assert sorted(known_keys()) == sorted([*ORIGINAL, *ADDED])
+    Config.model_validate(completed({}))
+
+
+def test_runs_of_different_science_are_no_seeds_of_one_experiment(runs_dir):
+    record = read_run(runs_dir / LAST)
+    with RunWriter.create(runs_dir, record.config, ["test"]) as run:
+        run.finish(dict(record.metrics))
+    rows = [row for row in catalogue.list_runs(runs_dir) if row["run_id"] in (LAST, run.run_id)]
+    assert {row["science"] for row in rows} == {1, SCIENCE}
+    assert len(comparison.fold_seeds(rows)) == 2
+    levels = comparison.by_factor(rows, ["projections.coverage"])
+    ((_, reason),) = levels.left_out
+    assert reason in (f"it is of science version 1, not {SCIENCE}", f"it is of science version {SCIENCE}, not 1")
+    assert len(comparison.fold_seeds([row | {"science": SCIENCE} for row in rows])) == 1
