@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import itertools
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+# Sums of matrix products depend in their last digits on how many threads add them up. One thread for each process, here
+# and in the processes that tests start, gives the same digits however many tests run side by side, and costs less.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -71,15 +78,32 @@ def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def filled_once(name: str, fill: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder ``name`` of this session, filled by the first process that asks for it; the others wait."""
+    temporary = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        temporary = temporary.parent  # each worker has a folder of its own in that of the session
+    folder, complete = temporary / name, temporary / f"{name}.complete"
+    with (temporary / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that failed in the middle
+            folder.mkdir()
+            fill(folder)
+            complete.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with one finished run, to be copied."""
     from engine.experiment.pipeline import run_experiment
     from tests.app_testing import QUICK, TYPED
 
-    folder = tmp_path_factory.mktemp("finished")
-    run_experiment(QUICK, folder, ["python", "-m", "engine", "run"], name=TYPED)
-    return folder
+    def fill(folder: Path) -> None:
+        run_experiment(QUICK, folder, ["python", "-m", "engine", "run"], name=TYPED)
+
+    return filled_once("finished", fill, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -88,16 +112,17 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from engine.config.settings import config_from_dict
     from engine.experiment.pipeline import run_experiment
 
-    folder = tmp_path_factory.mktemp("family")
-    for coverage, variance, seed in itertools.product(("full", "half"), (0.0, 16.0), (0, 1)):
-        tables = {
-            "projections": {"count": 40, "size": 24, "coverage": coverage, "noise_variance": variance},
-            "distance": {"method": "perturbed"},
-            "recovery": {"restarts": 10},
-            "reconstruction": {"enabled": False},
-        }
-        run_experiment(config_from_dict(tables | {"seed": seed}), folder, ["python", "-m", "engine", "run"])
-    return folder
+    def fill(folder: Path) -> None:
+        for coverage, variance, seed in itertools.product(("full", "half"), (0.0, 16.0), (0, 1)):
+            tables = {
+                "projections": {"count": 40, "size": 24, "coverage": coverage, "noise_variance": variance},
+                "distance": {"method": "perturbed"},
+                "recovery": {"restarts": 10},
+                "reconstruction": {"enabled": False},
+            }
+            run_experiment(config_from_dict(tables | {"seed": seed}), folder, ["python", "-m", "engine", "run"])
+
+    return filled_once("family", fill, tmp_path_factory)
 
 
 @pytest.fixture

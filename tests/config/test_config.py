@@ -150,3 +150,43 @@ def test_a_file_that_is_not_toml_is_named(text, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nowhere.toml: No such file"):
         load_config(tmp_path / "nowhere.toml")
+
+
+def test_training_volumes_are_a_list_or_one_text():
+    several = config_from_dict({"training": {"volumes": ["random:1:10", "6msm"]}})
+    assert config_from_dict({"training": {"volumes": " random:1:10 ,6msm,"}}) == several
+    assert several.training.volumes == ("random:1:10", "6msm")
+    assert Config().training.volumes == ()
+    assert hash(several) != hash(Config())
+    assert 'volumes = [\n    "random:1:10",\n    "6msm",\n]' in config_to_toml(several)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"training": {"volumes": "1BD2, 6msm"}}, "volume.source is '1bd2', which is among training.volumes"),
+        (
+            {"volume": {"source": "random:5"}, "training": {"volumes": "random:1:9"}},
+            "volume.source is 'random:5', which is among training.volumes; wanted a protein that the network is not",
+        ),
+        ({"training": {"volumes": "random:1:0"}}, "wanted random:SEED or random:SEED:COUNT"),
+        (
+            {"training": {"volumes": "random:1:200"}},
+            r"training.batch_size is 64, and training.projections \(8,000\) are 40 of each of 200 training.volumes",
+        ),
+        (
+            {"training": {"volumes": "random:1:100"}, "pairs": {"neighbours": 80}},
+            r"pairs.neighbours is 80, and training.projections \(8,000\) are 80 of each of 100",
+        ),
+        (
+            {"training": {"volumes": "random:1:2"}, "volume": {"symmetry": "C2"}},
+            "volume.symmetry is C2 and training.volumes are not known to have it",
+        ),
+        ({"training": {"volumes": 3}}, "training.volumes is 3; wanted a valid tuple"),
+        ({"training": {"patience": 0}}, "training.patience is 0; wanted greater than or equal to 1"),
+    ],
+)
+def test_what_no_training_can_have_is_refused(table, message):
+    with pytest.raises(InputError, match=message) as told:
+        config_from_dict(table)
+    assert "\n" not in str(told.value)

@@ -14,6 +14,7 @@ from engine.config.schema import Config
 from engine.config.settings import config_from_dict
 from engine.dispatch import runqueue
 from engine.experiment.sweep import Sweep, changed, expand, load_sweep, new_id, studies, study, sweep_to_toml
+from engine.io.loading import load_volume
 from engine.record.runrecord import read_run
 
 ROOT = Path(__file__).parents[2]
@@ -226,7 +227,6 @@ def test_the_noise_study_has_the_published_ratios_of_signal_to_noise(shared_data
     from engine.base.randomness import stream
     from engine.config.numeric import acquisition_of
     from engine.imaging.simulation import preview
-    from engine.io.loading import load_volume
 
     _, clean = expand(study("noise"))[0]
     volume = load_volume(str(shared_data / "5j0n.mrc"), voxel_size=clean.volume.voxel_size)
@@ -310,3 +310,11 @@ def test_wrong_input_is_one_line_and_status_2(arguments, message, runs_dir, caps
     assert message in told.err
     assert told.err.count("\n") == 1
     assert not list(runs_dir.glob("2*"))
+
+
+def test_the_study_of_unseen_proteins():
+    runs = expand(study("unseen"))
+    assert len(runs) == 9
+    assert {found.volume.source for _, found in runs} == {"1bd2", "6msm", "1tii"}
+    assert {found.training.volumes for _, found in runs} == {("random:1:10",), ("random:1:100",), ("random:1:400",)}
+    assert runs[0][0] == "unseen: volumes=random:1:10, source=1bd2"

@@ -1,41 +1,15 @@
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
 
 from engine.geometry import rotations
-from engine.imaging import astra_gpu, filters, fourier
+from engine.imaging import filters, fourier
 from engine.imaging.projection import project, project_slices
 from engine.imaging.volume import Volume
 from engine.io.loading import load_volume
 from tests.conftest import reference_projection
-
-
-def relative_error(found, expected) -> float:
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
-
-
-def direct_transform(density, frequencies):
-    """The sum that the non-uniform FFT approximates, in double precision."""
-    grid = np.stack([axis.ravel() for axis in np.indices(density.shape)[::-1]])  # x, y, z
-    grid = grid - np.array([[n // 2] for n in density.shape[::-1]])
-    return np.exp(-2j * np.pi * frequencies.T.astype(float) @ grid) @ density.ravel().astype(float)
-
-
-def test_transform_agrees_with_the_direct_sum(toy_density, rng):
-    frequencies = rng.uniform(-0.5, 0.5, (3, 200)).astype(np.float32)
-    expected = direct_transform(toy_density, frequencies)
-    assert relative_error(fourier.transform(toy_density, frequencies), expected) < 1e-4
-
-
-def test_adjoint_is_the_adjoint(toy_density, rng):
-    frequencies = rng.uniform(-0.5, 0.5, (3, 500)).astype(np.float32)
-    values = (rng.standard_normal(500) + 1j * rng.standard_normal(500)).astype(np.complex64)
-    forward = np.vdot(values, fourier.transform(toy_density, frequencies))
-    backward = np.vdot(fourier.adjoint_transform(values, frequencies, toy_density.shape), toy_density)
-    assert forward == pytest.approx(backward, rel=1e-3)
+from tests.imaging_testing import direct_transform, relative_error
 
 
 def test_identity_pose_is_the_plain_sum_along_z(toy_density):
@@ -111,33 +85,3 @@ def test_coarse_pixels_equal_fourier_cropping(toy_volume, rng):
     fine = project(toy_volume, poses, 48)
     coarse = project(toy_volume, poses, 32, 1.5 * toy_volume.voxel_size)
     assert relative_error(coarse, filters.fourier_crop(fine, 32)) < 2e-3
-
-
-def test_astra_is_not_called_without_a_device():
-    if importlib.util.find_spec("astra") is None:
-        assert not astra_gpu.available()
-    else:
-        import astra
-
-        assert astra_gpu.available() == astra.use_cuda()
-
-
-def test_astra_geometry_passes_through_the_centre_of_mass(toy_volume, rng):
-    """On any machine: the detector's pixel size // 2 must lie on the line through the centre of mass along the ray."""
-    poses = rotations.sample_orientations(5, rng)
-    size = 32
-    vectors = astra_gpu.detector_vectors(poses, toy_volume, size)
-    ray, centre, u, v = vectors[:, :3], vectors[:, 3:6], vectors[:, 6:9], vectors[:, 9:]
-    middle_pixel = centre + (size // 2 - (size - 1) / 2) * (u + v)
-    box_middle = (np.array(toy_volume.density.shape[::-1]) - 1) / 2
-    from_mass = middle_pixel - (toy_volume.center_index - box_middle)
-    np.testing.assert_allclose(np.cross(from_mass, ray), 0, atol=1e-12)
-    np.testing.assert_allclose(np.cross(u, v), ray, atol=1e-12)
-
-
-@pytest.mark.skipif(not astra_gpu.available(), reason="needs a CUDA device")
-def test_astra_and_fourier_slices_agree(toy_volume, rng):
-    poses = rotations.sample_orientations(20, rng)
-    rays = astra_gpu.project(toy_volume, poses, 36, lambda fraction, values: None)
-    slices = project_slices(toy_volume, poses, 36)
-    assert relative_error(rays, slices) < 0.03  # ASTRA interpolates linearly between voxels

@@ -104,3 +104,25 @@ def test_distances_shown_are_those_of_the_strategy(training, rng):
     true = np.degrees(rotations.geodesic_distance(training[0][:, None], training[0][training[1]]))
     expected = np.histogram(true, np.degrees(edges))[0] / true.size
     np.testing.assert_allclose(shares["knn"], expected, atol=0.04)
+
+
+@pytest.mark.parametrize("strategy", ["random", "uniform", "knn", "knn+random"])
+def test_a_batch_is_of_one_protein_and_every_protein_has_its_turn(rng, strategy):
+    sizes = [12, 20, 15]
+    owners = np.repeat(np.arange(3), sizes)
+    poses = rotations.to_quaternion(rotations.sample_orientations(sum(sizes), rng))
+    samplers = tuple(
+        batches.BatchSampler(strategy, 8, poses[owners == owner], batches.nearest_neighbours(poses[owners == owner], 3))
+        for owner in range(3)
+    )
+    sampler, turns = batches.SeveralSampler(samplers), np.zeros(3)
+    seen = set()
+    for _ in range(200):
+        indices, weights = sampler.draw(rng)
+        (owner,) = set(owners[indices])
+        turns[owner] += 1
+        seen |= set(indices.tolist())
+        assert indices.dtype == np.int32
+        assert weights.sum() == pytest.approx(1, abs=1e-5)
+    assert turns.min() > 40
+    assert seen == set(range(sum(sizes)))

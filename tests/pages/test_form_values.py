@@ -8,10 +8,11 @@ import pytest
 
 from engine.base.errors import InputError
 from engine.config.schema import Config
-from engine.config.settings import config_from_dict
+from engine.config.settings import config_from_dict, load_config
 from engine.experiment.sweep import Sweep, changed, expand, load_sweep
 from pages._experiment import form_values, plan
 from pages._experiment.form_values import SETTINGS, from_address, read_values, shown_values, to_address, widget_values
+from pages._shared import text
 
 SEED, COVERAGE, SNR = SETTINGS["seed"], SETTINGS["projections.coverage"], SETTINGS["projections.snr"]
 OTHER = {
@@ -127,3 +128,21 @@ def test_a_plan_for_a_sweep_is_what_the_command_line_and_the_file_say(tmp_path):
 def test_what_is_varied_is_not_set_beside_it():
     planned = plan.plan({"projections": {"count": 99}}, {"projections.count": [10, 20]}, "")
     assert [config.projections.count for config in planned.configs] == [10, 20]
+
+
+def test_the_form_holds_the_volumes_as_one_text():
+    several = config_from_dict({"training": {"volumes": ["random:1:10", "6msm"]}})
+    assert widget_values(several, {}, [])["training.volumes"] == "random:1:10, 6msm"
+    assert (SETTINGS["training.volumes"].kind, SETTINGS["training.volumes"].default) == ("text", "")
+    asked = to_address(several, {"seed": [1, 2]})
+    assert asked["set"] == ['training.volumes=["random:1:10", "6msm"]']
+    assert from_address(asked["set"], asked["vary"]) == (several, {"seed": [1, 2]})
+    assert config_from_dict({"training": {"volumes": widget_values(several, {}, [])["training.volumes"]}}) == several
+    assert load_config(None, text.overrides(several)) == several
+
+
+def test_the_form_varies_them_as_texts():
+    setting, values = SETTINGS["training.volumes"], [["random:1:1"], "random:1:10", ["1tii", "6msm"]]
+    shown = shown_values(setting, values)
+    assert shown == ["random:1:1", "random:1:10", "1tii, 6msm"]
+    assert read_values(setting, shown) == shown

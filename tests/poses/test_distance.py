@@ -105,19 +105,3 @@ def test_calibrated_features_give_the_distances_that_they_were_calibrated_to(kno
     assert np.abs(found.values - wanted.values).mean() < 0.05
     plain = distance.learned_distances(features, all_pairs, head, TRACE, distance.UNCALIBRATED)
     assert np.abs(plain.values - wanted.values).mean() > 0.1
-
-
-def test_distance_metrics_against_hand_computed_values():
-    found = metrics.distance_metrics(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.5, 2.0]))
-    assert found["distance_mae"] == pytest.approx(0.5)
-    assert found["distance_rmse"] == pytest.approx(np.sqrt(1.25 / 3))
-
-
-def test_distance_histogram_counts_every_pair_once(rng):
-    exact = rng.uniform(0, np.pi, 1000).astype(np.float32)
-    exact[0] = np.float32(np.pi)  # above pi in double precision
-    counts, edges = metrics.distance_histogram(exact * 0.5, exact, bins=10)
-    assert counts.sum() == 1000
-    assert counts[:, 6:].sum() == 0, "the second axis must be the estimated distance"
-    assert counts[6:].sum() > 300
-    np.testing.assert_allclose(edges, np.linspace(0, np.pi, 11))

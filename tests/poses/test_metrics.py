@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.poses import metrics
 from engine.poses.metrics import error_by_distance
 
 
@@ -34,3 +35,19 @@ def test_too_few_pairs_say_nothing_and_pi_is_in_the_last_bin():
     assert np.isnan(found[:-1]).all()
     assert list(found[-1]) == [0, 0, 0, 0]
     assert np.isnan(error_by_distance(np.empty(0), np.empty(0))).all()
+
+
+def test_distance_metrics_against_hand_computed_values():
+    found = metrics.distance_metrics(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.5, 2.0]))
+    assert found["distance_mae"] == pytest.approx(0.5)
+    assert found["distance_rmse"] == pytest.approx(np.sqrt(1.25 / 3))
+
+
+def test_distance_histogram_counts_every_pair_once(rng):
+    exact = rng.uniform(0, np.pi, 1000).astype(np.float32)
+    exact[0] = np.float32(np.pi)  # above pi in double precision
+    counts, edges = metrics.distance_histogram(exact * 0.5, exact, bins=10)
+    assert counts.sum() == 1000
+    assert counts[:, 6:].sum() == 0, "the second axis must be the estimated distance"
+    assert counts[6:].sum() > 300
+    np.testing.assert_allclose(edges, np.linspace(0, np.pi, 11))

@@ -6,10 +6,11 @@ from scipy.spatial.transform import Rotation
 
 from engine.geometry import rotations
 from engine.geometry.rotations import geodesic_distance, to_quaternion
-from engine.imaging import filters, fourier, projection
+from engine.imaging import filters, fourier
 from engine.imaging.noise import NoiseModel
 from engine.imaging.volume import Volume
 from engine.poses import refinement
+from tests.conftest import reference_projection
 
 SIZE = 42
 
@@ -25,14 +26,21 @@ def turned(poses, angle, rng):
     return poses @ Rotation.from_rotvec(angle * axes / np.linalg.norm(axes, axis=1, keepdims=True)).as_matrix()
 
 
+def images_of(volume, poses):
+    """Projections by splines, which share no code with the refinement's model of a projection."""
+    projections = [reference_projection(volume.density, pose, volume.center_index, SIZE) for pose in poses]
+    return np.array(projections, dtype=np.float32)
+
+
 def errors(found, poses):
     return geodesic_distance(to_quaternion(found), to_quaternion(poses))
 
 
 def test_poses_some_degrees_off_are_brought_back(volume, rng):
     poses = rotations.sample_orientations(40, rng)
-    images = projection.project_slices(volume, poses, SIZE)
-    found = refinement.refine_poses(images, turned(poses, 0.12, rng), volume.density, volume.center_index)
+    found = refinement.refine_poses(
+        images_of(volume, poses), turned(poses, 0.12, rng), volume.density, volume.center_index
+    )
     assert np.max(errors(found.poses, poses)) < 1e-3
     np.testing.assert_array_equal(found.shifts, 0)
 
@@ -40,7 +48,7 @@ def test_poses_some_degrees_off_are_brought_back(volume, rng):
 def test_unknown_shifts_and_contrast_are_found_too(volume, rng):
     poses = rotations.sample_orientations(40, rng)
     shifts = rng.uniform(-4, 4, (40, 2))
-    images = filters.shift_images(projection.project_slices(volume, poses, SIZE), shifts)
+    images = filters.shift_images(images_of(volume, poses), shifts)
     images *= rng.uniform(0.5, 2, (40, 1, 1)).astype(np.float32)
     found = refinement.refine_poses(images, turned(poses, 0.1, rng), volume.density, volume.center_index, max_shift=5)
     assert np.median(errors(found.poses, poses)) < 1e-3
@@ -48,24 +56,23 @@ def test_unknown_shifts_and_contrast_are_found_too(volume, rng):
 
 
 def test_with_noise_errors_come_near_the_cramer_rao_bound(volume, rng):
-    """The bound from the Fisher information of the pixels, by finite differences of an independent projector."""
+    """The bound from the Fisher information of the pixels, by finite differences of projections by splines."""
     poses = rotations.sample_orientations(60, rng)
-    clean = projection.project_slices(volume, poses, SIZE)
+    clean = images_of(volume, poses)
     variance = 0.3 * float(clean.var())
     images = NoiseModel(variance).apply(clean, rng)
     found = refinement.refine_poses(images, turned(poses, 0.05, rng), volume.density, volume.center_index)
-    bound = cramer_rao(volume, poses, variance, rng)
+    bound = cramer_rao(volume, poses[::3], variance, rng)
     assert 0.8 * bound < np.median(errors(found.poses, poses)) < 1.3 * bound
 
 
 def cramer_rao(volume, poses, variance, rng):
     """Median angle (rad) of errors with the covariance that the Fisher information allows at best."""
-    step = 1e-3
+    step = 0.01  # the splines are exact to about 2e-4 of an image
     slopes = []
     for axis in np.eye(3):
         ahead, behind = (
-            projection.project_slices(volume, poses @ Rotation.from_rotvec(sign * step * axis).as_matrix(), SIZE)
-            for sign in (1, -1)
+            images_of(volume, poses @ Rotation.from_rotvec(sign * step * axis).as_matrix()) for sign in (1, -1)
         )
         slopes.append((ahead.astype(float) - behind).reshape(len(poses), -1) / (2 * step))
     slope = np.stack(slopes, axis=1)
@@ -74,20 +81,24 @@ def cramer_rao(volume, poses, variance, rng):
     return np.median(np.linalg.norm(draws[..., 0], axis=-1))
 
 
-@pytest.mark.parametrize("with_shifts", [False, True])
-def test_derivatives_agree_with_finite_differences(volume, rng, with_shifts):
-    poses = rotations.sample_orientations(3, rng)
-    shifts = rng.uniform(-2, 2, (3, 2))
+def data_of(volume, images, highest):
+    """Images (n, size, size) at the frequencies up to ``highest``, as the search takes them."""
     plane = fourier.half_plane_frequencies(SIZE)
-    inside = (np.linalg.norm(plane, axis=-1) < 0.3) & (np.linalg.norm(plane, axis=-1) > 0)
-    images = projection.project_slices(volume, turned(poses, 0.2, rng), SIZE)
+    inside = (np.linalg.norm(plane, axis=-1) < highest) & (np.linalg.norm(plane, axis=-1) > 0)
     spectra = np.fft.rfft2(np.fft.ifftshift(images, axes=(1, 2)))[:, inside]
     moments = refinement._moments(volume.density, volume.center_index)
     off_middle = volume.center_index - np.array([n // 2 for n in volume.density.shape[::-1]])
     weight = refinement._multiplicity(plane, SIZE)[inside]
-    data = refinement._Data(spectra, plane[inside], weight, moments, off_middle)
+    return refinement._Data(spectra, plane[inside], weight, moments, off_middle)
+
+
+@pytest.mark.parametrize("with_shifts", [False, True])
+def test_derivatives_agree_with_finite_differences(volume, rng, with_shifts):
+    poses = rotations.sample_orientations(3, rng)
+    shifts = rng.uniform(-2, 2, (3, 2))
+    data = data_of(volume, images_of(volume, turned(poses, 0.2, rng)), 0.3)
     at = refinement._evaluate(data, poses, shifts, with_shifts)
-    power = (weight * np.abs(spectra) ** 2).sum(axis=1)
+    power = (data.weight * np.abs(data.spectra) ** 2).sum(axis=1)
     step = 2e-3
     for number in range(5 if with_shifts else 3):
         ends = []
@@ -102,20 +113,35 @@ def test_derivatives_agree_with_finite_differences(volume, rng, with_shifts):
 
 
 def test_a_step_never_makes_a_projection_fit_worse(volume, rng):
+    poses, shifts = rotations.sample_orientations(40, rng), rng.uniform(-2, 2, (40, 2))
+    # Nothing but noise: the steps lead nowhere, and many would make it worse.
+    data = data_of(volume, rng.standard_normal((40, SIZE, SIZE)), 0.3)
+    before = refinement._evaluate(data, poses, shifts, True)
+    tried = refinement._evaluate(data, *refinement._stepped(before, np.full(40, refinement._DAMPING), 3.0), True)
+    assert np.count_nonzero(tried.misfit > before.misfit) > 5
+    last = before.misfit
+    for iterations in (1, 2, 4):
+        after = refinement._evaluate(data, *refinement._search(data, poses, shifts, 3.0, iterations), True).misfit
+        assert np.all(after <= last + 1e-6)
+        last = after
+    assert np.median(before.misfit - last) > 1e-3
+
+
+def test_images_of_nothing_leave_rotations_and_shifts_within_their_bounds(volume, rng):
     poses = rotations.sample_orientations(20, rng)
-    images = rng.standard_normal((20, SIZE, SIZE)).astype(np.float32)  # nothing to be found
+    images = rng.standard_normal((20, SIZE, SIZE)).astype(np.float32)
     found = refinement.refine_poses(images, poses, volume.density, volume.center_index, max_shift=3)
-    assert np.all(np.isfinite(found.poses))
     np.testing.assert_allclose(
         found.poses @ found.poses.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (20, 3, 3)), atol=1e-9
     )
     assert np.all(np.abs(found.shifts) <= 3)
+    assert np.any(found.shifts != 0)
 
 
 def test_progress_ends_at_one(volume, rng):
     told = []
     poses = rotations.sample_orientations(5, rng)
-    images = projection.project_slices(volume, poses, SIZE)
+    images = images_of(volume, poses)
     refinement.refine_poses(
         images, poses, volume.density, volume.center_index, progress=lambda fraction, values: told.append(fraction)
     )

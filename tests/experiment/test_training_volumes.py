@@ -7,25 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from engine.base.errors import InputError
 from engine.config.numeric import volume_of
-from engine.config.schema import Config, VolumeConfig
-from engine.config.settings import config_from_dict, config_to_toml, load_config
+from engine.config.schema import VolumeConfig
+from engine.config.settings import load_config
 from engine.experiment import pipeline, training_volumes
-from engine.experiment.sweep import expand, study
-from engine.geometry import rotations
-from engine.imaging import resampling, simulation
+from engine.imaging import simulation
 from engine.imaging.noise import NoiseModel
 from engine.imaging.several import simulate_training_of_several
 from engine.imaging.simulation import Acquisition
 from engine.imaging.volume import Volume
 from engine.io import mrc
 from engine.io.loading import load_volume
-from engine.learning import batches
-from pages._experiment.form_values import SETTINGS, from_address, read_values, shown_values, to_address, widget_values
-from pages._shared import text
 from tests.conftest import gaussians
 
 BASE = [
@@ -46,100 +40,9 @@ def run(folder, *overrides):
 # Configuration ------------------------------------------------------------------------------------------------------
 
 
-def test_training_volumes_are_a_list_or_one_text():
-    several = config_from_dict({"training": {"volumes": ["random:1:10", "6msm"]}})
-    assert config_from_dict({"training": {"volumes": " random:1:10 ,6msm,"}}) == several
-    assert several.training.volumes == ("random:1:10", "6msm")
-    assert Config().training.volumes == ()
-    assert hash(several) != hash(Config())
-    assert 'volumes = [\n    "random:1:10",\n    "6msm",\n]' in config_to_toml(several)
-
-
-@pytest.mark.parametrize(
-    ("table", "message"),
-    [
-        ({"training": {"volumes": "1BD2, 6msm"}}, "volume.source is '1bd2', which is among training.volumes"),
-        (
-            {"volume": {"source": "random:5"}, "training": {"volumes": "random:1:9"}},
-            "volume.source is 'random:5', which is among training.volumes; wanted a protein that the network is not",
-        ),
-        ({"training": {"volumes": "random:1:0"}}, "wanted random:SEED or random:SEED:COUNT"),
-        (
-            {"training": {"volumes": "random:1:200"}},
-            r"training.batch_size is 64, and training.projections \(8,000\) are 40 of each of 200 training.volumes",
-        ),
-        (
-            {"training": {"volumes": "random:1:100"}, "pairs": {"neighbours": 80}},
-            r"pairs.neighbours is 80, and training.projections \(8,000\) are 80 of each of 100",
-        ),
-        (
-            {"training": {"volumes": "random:1:2"}, "volume": {"symmetry": "C2"}},
-            "volume.symmetry is C2 and training.volumes are not known to have it",
-        ),
-        ({"training": {"volumes": 3}}, "training.volumes is 3; wanted a valid tuple"),
-        ({"training": {"patience": 0}}, "training.patience is 0; wanted greater than or equal to 1"),
-    ],
-)
-def test_what_no_training_can_have_is_refused(table, message):
-    with pytest.raises(InputError, match=message) as told:
-        config_from_dict(table)
-    assert "\n" not in str(told.value)
-
-
-def test_the_form_holds_the_volumes_as_one_text():
-    several = config_from_dict({"training": {"volumes": ["random:1:10", "6msm"]}})
-    assert widget_values(several, {}, [])["training.volumes"] == "random:1:10, 6msm"
-    assert (SETTINGS["training.volumes"].kind, SETTINGS["training.volumes"].default) == ("text", "")
-    asked = to_address(several, {"seed": [1, 2]})
-    assert asked["set"] == ['training.volumes=["random:1:10", "6msm"]']
-    assert from_address(asked["set"], asked["vary"]) == (several, {"seed": [1, 2]})
-    assert config_from_dict({"training": {"volumes": widget_values(several, {}, [])["training.volumes"]}}) == several
-    assert load_config(None, text.overrides(several)) == several
-
-
-def test_the_form_varies_them_as_texts():
-    setting, values = SETTINGS["training.volumes"], [["random:1:1"], "random:1:10", ["1tii", "6msm"]]
-    shown = shown_values(setting, values)
-    assert shown == ["random:1:1", "random:1:10", "1tii, 6msm"]
-    assert read_values(setting, shown) == shown
-
-
-def test_the_study_of_unseen_proteins():
-    runs = expand(study("unseen"))
-    assert len(runs) == 9
-    assert {found.volume.source for _, found in runs} == {"1bd2", "6msm", "1tii"}
-    assert {found.training.volumes for _, found in runs} == {("random:1:10",), ("random:1:100",), ("random:1:400",)}
-    assert runs[0][0] == "unseen: volumes=random:1:10, source=1bd2"
-
-
 # Resampling ---------------------------------------------------------------------------------------------------------
 
 CENTRES, WIDTHS, HEIGHTS = [(-4.0, 1.0, 2.0), (3.0, -2.0, 0.5)], [3.0, 2.5], [1.0, 1.5]
-
-
-@pytest.mark.parametrize(("voxel_size", "shape"), [(3.0, (28, 30, 33)), (1.25, (29, 30, 31)), (2.0, (28, 29, 30))])
-def test_resampling_gives_the_density_that_those_voxels_would_have(voxel_size, shape):
-    """Gaussians are known anywhere; resampled they have to agree with the formula at the new voxels."""
-    volume = Volume(gaussians(shape, CENTRES, WIDTHS, HEIGHTS), 2.0, np.array([10.0, -5.0, 0.0]), "blobs")
-    made = resampling.resampled(volume, voxel_size)
-    assert made.voxel_size == voxel_size
-    places = (
-        made.origin[:, None] + voxel_size * np.stack([np.ravel(axis) for axis in np.indices(made.density.shape)])[::-1]
-    )
-    inside = (places - volume.origin[:, None]) / 2.0
-    expected = ndimage.map_coordinates(volume.density.astype(float), inside[::-1], order=5, mode="constant")
-    np.testing.assert_allclose(made.density.ravel(), expected, atol=6e-3 * volume.density.max())
-    np.testing.assert_allclose(made.center_of_mass, volume.center_of_mass, atol=0.05)
-    mass, before = made.density.sum() * voxel_size**3, volume.density.sum() * 8
-    assert mass == pytest.approx(before, rel=1e-3)
-
-
-def test_detail_that_larger_voxels_cannot_hold_is_left_out_and_not_folded_back(rng):
-    white = Volume(rng.standard_normal((24, 24, 24)).astype(np.float32), 1.0, np.zeros(3), "noise")
-    made = resampling.resampled(white, 2.0)
-    # An eighth of the frequencies is left, each with its power; folded back, the variance would stay 1.
-    middle = made.density[2:-2, 2:-2, 2:-2]
-    assert middle.var() == pytest.approx(1 / 8, rel=0.15)
 
 
 # Volumes ------------------------------------------------------------------------------------------------------------
@@ -275,28 +178,6 @@ def test_what_reaches_beyond_the_frame_is_told(tested):
 
 
 # Batches ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("strategy", ["random", "uniform", "knn", "knn+random"])
-def test_a_batch_is_of_one_protein_and_every_protein_has_its_turn(rng, strategy):
-    sizes = [12, 20, 15]
-    owners = np.repeat(np.arange(3), sizes)
-    poses = rotations.to_quaternion(rotations.sample_orientations(sum(sizes), rng))
-    samplers = tuple(
-        batches.BatchSampler(strategy, 8, poses[owners == owner], batches.nearest_neighbours(poses[owners == owner], 3))
-        for owner in range(3)
-    )
-    sampler, turns = batches.SeveralSampler(samplers), np.zeros(3)
-    seen = set()
-    for _ in range(200):
-        indices, weights = sampler.draw(rng)
-        (owner,) = set(owners[indices])
-        turns[owner] += 1
-        seen |= set(indices.tolist())
-        assert indices.dtype == np.int32
-        assert weights.sum() == pytest.approx(1, abs=1e-5)
-    assert turns.min() > 40
-    assert seen == set(range(sum(sizes)))
 
 
 # Runs ---------------------------------------------------------------------------------------------------------------

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import mrcfile
@@ -14,6 +12,8 @@ import pytest
 from scipy.ndimage import center_of_mass
 
 from engine.base.errors import InputError
+from engine.geometry import symmetry
+from engine.imaging import symmetric_density
 from engine.imaging.volume import Volume
 from engine.io import archives, mrc
 from engine.io.loading import BUILT_IN, load_volume
@@ -95,44 +95,6 @@ def test_label_is_the_file_name_without_its_endings(map_path):
 def test_home_directory_in_a_path(map_path, monkeypatch):
     monkeypatch.setenv("HOME", str(map_path.parent))
     np.testing.assert_array_equal(load(f"~/{map_path.name}").density, blob())
-
-
-def test_center_of_mass_is_that_of_the_positive_part():
-    density = blob(at=(4.0, 5.0, 6.0))
-    volume = Volume(density, 2.5, np.array([10.0, 20.0, 30.0]), "blob")
-    np.testing.assert_allclose(volume.center_index, center_of_mass(density)[::-1], rtol=1e-6)
-    np.testing.assert_allclose(volume.center_of_mass, volume.origin + 2.5 * volume.center_index)
-    hollow = density - 10.0 * blob(at=(1.0, 1.0, 1.0))
-    np.testing.assert_allclose(
-        Volume(hollow, 2.5, volume.origin, "").center_index, center_of_mass(np.maximum(hollow, 0))[::-1], rtol=1e-6
-    )
-
-
-@pytest.mark.parametrize(
-    ("shape", "diagonal"), [((69, 57, 75), 116), ((3, 4, 12), 13), ((3, 4, 11), 12), ((1, 1, 1), 1)]
-)
-def test_diagonal(shape, diagonal):
-    assert Volume(np.ones(shape, np.float32), 1.0, np.zeros(3), "").diagonal == diagonal
-
-
-def test_fingerprint_is_of_the_content():
-    def fingerprint(density=None, voxel_size=2.0, origin=(0, 0, 0), name="a"):
-        density = blob() if density is None else density
-        return Volume(density, voxel_size, np.array(origin, dtype=float), name).fingerprint
-
-    first = fingerprint()
-    assert len(first) == 64
-    assert fingerprint(name="b") == first
-    assert fingerprint(np.asfortranarray(blob())) == first
-    changed = blob()
-    changed[0, 0, 0] += 1e-3
-    others = [
-        fingerprint(changed),
-        fingerprint(blob().reshape(10, 12, 8)),
-        fingerprint(voxel_size=2.0000001),
-        fingerprint(origin=(0, 0, 1e-6)),
-    ]
-    assert len({first, *others}) == 5
 
 
 def test_archives_end_in_a_volume(map_path, tmp_path, monkeypatch):
@@ -242,7 +204,12 @@ def test_loading_is_told():
     assert news == [(1.0, {"voxels": volume.density.size})]
 
 
-def test_importing_volume_loads_none_of_the_readers():
-    code = "import sys, engine.imaging.volume; print([m for m in ('gemmi', 'mrcfile', 'requests') if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+def test_a_volume_can_be_made_symmetric():
+    settings = {"resolution": 20.0, "symmetry": "D2"}
+    whole, averaged = (load_volume("1bd2", symmetrize=how, **settings) for how in ("oligomer", "average"))
+    plain = load_volume("1bd2", **settings)
+    elements = symmetry.group("D2")
+    assert symmetric_density.symmetry_correlation(plain.density, plain.center_index, elements) < 0.9
+    assert symmetric_density.symmetry_correlation(whole.density, whole.center_index, elements) > 0.99
+    assert averaged.density.shape == plain.density.shape
+    assert whole.name == "1bd2, D2"
