@@ -5,32 +5,26 @@ Poses are rotation matrices (n, 3, 3) as :mod:`geometry.rotations` defines them;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .base import environment
+from .api_records import read_run, read_star, run_experiment, write_star
 from .base.errors import ArgumentError
 from .base.progress import Progress, silent
-from .config.schema import Config
-from .config.settings import config_from_dict
 from .geometry import rotations
+from .geometry.arguments import Random, checked_count, checked_rotations, generator
 from .geometry.symmetry import group
 from .imaging import fsc, projection, reconstruction, simulation
 from .imaging.particles import ParticleSet
 from .imaging.volume import Volume
-from .io import star
 from .io.loading import load_volume
 from .poses import alignment, distance, pairs, recovery, symmetric_recovery
 from .poses.alignment import Alignment
 from .poses.choices import Initialisation
 from .poses.pairs import PairDistances
 from .poses.recovery import Recovery
-from .record.runrecord import RunRecord, default_runs_dir, run_path
-from .record.runrecord import read_run as _read_run
 
 __all__ = [
     "align_poses", "exact_distances", "fourier_shell_correlation", "load_volume", "perturb_distances", "project",
@@ -39,9 +33,6 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[np.floating]
-Random = np.random.Generator | int
-
-_ORTHOGONAL = 1e-5  # how far R^T R may be from the identity: what single precision leaves
 
 
 def sample_orientations(
@@ -77,7 +68,7 @@ def sample_orientations(
     >>> sample_orientations(5, rng=0).shape
     (5, 3, 3)
     """
-    return rotations.sample_orientations(_count(count), _generator(rng), coverage, sampling)
+    return rotations.sample_orientations(checked_count(count), generator(rng), coverage, sampling)
 
 
 def project(
@@ -115,7 +106,7 @@ def project(
     for name, value in (("size", size), ("pixel_size", pixel_size)):
         if value is not None and not value > 0:
             raise ArgumentError(f"{{{name}}} is {{given}}; wanted a number above 0", name, given=value)
-    return projection.project(volume, _rotations(poses, "poses"), size, pixel_size)
+    return projection.project(volume, checked_rotations(poses, "poses"), size, pixel_size)
 
 
 def simulate(
@@ -156,7 +147,7 @@ def simulate(
     ParticleSet(10 images of 32 x 32 pixels of 6.667 Å, noise variance 0.05379, with truth)
     """
     acquisition = simulation.Acquisition(coverage, sampling, size, noise_variance, snr, max_shift)
-    return simulation.simulate(volume, acquisition, _count(count), _generator(rng))
+    return simulation.simulate(volume, acquisition, checked_count(count), generator(rng))
 
 
 def exact_distances(poses: ArrayLike, symmetry: str = "C1") -> PairDistances:
@@ -183,7 +174,7 @@ def exact_distances(poses: ArrayLike, symmetry: str = "C1") -> PairDistances:
     >>> exact_distances(sample_orientations(4, rng=0))
     PairDistances(6 of the 6 pairs of 4 projections)
     """
-    matrices = _rotations(poses, "poses")
+    matrices = checked_rotations(poses, "poses")
     if len(matrices) < 2:
         raise ArgumentError("{poses} are {count}; wanted at least 2", "poses", count=len(matrices))
     quaternions = rotations.to_quaternion(matrices)
@@ -203,7 +194,7 @@ def perturb_distances(distances: PairDistances, variance: float, rng: Random) ->
     """
     if not (np.isfinite(variance) and variance >= 0):
         raise ArgumentError("{variance} is {given}; wanted a number of at least 0, in rad²", "variance", given=variance)
-    return distance.perturb_distances(distances, variance, _generator(rng))
+    return distance.perturb_distances(distances, variance, generator(rng))
 
 
 def recover_poses(
@@ -255,11 +246,9 @@ def recover_poses(
     """
     elements = group(symmetry)
     if len(elements) > 1:
-        return symmetric_recovery.recover_symmetric_poses(
-            distances, elements, _generator(rng), max_iterations, progress
-        )
+        return symmetric_recovery.recover_symmetric_poses(distances, elements, generator(rng), max_iterations, progress)
     return recovery.recover_poses(
-        distances, _generator(rng), restarts, max_iterations, calibrate, progress, initialisation
+        distances, generator(rng), restarts, max_iterations, calibrate, progress, initialisation
     )
 
 
@@ -292,13 +281,13 @@ def align_poses(recovered: ArrayLike, true: ArrayLike, rng: Random, symmetry: st
     >>> bool(np.max(align_poses(turned, true, rng=1).errors) < 1e-6)
     True
     """
-    first, second = _rotations(recovered, "recovered"), _rotations(true, "true")
+    first, second = checked_rotations(recovered, "recovered"), checked_rotations(true, "true")
     if len(first) != len(second):
         raise ArgumentError(
             "{recovered} are {one} poses and {true} are {other}; wanted as many of both", "recovered", "true",
             one=len(first), other=len(second),
         )  # fmt: skip
-    return alignment.align_poses(first, second, _generator(rng), elements=group(symmetry))
+    return alignment.align_poses(first, second, generator(rng), elements=group(symmetry))
 
 
 def reconstruct(
@@ -336,7 +325,7 @@ def reconstruct(
     >>> result.density.shape == volume.density.shape
     True
     """
-    images, matrices = np.asarray(images, dtype=np.float32), _rotations(poses, "poses")
+    images, matrices = np.asarray(images, dtype=np.float32), checked_rotations(poses, "poses")
     if images.ndim != 3 or images.shape[1] != images.shape[2]:
         raise ArgumentError("{images} have the shape {given}; wanted (n, size, size)", "images", given=images.shape)
     if len(images) != len(matrices) or len(images) < 2:
@@ -344,7 +333,7 @@ def reconstruct(
             "{images} are {count} and {poses} {others}; wanted as many of both, and at least 2", "images", "poses",
             count=len(images), others=len(matrices),
         )  # fmt: skip
-    return reconstruction.reconstruct(images, matrices, grid, _generator(rng), iterations)
+    return reconstruction.reconstruct(images, matrices, grid, generator(rng), iterations)
 
 
 def fourier_shell_correlation(
@@ -382,145 +371,3 @@ def fourier_shell_correlation(
             "second", one=one.shape, other=other.shape,
         )  # fmt: skip
     return fsc.fourier_shell_correlation(one, other, voxel_size)
-
-
-def read_star(path: str | Path) -> star.Particles:
-    """Poses, shifts and image names of a RELION 3.1 ``.star`` with one optics group.
-
-    Returns
-    -------
-    ``poses`` (n, 3, 3), ``shifts_px`` (n, 2), ``pixel_size`` in Å, ``image_size`` in pixels, ``image_names``.
-
-    Raises
-    ------
-    InputError
-        naming the file, and what it lacks.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = tempfile.mkdtemp() + "/poses.star"
-    >>> write_star(path, sample_orientations(3, rng=0), 2.0, 64, "particles.mrcs")
-    >>> read_star(path).poses.shape
-    (3, 3, 3)
-    """
-    return star.read_star(path)
-
-
-def write_star(
-    path: str | Path,
-    poses: ArrayLike,
-    pixel_size: float,
-    image_size: int,
-    stack_name: str,
-    shifts_px: NDArray[np.floating] | None = None,
-) -> None:
-    """Write poses as a RELION 3.1 ``.star`` with one optics group; see :mod:`io.star` for its columns.
-
-    Parameters
-    ----------
-    poses
-        (n, 3, 3), in the order of the images in the stack.
-    pixel_size, image_size
-        Å per pixel; pixels along a side.
-    stack_name
-        the ``.mrcs`` that the rows refer to.
-    shifts_px
-        (n, 2): displacement of the content in pixels (x, y); zero when not given.
-
-    Raises
-    ------
-    InputError
-        for poses that are no rotation matrices, a name that RELION could not read, a file that cannot be written.
-
-    Examples
-    --------
-    See :func:`read_star`.
-    """
-    star.write_star(path, _rotations(poses, "poses"), pixel_size, image_size, stack_name, shifts_px)
-
-
-def run_experiment(
-    config: Config | dict[str, Any] | None = None, runs_dir: str | Path | None = None, name: str | None = None
-) -> RunRecord:
-    """Run an experiment in this process and leave its record, as the command line does.
-
-    Parameters
-    ----------
-    config
-        a configuration or nested tables of one; the default experiment when not given.
-    runs_dir
-        where runs are recorded; ``runs/``, or what POSELAB_RUNS_DIR says, when not given.
-    name
-        for people to recognise the run by.
-
-    Returns
-    -------
-    the record: ``metrics``, ``path`` and ``arrays("poses.npz")`` among others.
-
-    Raises
-    ------
-    InputError
-        for a wrong configuration or input, and a folder that cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> tables = {"distance": {"method": "exact"}, "projections": {"count": 20, "size": 16},
-    ...           "volume": {"resolution": 20}, "recovery": {"restarts": 3}}
-    >>> run = run_experiment(tables, tempfile.mkdtemp())
-    >>> run.arrays("poses.npz")["aligned"].shape
-    (20, 3, 3)
-    """
-    from .service import runs
-    from .service.actor import Actor
-
-    settings = config if isinstance(config, Config) else config_from_dict(config or {})
-    folder = Path(runs_dir) if runs_dir is not None else default_runs_dir()
-    command: Sequence[str] = [f"{environment.PACKAGE}.run_experiment"]
-    return runs.run(Actor.of_this_process(), folder, settings, command, name=name)
-
-
-def read_run(run_id: str, runs_dir: str | Path | None = None) -> RunRecord:
-    """A recorded run, whatever became of it.
-
-    Raises InputError for what is no run id, or is not there.
-
-    Examples
-    --------
-    >>> read_run("20261122-173015-1bd2-3f9c1a", "/nowhere")
-    Traceback (most recent call last):
-    ...
-    poselab.base.errors.InputError: no run 20261122-173015-1bd2-3f9c1a in /nowhere; `runs list` shows those there are
-    """
-    return _read_run(run_path(Path(runs_dir) if runs_dir is not None else default_runs_dir(), run_id))
-
-
-def _generator(rng: Random) -> np.random.Generator:
-    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
-
-
-def _count(count: int) -> int:
-    if not (isinstance(count, int | np.integer) and count >= 1):
-        raise ArgumentError("{count} is {given!r}; wanted a whole number of at least 1", "count", given=count)
-    return int(count)
-
-
-def _rotations(poses: ArrayLike, name: str) -> Array:
-    """Rotation matrices (n, 3, 3) from as many, or from a single one; ArgumentError for what is none."""
-    matrices = np.asarray(poses, dtype=float)
-    if matrices.shape == (3, 3):
-        matrices = matrices[None]
-    if matrices.ndim != 3 or matrices.shape[1:] != (3, 3):
-        raise ArgumentError(
-            f"{{{name}}} have the shape {{given}}; wanted rotation matrices (n, 3, 3)", name, given=matrices.shape
-        )
-    finite = np.where(np.isfinite(matrices), matrices, 0.0)  # a zero is as wrong as what is no number
-    off = np.abs(finite.transpose(0, 2, 1) @ finite - np.eye(3)).max(axis=(1, 2))
-    wrong = np.flatnonzero((off > _ORTHOGONAL) | (np.linalg.det(finite) < 0))
-    if len(wrong):
-        raise ArgumentError(
-            f"{{{name}}}[{{first}}] is no rotation matrix (nor are {{others}} others); wanted R^T R = 1 and det R = 1",
-            name, first=int(wrong[0]), others=len(wrong) - 1,
-        )  # fmt: skip
-    return matrices

@@ -17,7 +17,7 @@ import engine
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-EXAMPLES = ("api", "base.errors", "base.metric", "base.randomness", "io.loading")
+EXAMPLES = ("api", "api_records", "base.errors", "base.metric", "base.randomness", "io.loading")
 """Modules whose docstrings hold examples."""
 
 
