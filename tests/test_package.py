@@ -30,7 +30,6 @@ def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
     copy = folder / "source"  # building leaves a folder behind
-    subprocess.run(["git", "-C", str(ROOT), "worktree", "list"], capture_output=True, check=False)
     copy.mkdir()
     for name in ("engine", "pyproject.toml", "README.md", "LICENSE"):
         os.symlink(ROOT / name, copy / name)
