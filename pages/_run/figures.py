@@ -1,49 +1,63 @@
-"""Arrays to Plotly charts. No streamlit, no files; angles come in radians and are drawn in degrees."""
+"""Distances, angle errors, losses and FSC as Plotly draws them, from their data alone. No streamlit, no files."""
 
 from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from engine.poses.metrics import error_by_distance
+from engine.analysis.figures.data import Figure, Panel, Series
 from pages._shared import style, text
 
-Array = NDArray[np.floating]
+_COLOURS = {"against the input map": style.BLUE, "between the half maps": style.VERMILION}
 
 
-def distance_figure(
-    counts: NDArray[np.integer],
-    edges: Array,
-    exact: Array,
-    estimated: Array,
-    distance_mae: float | None,
-    points: bool = False,
-    errors: Array | None = None,
-) -> go.Figure:
-    """Estimated against true distance of all pairs, as a heat map, and the error against the true distance beneath.
+def distance_figure(data: Figure) -> go.Figure:
+    """A heat map of all pairs, and the error against the true distance beneath.
 
-    ``counts`` (bins, bins) are pairs by [exact, estimated] over ``edges`` (bins + 1,); ``exact`` and ``estimated`` (m,)
-    are a sample of the pairs, which ``points`` shows in the map too; ``errors`` is what
-    :func:`engine.poses.metrics.error_by_distance` says of all pairs, ``distance_mae`` their mean absolute error;
-    what of these is None is taken from the sample, and told to be. All in rad.
+    ``data`` is from :func:`engine.analysis.figures.distances.estimated_against_true`.
     """
-    whose = "" if distance_mae is not None else f" in a sample of {exact.size:,} pairs"
-    mae = float(np.mean(np.abs(estimated.astype(float) - exact))) if distance_mae is None else distance_mae
-    said = f"L<sub>DE</sub> {text.degrees(mae)} ({text.number(mae, 'rad')}){whose}"
+    above, beneath = data.panels
     figure = make_subplots(
-        rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.05, subplot_titles=(said,)
-    )
+        rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.05,
+        subplot_titles=(_mean_error(data),),
+    )  # fmt: skip
     style.subtitled(figure).update_annotations(x=0, xanchor="left")
-    centres = np.degrees((edges[:-1] + edges[1:]) / 2)
+    _add_counts(figure, above)
+    diagonal = above["estimated = true"].columns
+    style.line(figure, diagonal["x"], diagonal["y"], "estimated = true", style.GREY, "dash", row=1)
+    for points in (series for series in above.series if series.kind == "points"):
+        figure.add_scatter(
+            x=points.columns["x"], y=points.columns["y"], mode="markers",
+            marker={"size": 3, "color": style.VERMILION}, name=points.name,
+            hovertemplate="true %{x:.2f}°, estimated %{y:.2f}°<extra></extra>", row=1, col=1,
+        )  # fmt: skip
+    _add_error_profile(figure, beneath)
+    figure.update_xaxes(range=above.x.range, tickvals=np.arange(0, 181, 30))
+    figure.update_xaxes(title=beneath.x.title, row=2, col=1)
+    figure.update_yaxes(range=above.y.range, tickvals=np.arange(0, 181, 30), title=above.y.title, row=1, col=1)
+    figure.update_yaxes(title=beneath.y.title, zeroline=True, row=2, col=1)
+    return style.styled(figure, data.title, style.TALL)
+
+
+def _mean_error(data: Figure) -> str:
+    mae = data.values["distance_mae"]
+    whose = f" in a sample of {data.values['sample']:,.0f} pairs" if "sample" in data.values else ""
+    return f"L<sub>DE</sub> {text.degrees(mae)} ({text.number(mae, 'rad')}){whose}"
+
+
+def _add_counts(figure: go.Figure, panel: Panel) -> None:
+    """The heat map of pairs, in decades, for Plotly has no colours on a logarithmic scale."""
+    pairs = panel["pairs"]
+    counts = pairs.grid("pairs")
+    across, up = (pairs.positions(axis) for axis in ("x", "y"))
     shown = np.where(counts > 0, counts, 1)
     decades = np.arange(int(np.log10(shown.max())) + 1)
     figure.add_heatmap(
-        x=centres,
-        y=centres,
-        z=np.where(counts > 0, np.log10(shown), np.nan).T,
-        customdata=counts.T,
+        x=(across[:-1] + across[1:]) / 2,
+        y=(up[:-1] + up[1:]) / 2,
+        z=np.where(counts > 0, np.log10(shown), np.nan),
+        customdata=counts,
         colorscale="Viridis",
         zmin=0,
         zmax=max(1.0, float(np.log10(shown.max()))),
@@ -61,173 +75,134 @@ def distance_figure(
         row=1,
         col=1,
     )
-    style.line(figure, [0, 180], [0, 180], "estimated = true", style.GREY, "dash", row=1)
-    if points:
-        figure.add_scatter(
-            x=np.degrees(exact[:1000]),
-            y=np.degrees(estimated[:1000]),
-            mode="markers",
-            marker={"size": 3, "color": style.VERMILION},
-            name="1,000 single pairs",
-            hovertemplate="true %{x:.2f}°, estimated %{y:.2f}°<extra></extra>",
-            row=1,
-            col=1,
-        )
-    of_whom = "pairs" if errors is not None else "sampled pairs"
-    profile = np.degrees(error_by_distance(estimated, exact) if errors is None else errors)
-    _add_error_profile(figure, profile, of_whom)
-    figure.update_xaxes(range=[0, 180], tickvals=np.arange(0, 181, 30))
-    figure.update_xaxes(title="true distance (°)", row=2, col=1)
-    figure.update_yaxes(range=[0, 180], tickvals=np.arange(0, 181, 30), title="estimated distance (°)", row=1, col=1)
-    figure.update_yaxes(title="error (°)", zeroline=True, row=2, col=1)
-    return style.styled(figure, f"Distances of {counts.sum():,} pairs of test projections", style.TALL)
 
 
-def _add_error_profile(figure: go.Figure, profile: Array, of_whom: str) -> None:
-    """Quantiles and mean absolute error (bins, 4) in degrees, by true distance, beneath the map of distances."""
-    at = (np.arange(len(profile)) + 0.5) * 180 / len(profile)
-    told = ~np.isnan(profile[:, 0])
-    at, (low, middle, high, mean_absolute) = at[told], profile[told].T
+def _add_error_profile(figure: go.Figure, panel: Panel) -> None:
+    """Quantiles and mean absolute error by true distance, beneath the map of distances."""
+    band, median, mean_absolute = panel.series
+    at, low, high = (band.columns[name] for name in ("x", "low", "high"))
     figure.add_scatter(
         x=[*at, *at[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor="rgba(0,114,178,0.22)", line={"width": 0},
-        mode="lines", name=f"10–90 % of {of_whom}", hoverinfo="skip", row=2, col=1,
+        mode="lines", name=band.name, hoverinfo="skip", row=2, col=1,
     )  # fmt: skip
-    style.line(figure, at, middle, "median", style.BLUE, "solid", row=2, hover="median error %{y:.2f}°")
-    hover = "mean absolute error %{y:.2f}°"
-    style.line(figure, at, mean_absolute, "mean absolute", style.VERMILION, "solid", row=2, hover=hover)
+    for series, colour, label in (
+        (median, style.BLUE, "median error"), (mean_absolute, style.VERMILION, "mean absolute error"),
+    ):  # fmt: skip
+        columns = series.columns
+        hover = f"{label} %{{y:.2f}}°"
+        style.line(figure, columns["x"], columns["y"], series.name, colour, "solid", row=2, hover=hover)
 
 
-def angle_error_figure(
-    errors: Array,
-    errors_before: Array,
-    titles: tuple[str, str] = ("after alignment", "before alignment (arbitrary frame)"),
-    before_alike: bool = False,
-) -> go.Figure:
-    """Histograms of the angle errors (n,) in rad, after alignment and, small, before it; or of another pair of steps.
-
-    ``before_alike`` draws both on one axis; else the errors before reach to 180 degrees.
-    """
+def angle_error_figure(data: Figure) -> go.Figure:
+    """Histograms one above the other, from :func:`engine.analysis.figures.angles.angle_errors`."""
     figure = make_subplots(
         rows=2, cols=1, row_heights=[0.66, 0.34], vertical_spacing=0.2,
-        subplot_titles=titles,
+        subplot_titles=[panel.title for panel in data.panels],
     )  # fmt: skip
     style.subtitled(figure).update_annotations(x=0, xanchor="left")
-    end = _upper_end(np.degrees(np.concatenate([errors, errors_before]) if before_alike else errors))
-    beyond = _histogram(figure, np.degrees(errors), end, style.BLUE, row=1)
-    _histogram(figure, np.degrees(errors_before), end if before_alike else 180.0, style.GREY, row=2)
-    if beyond:
-        style.note(figure, f"{beyond} of {len(errors):,} beyond →", 0.99, 0.7, "right")
-    figure.update_xaxes(title="angle between recovered and true pose (°)")
-    figure.update_yaxes(title="projections")
-    return style.styled(figure, f"Angle errors of {len(errors):,} projections", style.TALL)
+    for row, (panel, colour) in enumerate(zip(data.panels, (style.BLUE, style.GREY), strict=True), start=1):
+        _add_histogram(figure, panel, colour, row)
+    if beyond := data.values["beyond"]:
+        style.note(figure, f"{beyond:.0f} of {data.values['projections']:,.0f} beyond →", 0.99, 0.7, "right")
+    figure.update_xaxes(title=data.panels[0].x.title)
+    figure.update_yaxes(title=data.panels[0].y.title)
+    return style.styled(figure, data.title, style.TALL)
 
 
-def _upper_end(values: Array) -> float:
-    """Where the axis of a histogram ends: few outliers must not squeeze the others into one bar."""
-    if (highest := float(values.max())) <= (usual := 1.5 * float(np.quantile(values, 0.98))):
-        return highest
-    return usual or highest
-
-
-def _histogram(figure: go.Figure, values: Array, end: float, colour: str, row: int) -> int:
-    """Bars, median and mean; how many values lie beyond the last bar."""
-    counts, edges = np.histogram(values, bins=45, range=(0.0, end or 1.0))
+def _add_histogram(figure: go.Figure, panel: Panel, colour: str, row: int) -> None:
+    """Bars, median and mean."""
+    bars = panel["projections"].columns
+    ends = np.stack([bars["x_low"], bars["x_high"]], axis=1)
     figure.add_bar(
-        x=(edges[:-1] + edges[1:]) / 2, y=counts, width=np.diff(edges), marker={"color": colour, "line": {"width": 0}},
-        customdata=np.stack([edges[:-1], edges[1:], np.radians(edges[:-1]), np.radians(edges[1:])], axis=1),
+        x=bars["x"], y=bars["projections"], width=np.diff(ends)[:, 0], marker={"color": colour, "line": {"width": 0}},
+        customdata=np.concatenate([ends, np.radians(ends)], axis=1),
         hovertemplate="%{customdata[0]:.3g}–%{customdata[1]:.3g}° "
         "(%{customdata[2]:.3g}–%{customdata[3]:.3g} rad)<br>%{y} projections<extra></extra>",
         showlegend=False, row=row, col=1,
     )  # fmt: skip
-    top = [0, 1.08 * counts.max()]
-    for name, value, dash in (("median", np.median(values), "solid"), ("mean", np.mean(values), "dash")):
-        label = f"{name} {text.degrees(np.radians(value))}"
-        line = {"color": style.VERMILION if name == "median" else style.ORANGE, "dash": dash, "width": 2}
+    for name, line_colour, dash in (("median", style.VERMILION, "solid"), ("mean", style.ORANGE, "dash")):
+        columns = panel[name].columns
+        value = np.radians(columns["x"][0])
+        label = f"{name} {text.degrees(value)}"
         figure.add_scatter(
-            x=[value, value], y=top, mode="lines", line=line, name=label, showlegend=row == 1,
-            hovertemplate=f"{label} ({text.number(np.radians(value), 'rad')})<extra></extra>", row=row, col=1,
+            x=columns["x"], y=columns["y"], mode="lines", line={"color": line_colour, "dash": dash, "width": 2},
+            name=label, showlegend=row == 1, hovertemplate=f"{label} ({text.number(value, 'rad')})<extra></extra>",
+            row=row, col=1,
         )  # fmt: skip
-    figure.update_xaxes(range=[0, end or 1.0], row=row, col=1)
-    return int(np.count_nonzero(values > end))
+    figure.update_xaxes(range=panel.x.range, row=row, col=1)
 
 
-def training_figure(step: Array, loss: Array, validation_mae: Array) -> go.Figure:
-    """Training loss (n,) and validation L_DE (n,) in rad, NaN where not measured, against the optimiser's step."""
+def training_figure(data: Figure) -> go.Figure:
+    """Training loss above, validation L_DE beneath, from :func:`engine.analysis.figures.losses.training`."""
+    above, beneath = data.panels
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.5, 0.5], vertical_spacing=0.08)
-    every = max(1, len(step) // style.MOST_POINTS)
+    (loss,), (validation,) = above.series, beneath.series
     hover = "step %{x}: loss %{y:.4g}"
-    style.line(figure, step[::every], loss[::every], "training loss", style.BLUE, "solid", row=1, hover=hover)
-    measured = np.isfinite(validation_mae)
+    style.line(figure, loss.columns["x"], loss.columns["y"], loss.name, style.BLUE, "solid", row=1, hover=hover)
     figure.add_scatter(
-        x=step[measured], y=np.degrees(validation_mae[measured]), customdata=validation_mae[measured],
-        mode="lines+markers", marker={"size": 5}, line={"color": style.VERMILION}, name="validation L<sub>DE</sub>",
+        x=validation.columns["x"], y=validation.columns["y"], customdata=validation.columns["y_rad"],
+        mode="lines+markers", marker={"size": 5}, line={"color": style.VERMILION}, name=text.indexed(validation.name),
         hovertemplate="step %{x}: validation L<sub>DE</sub> %{y:.3g}° (%{customdata:.3g} rad)<extra></extra>",
         row=2, col=1,
     )  # fmt: skip
-    figure.update_xaxes(title="step", row=2, col=1)
-    figure.update_yaxes(type="log", title="loss", dtick=1, row=1, col=1)
-    figure.update_yaxes(rangemode="tozero", title="L<sub>DE</sub> (°)", row=2, col=1)
+    figure.update_xaxes(title=beneath.x.title, row=2, col=1)
+    figure.update_yaxes(type="log", title=above.y.title, dtick=1, row=1, col=1)
+    figure.update_yaxes(rangemode="tozero", title=text.indexed(beneath.y.title), row=2, col=1)
     figure.update_layout(uirevision="training")  # keeps a zoom while the curve grows
-    return style.styled(figure, "Training of the network", style.MIDDLE)
+    return style.styled(figure, data.title, style.MIDDLE)
 
 
-def recovery_figure(loss_curve: Array) -> go.Figure:
-    """Recovery loss L_OR (iterations + 1,) in rad² against the iteration of the final minimisation."""
+def recovery_figure(data: Figure) -> go.Figure:
+    """The loss of the final minimisation, from :func:`engine.analysis.figures.losses.recovery`."""
+    panel = data.panel
+    (loss,) = panel.series
     figure = make_subplots(rows=1, cols=1)
     figure.add_scatter(
-        x=np.arange(len(loss_curve)), y=loss_curve, mode="lines+markers", line={"color": style.BLUE}, showlegend=False,
+        x=loss.columns["x"], y=loss.columns["y"], mode="lines+markers", line={"color": style.BLUE}, showlegend=False,
         hovertemplate="iteration %{x}: %{y:.4g} rad²<extra></extra>", row=1, col=1,
     )  # fmt: skip
-    figure.update_xaxes(title="iteration")
-    figure.update_yaxes(type="log" if np.all(loss_curve > 0) else "linear", title="L<sub>OR</sub> (rad²)")
-    return style.styled(figure, "Recovery of the poses", style.MIDDLE)
+    figure.update_xaxes(title=panel.x.title)
+    figure.update_yaxes(type="log" if panel.y.log else "linear", title=text.indexed(panel.y.title))
+    return style.styled(figure, data.title, style.MIDDLE)
 
 
-def fsc_figure(
-    frequencies: Array, to_input: Array, between_halves: Array, at_half: float | None, at_143: float | None
-) -> go.Figure:
-    """Fourier shell correlations (shells,) against the spatial frequency (shells,) in 1/Å, on an axis labelled in Å.
+def fsc_figure(data: Figure) -> go.Figure:
+    """Both curves on an axis labelled in Å, each threshold on its curve and where it falls below it.
 
-    ``at_half`` and ``at_143`` are the resolutions in Å where the two curves fall below their thresholds.
+    ``data`` is from :func:`engine.analysis.figures.fsc.fourier_shell_correlations`.
     """
+    panel = data.panel
     figure = make_subplots(rows=1, cols=1)
-    curves = (
-        ("against the input map", to_input, style.BLUE, 0.5, at_half),
-        ("between the half maps", between_halves, style.VERMILION, 0.143, at_143),
-    )
-    nyquist = float(frequencies[-1])
-    for name, curve, colour, threshold, resolution in curves:
-        style.line(figure, frequencies, curve, name, colour, "solid", row=1, hover=f"{name}: %{{y:.3f}}")
-        figure.add_hline(threshold, line={"color": colour, "dash": "dot", "width": 1.5})
-        said = f"{threshold:g}: {resolution_text(curve, threshold, resolution)}"
-        figure.add_annotation(
-            text=said, x=0.99, xref="paper", xanchor="right", y=threshold, yanchor="bottom", showarrow=False,
-            font={"size": 12},
+    for curve in (series for series in panel.series if series.kind == "line"):
+        _add_fsc_curve(figure, curve, panel, data)
+    labels = {"tickvals": [at for at, _ in panel.x.ticks], "ticktext": [word for _, word in panel.x.ticks]}
+    figure.update_xaxes(title="resolution (Å)", range=panel.x.range, **labels)
+    figure.update_yaxes(title=panel.y.title, range=panel.y.range)
+    return style.styled(figure, data.title, style.WIDE)
+
+
+def _add_fsc_curve(figure: go.Figure, curve: Series, panel: Panel, data: Figure) -> None:
+    """A curve, its threshold with what it says, and the point where the curve falls below it."""
+    colour, hover = _COLOURS[curve.role], f"{curve.name}: %{{y:.3f}}"
+    style.line(figure, curve.columns["x"], curve.columns["y"], curve.name, colour, "solid", row=1, hover=hover)
+    same = [series for series in panel.series if series.role == curve.role]
+    (threshold,) = (float(series.columns["y"][0]) for series in same if series.kind == "reference")
+    crossing = next((series.columns for series in same if series.kind == "points"), None)
+    figure.add_hline(threshold, line={"color": colour, "dash": "dot", "width": 1.5})
+    resolution = data.values.get(f"resolution at {threshold:g} (Å)")
+    figure.add_annotation(
+        text=f"{threshold:g}: {resolution_text(resolution, crossing is not None)}", x=0.99, xref="paper",
+        xanchor="right", y=threshold, yanchor="bottom", showarrow=False, font={"size": 12},
+    )  # fmt: skip
+    if crossing is not None:
+        figure.add_scatter(
+            x=crossing["x"], y=crossing["y"], mode="markers", marker={"color": colour, "size": 9},
+            showlegend=False, hovertemplate=f"{resolution:.2f} Å<extra></extra>", row=1, col=1,
         )  # fmt: skip
-        if resolution and np.isfinite(resolution) and np.any(curve < threshold):
-            figure.add_scatter(
-                x=[1 / resolution], y=[threshold], mode="markers", marker={"color": colour, "size": 9},
-                showlegend=False, hovertemplate=f"{resolution:.2f} Å<extra></extra>", row=1, col=1,
-            )  # fmt: skip
-    ticks = _resolution_ticks(nyquist)
-    labels = {"tickvals": [1 / tick for tick in ticks], "ticktext": [f"{tick:.3g}" for tick in ticks]}
-    figure.update_xaxes(title="resolution (Å)", range=[0, nyquist * 1.01], **labels)
-    figure.update_yaxes(title="FSC", range=[min(-0.05, float(np.min([to_input, between_halves]))), 1.03])
-    return style.styled(figure, "Fourier shell correlation", style.WIDE)
 
 
-def _resolution_ticks(nyquist: float) -> list[float]:
-    """Round resolutions in Å, and Nyquist's, that are some way apart on an axis of spatial frequencies."""
-    round_ones = [m * 10.0**e for e in (3, 2, 1, 0, -1) for m in (8, 6, 5, 4, 3, 2.5, 2, 1.5, 1.2, 1)]
-    ticks = [1 / nyquist]
-    for resolution in sorted(round_ones):
-        if 1 / ticks[-1] - 1 / resolution > 0.09 * nyquist and resolution < 10 / nyquist:
-            ticks.append(resolution)
-    return ticks
-
-
-def resolution_text(curve: Array, threshold: float, resolution: float | None) -> str:
-    """The resolution in Å where a curve falls below its threshold, or that it never does."""
-    if resolution is None or not np.isfinite(resolution):
+def resolution_text(resolution: float | None, reached: bool) -> str:
+    """The resolution in Å where a curve falls below its threshold, or that it never does, or is from the start."""
+    if resolution is None:
         return "below from the start"
-    return f"{resolution:.2f} Å" if np.any(curve < threshold) else f"not reached (Nyquist {resolution:.2f} Å)"
+    return f"{resolution:.2f} Å" if reached else f"not reached (Nyquist {resolution:.2f} Å)"
