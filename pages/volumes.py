@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from engine.analysis.figures import densities, projections
 from engine.base.errors import InputError
 from engine.base.inputs import without_gz
 from engine.base.randomness import stream
@@ -90,21 +91,24 @@ def _composition(source: str) -> dict[str, str]:
 @st.cache_resource(max_entries=32, show_spinner="Finding the surface …")
 def _surface(config: VolumeConfig, level: float) -> Figure:
     volume = state.input_volume(config)
-    return surface_figures.isosurface_figure(
+    data = densities.isosurfaces(
         {"volume": (volume.density, volume.voxel_size)}, level, f"Surface at {level:g} σ above the mean"
     )
+    return surface_figures.isosurface_figure(data)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _slices(config: VolumeConfig) -> Figure:
-    return preview_figures.slices_figure(state.input_volume(config))
+    return preview_figures.slices_figure(densities.volume_slices(state.input_volume(config)))
 
 
 @st.cache_resource(max_entries=16, show_spinner="Projecting …")
 def _gallery(config: VolumeConfig) -> Figure:
     volume = state.input_volume(config)
-    found = simulation.preview(volume, simulation.Acquisition(), _GALLERY, stream(0, "test projections"))
-    return preview_figures.gallery_figure(found)
+    simulated = simulation.preview(volume, simulation.Acquisition(), _GALLERY, stream(0, "test projections"))
+    clean = preview_figures.truth_of(simulated).clean
+    data = projections.gallery(clean, "Projections in random poses, without noise", _GALLERY)
+    return preview_figures.gallery_figure(data)
 
 
 def _level(volume: Volume, name: str) -> float:

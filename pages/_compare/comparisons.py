@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 import streamlit as st
 
 from engine.analysis.comparison import Row
+from engine.analysis.figures.directions import by_solid_angle, on_spheres
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.geometry.rotations import viewing_directions
@@ -131,13 +132,15 @@ def show_directions(view: View) -> None:
     left, right = st.columns(2)
     with left:
         some = {letter: vectors[:each] for letter, vectors in directions.items()}
-        chart(sphere_figures.sphere_figure(some, errors, title="True viewing directions"), "spheres")
+        spheres = on_spheres(some, errors, title="True viewing directions")
+        chart(sphere_figures.sphere_figure(spheres), "spheres")
         if any(len(vectors) > each for vectors in directions.values()):
             st.caption(f"The first {each:,} projections of each run, coloured by their angle errors.")
     with right:
         labelled = {run.label: directions[run.letter] for run in view.runs if run.letter in found}
         height = _MAP if len(found) <= _FEW_MAPS else _SMALL_MAP
-        chart(sphere_figures.direction_heatmap_figure(labelled, row_height=height), "maps")
+        maps = by_solid_angle(labelled)
+        chart(sphere_figures.direction_heatmap_figure(maps, row_height=height), "maps")
 
 
 def fsc_bounds(runs: Sequence[Compared], keys: Collection[str]) -> dict[str, set[str]]:

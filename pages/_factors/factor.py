@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engine.analysis import factors
 from engine.analysis.comparison import level_of
 from engine.analysis.factors import CLOSE_PAIRS, METRICS, NOISE, Factor, Level, Study
+from engine.analysis.figures import directions
 from engine.base.errors import InputError
 from engine.geometry.rotations import viewing_directions
 from pages._factors import distribution_figures, recovery_figures
@@ -239,12 +240,11 @@ def draw_orientations(shown: Shown) -> None:
         return
     left, right = st.columns(2)
     with left:
-        chart(sphere_figures.sphere_figure(one_seed, title="Viewing directions of one seed"), "spheres")
+        spheres = directions.on_spheres(one_seed, title="Viewing directions of one seed")
+        chart(sphere_figures.sphere_figure(spheres), "spheres")
     with right:
-        chart(
-            sphere_figures.direction_heatmap_figure(one_seed, "Viewing directions of one seed, by solid angle"),
-            "direction maps",
-        )
+        maps = directions.by_solid_angle(one_seed, "Viewing directions of one seed, by solid angle")
+        chart(sphere_figures.direction_heatmap_figure(maps), "direction maps")
     every = poses(shown)
     counts, edges = distance_counts(shown)
     left, right = st.columns(2)

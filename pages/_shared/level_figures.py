@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from engine.analysis.figures import projections
 from pages._shared import picture_figures, style, text
 from pages._shared.level_table import MEASURES, Line, column
 
@@ -220,7 +221,7 @@ def projections_by_level_figure(
     )
     style.subtitled(figure)
     for row, found in enumerate(images.values(), start=1):
-        picture_figures.add_projections(figure, found, row, columns)
+        picture_figures.add_projections(figure, projections.gallery_panel(found, columns), row, columns)
     styled = style.styled(figure, title, 60 + 150 * len(images))
     return styled.update_layout(margin={"l": 0, "r": 8, "t": 64, "b": 8})
 
