@@ -121,11 +121,10 @@ def _distances(record: RunRecord, reading: Reading, points: bool = False) -> Fig
     kept = reading.arrays(record.path / "distances.npz")
     if kept is None:
         return None
+    exact, estimated = kept["exact"], kept["estimated"]
     error = record.metrics.get("distance_mae")  # None as long as the run has not ended
     errors = kept.get("error_by_distance")  # runs of older versions have not kept it
-    return distances.estimated_against_true(
-        kept["counts"], kept["edges"], kept["exact"], kept["estimated"], error, errors, points
-    )
+    return distances.estimated_against_true(kept["counts"], kept["edges"], exact, estimated, error, errors, points)
 
 
 def _angle_errors(record: RunRecord, reading: Reading) -> Figure | None:
