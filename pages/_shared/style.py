@@ -10,6 +10,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from engine.analysis.figures.data import Axis
+
 Figure = go.Figure
 """A figure as Plotly has it: the type, for those who pass one on and draw nothing."""
 
@@ -45,6 +47,13 @@ def run_colour(number: int) -> str:
 def run_dash(number: int) -> str:
     """The kind of line of a run; with the colour it tells any 36 runs that follow one another apart."""
     return _RUN_DASHES[(number - 1) // len(_RUN_COLOURS) % len(_RUN_DASHES)]
+
+
+def ends(axis: Axis | None) -> tuple[float, float]:
+    """From where to where an axis or its colours go, which the data say."""
+    assert axis is not None
+    assert axis.range is not None
+    return axis.range
 
 
 def line(

@@ -32,6 +32,8 @@ class Axis:
     log: bool = False
     range: tuple[float, float] | None = None
     categories: tuple[str, ...] = ()
+    ticks: tuple[tuple[float, str], ...] = ()
+    """Places that are marked and what stands there, where that is not the place's own number."""
 
     @property
     def title(self) -> str:
@@ -60,6 +62,19 @@ class Series:
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
+    def grid(self, column: str) -> NDArray[Any]:
+        """A column of a heatmap or image as a matrix (cells along y, cells along x); see :func:`cells`."""
+        across = np.unique(self.columns["x" if "x" in self.columns else "x_low"])
+        return self.columns[column].reshape(-1, len(across))
+
+    def positions(self, axis: Literal["x", "y"]) -> NDArray[Any]:
+        """Along one axis, where the cells of a heatmap or image stand: centres (n,), or the edges (n + 1,) if it has
+        those.
+        """
+        if axis in self.columns:
+            return np.unique(self.columns[axis])
+        return np.append(np.unique(self.columns[f"{axis}_low"]), self.columns[f"{axis}_high"].max())
+
     def __repr__(self) -> str:
         return f"Series({self.name!r}, {self.kind}, {len(self)} rows of {', '.join(self.columns)})"
 
@@ -74,6 +89,8 @@ class Panel:
     title: str = ""
     z: Axis | None = None
     colour: Axis | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Single numbers that the panel states, such as the median of its level."""
 
     def __getitem__(self, name: str) -> Series:
         """The series of this name; KeyError where there is none."""
@@ -118,6 +135,23 @@ class Figure:
                 head = [_cell(panel.title), _cell(series.name)]
                 writer.writerows([*head, *map(_cell, row)] for row in zip(*columns, strict=True))
         return file.getvalue()
+
+
+def cells(
+    x: NDArray[np.generic], y: NDArray[np.generic], **values: NDArray[np.generic]
+) -> dict[str, NDArray[np.generic]]:
+    """Columns of a heatmap or image from its values (n, m) by name: a row a cell, row by row of the matrix.
+
+    ``x`` and ``y``, both rising, are the cells' centres (m,) and (n,), or their edges (m + 1,) and (n + 1,), which make
+    two columns each: ``x_low``, ``x_high``, ``y_low``, ``y_high``.
+    """
+    shape = next(iter(values.values())).shape
+    columns = {}
+    for name, at, axis in (("x", x, 1), ("y", y, 0)):
+        ends = {f"{name}_low": at[:-1], f"{name}_high": at[1:]} if len(at) == shape[axis] + 1 else {name: at}
+        for end, each in ends.items():
+            columns[end] = np.broadcast_to(each[None] if axis else each[:, None], shape).ravel()
+    return columns | {name: matrix.ravel() for name, matrix in values.items()}
 
 
 def _cell(value: object) -> object:
