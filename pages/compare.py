@@ -7,9 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from engine.analysis.comparison_table import Compared, compared
 from engine.base.errors import InputError
-from pages._compare import compare_overview, compare_table, compared_runs, comparisons
-from pages._compare.compare_table import Compared, View
+from pages._compare import compare_overview, compared_runs, comparisons
+from pages._compare.compare_table import View
 from pages._shared import state
 
 _REFRESH_S = 3.0
@@ -36,7 +37,7 @@ def _show_page() -> None:
         state.show_error(error)
         return
     state.show_told()
-    runs = compare_table.compared(asked.rows)
+    runs = compared(asked.rows)
     if not runs:
         st.info("Nothing to compare yet: pick runs above, or tick them on **Runs** and press **Compare**.")
         st.page_link(state.RUNS_PAGE, label="All runs", icon=":material/table_rows:")

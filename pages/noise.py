@@ -16,7 +16,7 @@ def _draw_projections(shown: Shown) -> None:
     found = factor.read(shown, "projections.npz", "images", first_only=True)
     images = {name: arrays[0]["images"][:_EACH] for name, arrays in found.items()}
     if images:
-        factor.chart(level_figures.projections_by_level_figure(images, _EACH), "projections")
+        factor.chart(NOISE, level_figures.projections_by_level_figure(images, _EACH), "projections")
 
 
 state.require_navigation()

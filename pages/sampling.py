@@ -5,13 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.analysis.factors import ORIENTATIONS, PAIRS
+from engine.analysis.figures.data import Figure
+from engine.analysis.figures.distributions import pair_strategies
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict
 from engine.experiment.strategies import MOST_PROJECTIONS, strategy_distances
 from pages._factors import distribution_figures, factor
 from pages._shared import state, text
-from pages._shared.style import Figure
 
 _PAIRS_FAMILY = "pairs-family"  # the URL parameter
 
@@ -19,7 +20,7 @@ _PAIRS_FAMILY = "pairs-family"  # the URL parameter
 @st.cache_resource(max_entries=16, show_spinner="Drawing pairs of simulated projections …")
 def _strategies(config: Config) -> Figure:
     shares = strategy_distances(config, state.input_volume(config.volume))
-    return distribution_figures.strategy_figure(shares, symmetric=config.volume.symmetry != "C1")
+    return pair_strategies(shares, symmetric=config.volume.symmetry != "C1")
 
 
 def _show_orientations() -> None:
@@ -38,22 +39,23 @@ def _show_pairs() -> None:
                 st.info(
                     f"These runs have {config.distance.method} distances: no network is trained, no pairs are drawn."
                 )
-        factor.chart(_strategies(config), "strategies")
+        data = _strategies(config)
     except InputError as error:
         state.show_error(error)
         return
+    factor.chart(PAIRS, distribution_figures.strategy_figure(data), "strategies", data)
     of = "the first of these runs" if shown is not None else "the default experiment"
     count = min(config.training.projections, MOST_PROJECTIONS)
-    said = (
+    explanation = (
         f"As the training of {of} draws its batches of {config.training.batch_size}, from {count:,} clean "
         f"projections of {text.source_name(config.volume.source)}; the {config.pairs.neighbours} neighbours are "
         "the nearest in the images."
     )
     if config.training.volumes:
-        said += " The runs themselves were trained on other proteins."
+        explanation += " The runs themselves were trained on other proteins."
     if config.volume.symmetry != "C1":
-        said += f" Distances are the smallest over the group {config.volume.symmetry}."
-    st.caption(text.escaped(said))
+        explanation += f" Distances are the smallest over the group {config.volume.symmetry}."
+    st.caption(text.escaped(explanation))
 
 
 state.require_navigation()

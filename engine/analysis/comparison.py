@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from ..config.history import completed
 from ..config.schema import Config
 from ..config.settings import if_not_given, known_keys
+from ..experiment import metrics
 
 Row = dict[str, Any]
 Level = Any
@@ -54,6 +55,11 @@ class Published:
     metrics: Mapping[str, float]
 
 
+def title(row: Row) -> str:
+    """The run's name, its id where it has none."""
+    return str(row["name"] or row["run_id"])
+
+
 def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     """Nested tables of a recorded configuration as dotted keys: all that this version knows or the table has.
 
@@ -76,7 +82,7 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {key: found for key, found in parameters(configs).items() if any(value != found[0] for value in found)}
 
 
-def said(key: str, value: Any) -> str:
+def in_words(key: str, value: Any) -> str:
     """A value of :func:`parameters` in words, also where there is none."""
     return if_not_given(key) if value is None else str(value)
 
@@ -154,16 +160,17 @@ def by_factor(rows: Sequence[Row], keys: Sequence[str], like: Row | None = None)
 
 def noise_level(row: Row) -> float:
     """The variance of the noise in the projections' units, however it was given; 0 without noise."""
-    told = (row["metrics"] or {}).get("noise_variance")
-    return float(told if told is not None else row["noise_variance"] or 0.0)
+    measured = (row["metrics"] or {}).get(metrics.NOISE_VARIANCE.name)
+    return float(measured if measured is not None else row["noise_variance"] or 0.0)
 
 
 @cache
 def published_results() -> tuple[Published, ...]:
     """All rows of ``engine/data/published-results.csv``."""
     names = {
-        "L_DE_val": "distance_mae", "L_OR": "recovery_loss", "E_OR": "angle_error_median",
-        "fsc_0.5": "fsc_0.5_angstrom", "fsc_0.143": "fsc_0.143_angstrom",
+        "L_DE_val": metrics.DISTANCE_MAE.name, "L_OR": metrics.RECOVERY_LOSS.name,
+        "E_OR": metrics.ANGLE_ERROR_MEDIAN.name, "fsc_0.5": metrics.FSC_HALF.name,
+        "fsc_0.143": metrics.FSC_HALVES.name,
     }  # fmt: skip
     with PUBLISHED_RESULTS.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
@@ -200,7 +207,7 @@ def _hashable(value: Any) -> Any:
 def _disagreement(row: Row, taken: Row, keys: Sequence[str]) -> str:
     found = differences([row["config"], taken["config"]])
     told = [
-        f"{key} is {said(key, own)}, not {said(key, theirs)}"
+        f"{key} is {in_words(key, own)}, not {in_words(key, theirs)}"
         for key, (own, theirs) in found.items()
         if key != "seed" and key not in keys
     ]

@@ -12,13 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..experiment import metrics
 from . import comparison
 from .comparison import Published, Row, Spread, by_factor, level_of, mean_and_spread, noise_level
+from .measures import recorded
 
-METRICS = ("distance_mae", "recovery_loss", "angle_error_median")
-"""L_DE (rad), L_OR (rad²) and E_OR (rad), as runs record them."""
-RECOVERY_SECONDS = "recovery_seconds"
-RECOVERY_METRICS = ("angle_error_median", "recovery_loss", RECOVERY_SECONDS, "recovery_pairs")
+METRICS = (metrics.DISTANCE_MAE.name, metrics.RECOVERY_LOSS.name, metrics.ANGLE_ERROR_MEDIAN.name)
+"""Errors of the two steps of the method."""
+RECOVERY_METRICS = (
+    metrics.ANGLE_ERROR_MEDIAN.name, metrics.RECOVERY_LOSS.name, metrics.RECOVERY_SECONDS.name,
+    metrics.RECOVERY_PAIRS.name,
+)  # fmt: skip
 """Where distances are the same and only the recovery differs: also its wall time (s) and how many pairs it used."""
 
 PUBLISHED_SIGNAL_VARIANCE = {"5j0n": 1.109}
@@ -85,7 +89,7 @@ class Level:
 
     def values(self, metric: str) -> list[float | None]:
         """What each run has found, in the order of ``rows``; None where that is not known."""
-        return [_measured(row, metric) for row in self.rows]
+        return [recorded(row, metric) for row in self.rows]
 
     def spread(self, metric: str) -> Spread | None:
         """Mean and standard deviation over the runs."""
@@ -167,12 +171,6 @@ def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
     return [level for level in found if firsts[level.result.protein, level.value] is level]
 
 
-def _measured(row: Row, metric: str) -> float | None:
-    if metric == RECOVERY_SECONDS:  # taken from an earlier run it cost nothing, which says nothing
-        return None if "recovery" in row["reused"] else row["seconds"].get("recovery")
-    return (row["metrics"] or {}).get(metric)
-
-
 def signal_variance(rows: Sequence[Row]) -> float | None:
     """Variance of the clean projections in the runs' units, a mean over the noisy ones; None where none tells."""
     told = (_noise_and_snr(row["metrics"] or {}) for row in rows)
@@ -180,8 +178,8 @@ def signal_variance(rows: Sequence[Row]) -> float | None:
     return statistics.fmean(found) if found else None
 
 
-def _noise_and_snr(metrics: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    return metrics.get("noise_variance"), metrics.get("snr")
+def _noise_and_snr(values: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    return values.get(metrics.NOISE_VARIANCE.name), values.get(metrics.SNR.name)
 
 
 def _variance_in_units_of(rows: Sequence[Row], result: Published) -> float | None:

@@ -1,189 +1,171 @@
-"""Runs compared as Plotly figures, each run in its own colour and kind of line. No streamlit, no files.
+"""Runs compared as Plotly draws them, each run in its own colour and kind of line. No streamlit, no files.
 
-Angles come in rad and are drawn in degrees.
+The data are from :mod:`engine.analysis.figures.compare`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from pages._compare.compare_table import MEASURES, SEPARATOR, Compared, Line, line_of
+from engine.analysis.comparison_table import SEPARATOR, Compared
+from engine.analysis.figures.compare import BASELINE, HALF
+from engine.analysis.figures.data import Figure, Panel, Series
+from engine.base.files import plain
+from pages._compare.compare_table import colour, dash
 from pages._shared import style, text
 
-Array = NDArray[np.floating]
-
-_FEWEST_BARS, _MOST_BARS = 15, 60
 _FEW_RUNS = 3  # have their names in the legend
-_MOST_POINTS = 400  # of a run's curve
-_MOST_QUANTILES = 200
 _ROW = 230  # px
 _FAINT = 0.45
 _BENEATH = 44 + 3 * 20  # px: the axis and three lines of a legend
 
 
-class Training(NamedTuple):
-    """Loss (n,) and validation L_DE (n,) in rad, NaN where not measured, by the optimiser's step (n,)."""
-
-    step: Array
-    loss: Array
-    validation_mae: Array
-
-
-def metrics_figure(lines: Sequence[Line], baseline: Compared, keys: Sequence[str]) -> go.Figure:
+def metrics_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
     """Measures with their standard deviations, a panel a measure, the runs by letter; single runs as small dots.
 
-    Numbers: :func:`pages._compare.compare_table.metric_table`. A dashed line is at the baseline's value.
+    A dashed line is at the baseline's value.
     """
-    columns = min(2, len(keys))
-    rows = -(-len(keys) // columns)
+    columns = min(2, len(data.panels))
+    rows = -(-len(data.panels) // columns)
     figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=[text.indexed(MEASURES[key].label) for key in keys],
+        rows=rows, cols=columns, subplot_titles=[text.indexed(panel.title) for panel in data.panels],
         horizontal_spacing=0.12, vertical_spacing=0.32 / rows,
     )  # fmt: skip
     style.subtitled(figure)
-    reference = line_of(lines, baseline)
-    for number, key in enumerate(keys):
+    colours = {run.letter: colour(run) for run in runs}
+    for number, panel in enumerate(data.panels):
         place = {"row": number // columns + 1, "col": number % columns + 1}
-        for line in lines:
-            _add_measure(figure, line, key, number == 0, place)
-        if (spread := reference.spreads[key]) is not None:
-            figure.add_hline(spread.mean, line={"color": style.GREY, "dash": "dash", "width": 1}, **place)
-    names = [line.letters for line in lines]
+        for series in panel.series:
+            if series.name == BASELINE:
+                line = {"color": style.GREY, "dash": "dash", "width": 1}
+                figure.add_hline(float(series.columns["y"][0]), line=line, **place)
+            elif "sd" in series.columns:
+                _add_mean(figure, series, panel.title, colours[series.role], number == 0, place)
+            else:
+                _add_singles(figure, series, colours[series.role], place)
+    names = data.panels[0].x.categories
     figure.update_xaxes(
         type="category", categoryorder="array", categoryarray=names, range=[-0.5, len(names) - 0.5], showgrid=False
     )
     figure.update_yaxes(rangemode="tozero")
-    return _with_key(figure, "Metrics, mean ± standard deviation over seeds", 40 + _ROW * rows, len(lines))
+    return _with_key(figure, data.title, 40 + _ROW * rows, len(names))
 
 
-def _add_measure(figure: go.Figure, line: Line, key: str, legend: bool, place: dict[str, int]) -> None:
-    spread = line.spreads[key]
-    run, name = line.runs[0], f"{line.letters}{SEPARATOR}{escape(line.title)}"
-    if len(line.runs) > 1:
-        singles = [
-            (escape(one.label), value)
-            for one, value in zip(line.runs, line.singles[key], strict=True)
-            if value is not None
-        ]
-        figure.add_scatter(
-            x=[line.letters] * len(singles), y=[value for _, value in singles], mode="markers",
-            marker={"size": 5, "color": run.colour, "opacity": _FAINT}, showlegend=False, legendgroup=name,
-            customdata=[said for said, _ in singles], hovertemplate="%{customdata}: %{y:.4g}<extra></extra>", **place,
-        )  # fmt: skip
-    said = "" if spread is None or spread.sd is None else f" ± {spread.sd:.2g}, {spread.n} runs"
+def _add_singles(figure: go.Figure, series: Series, colour: str, place: dict[str, int]) -> None:
     figure.add_scatter(
-        x=[line.letters], y=[None if spread is None else spread.mean], name=name, legendgroup=name, showlegend=legend,
-        error_y={
-            "type": "data", "array": [None if spread is None else spread.sd], "color": run.colour, "thickness": 2,
-        },
-        mode="markers", marker={"size": 11, "color": run.colour},
-        hovertemplate=f"{name}<br>{MEASURES[key].label} %{{y:.4g}}{said}<extra></extra>", **place,
+        x=series.columns["x"].tolist(), y=series.columns["y"].tolist(), mode="markers",
+        marker={"size": 5, "color": colour, "opacity": _FAINT}, showlegend=False, legendgroup=series.role,
+        customdata=[escape(name) for name in series.columns["run"].tolist()],
+        hovertemplate="%{customdata}: %{y:.4g}<extra></extra>", **place,
     )  # fmt: skip
 
 
-def angle_errors_figure(runs: Sequence[Compared], errors: Mapping[str, Array], logarithmic: bool = False) -> go.Figure:
-    """Angle errors (n,) in rad by the runs' letters: histograms, and beneath them which share is below an error."""
+def _add_mean(figure: go.Figure, series: Series, label: str, colour: str, legend: bool, place: dict[str, int]) -> None:
+    name, columns = escape(series.name), plain(series.columns)
+    spread = "" if columns["sd"] == [None] else f" ± {columns['sd'][0]:.2g}, {columns['runs'][0]} runs"
+    figure.add_scatter(
+        x=columns["x"], y=columns["y"], name=name, legendgroup=series.role, showlegend=legend,
+        error_y={"type": "data", "array": columns["sd"], "color": colour, "thickness": 2},
+        mode="markers", marker={"size": 11, "color": colour},
+        hovertemplate=f"{name}<br>{label} %{{y:.4g}}{spread}<extra></extra>", **place,
+    )  # fmt: skip
+
+
+def angle_errors_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
+    """Histograms of angle errors, and beneath them which share is below an error."""
+    histograms, curves = data.panels
     figure = make_subplots(
-        rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09, subplot_titles=["histograms", "cumulative"]
+        rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09, subplot_titles=[panel.title for panel in data.panels]
     )
     style.subtitled(figure).update_annotations(x=0, xanchor="left")
-    shown = [(run, np.degrees(errors[run.letter])) for run in runs if run.letter in errors]
-    edges = _edges([found for _, found in shown], logarithmic)
-    middles = np.sqrt(edges[:-1] * edges[1:]) if logarithmic else (edges[:-1] + edges[1:]) / 2
-    ends = np.stack([edges[:-1], edges[1:]], axis=1)
-    ends = np.concatenate([ends, np.radians(ends)], axis=1)
-    for run, found in shown:
-        name = escape(run.label)
-        beyond = int(np.count_nonzero(found > edges[-1]))
+    by_letter = {run.letter: run for run in runs}
+    for histogram in histograms.series:
+        run, curve = by_letter[histogram.role], curves[histogram.name]
+        _add_histogram(figure, histogram, run, data.values)
+        at, share = curve.columns["x"], curve.columns["y"]
         figure.add_scatter(
-            x=middles, y=100 * np.histogram(found, edges)[0] / len(found), customdata=ends, **_line(run, "hvh"),
-            hovertemplate=f"{name}<br>%{{customdata[0]:.3g}}–%{{customdata[1]:.3g}}° "
-            "(%{customdata[2]:.3g}–%{customdata[3]:.3g} rad)<br>%{y:.3g} % of the projections"
-            f"{f', {beyond:,} of {len(found):,} beyond →' if beyond else ''}<extra></extra>", row=1, col=1,
+            x=at, y=share, customdata=np.radians(at), **_line(run) | {"showlegend": False},
+            hovertemplate=f"{escape(run.label)}<br>%{{y:.3g}} % below %{{x:.3g}}° (%{{customdata:.3g}} rad)"
+            "<extra></extra>", row=2, col=1,
         )  # fmt: skip
-        share, at = cumulative(found)
+    half = float(curves[HALF].columns["y"][0])
+    figure.add_hline(half, line={"color": style.GREY, "dash": "dot", "width": 1}, row=2, col=1)
+    ends, logarithmic = np.array(style.ends(histograms.x)), histograms.x.log
+    figure.update_xaxes(type="log" if logarithmic else "linear", range=np.log10(ends) if logarithmic else ends)
+    figure.update_xaxes(title=curves.x.title, row=2, col=1)
+    figure.update_yaxes(title=histograms.y.title, rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title=curves.y.title, range=curves.y.range, row=2, col=1)
+    return _with_key(figure, data.title, style.TALL, len(histograms.series))
+
+
+def _add_histogram(figure: go.Figure, series: Series, run: Compared, values: Mapping[str, float]) -> None:
+    count = values[f"projections of {run.letter}"]
+    beyond = values[f"projections of {run.letter} beyond"]
+    further = f", {beyond:,.0f} of {count:,.0f} beyond →" if beyond else ""
+    ends = np.stack([series.columns["x_low"], series.columns["x_high"]], axis=1)
+    figure.add_scatter(
+        x=series.columns["x"], y=series.columns["y"], customdata=np.concatenate([ends, np.radians(ends)], axis=1),
+        **_line(run, "hvh"),
+        hovertemplate=f"{escape(run.label)}<br>%{{customdata[0]:.3g}}–%{{customdata[1]:.3g}}° "
+        f"(%{{customdata[2]:.3g}}–%{{customdata[3]:.3g}} rad)<br>%{{y:.3g}} % of the projections{further}"
+        "<extra></extra>", row=1, col=1,
+    )  # fmt: skip
+
+
+def training_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
+    """Training loss and, beneath it, validation error against the optimiser's step."""
+    losses, validations = data.panels
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
+    by_letter = {run.letter: run for run in runs}
+    quantity = text.indexed(validations.y.label)
+    for loss in losses.series:
+        run, name, validation = by_letter[loss.role], escape(loss.name), validations[loss.name]
         figure.add_scatter(
-            x=at, y=100 * share, customdata=np.radians(at), **_line(run) | {"showlegend": False},
-            hovertemplate=f"{name}<br>%{{y:.3g}} % below %{{x:.3g}}° (%{{customdata:.3g}} rad)<extra></extra>",
+            x=loss.columns["x"], y=loss.columns["y"], **_line(run),
+            hovertemplate=f"{name}<br>step %{{x}}: loss %{{y:.4g}}<extra></extra>", row=1, col=1,
+        )  # fmt: skip
+        figure.add_scatter(
+            x=validation.columns["x"], y=validation.columns["y"], customdata=validation.columns["y_rad"],
+            **_line(run) | {"showlegend": False},
+            hovertemplate=f"{name}<br>step %{{x}}: {quantity} %{{y:.3g}}° (%{{customdata:.3g}} rad)<extra></extra>",
             row=2, col=1,
         )  # fmt: skip
-    figure.add_hline(50, line={"color": style.GREY, "dash": "dot", "width": 1}, row=2, col=1)
-    figure.update_xaxes(
-        type="log" if logarithmic else "linear", range=np.log10(edges[[0, -1]]) if logarithmic else edges[[0, -1]]
-    )
-    figure.update_xaxes(title="angle between recovered and true pose (°)", row=2, col=1)
-    figure.update_yaxes(title="% of projections", rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(title="% below", range=[0, 101], row=2, col=1)
-    return _with_key(figure, "Angle errors after alignment", style.TALL, len(shown))
+    figure.update_xaxes(title=validations.x.title, row=2, col=1)
+    figure.update_yaxes(type="log", dtick=1, title=_title(losses), row=1, col=1)
+    figure.update_yaxes(rangemode="tozero", title=_title(validations), row=2, col=1)
+    return _with_key(figure, data.title, style.TALL, len(losses.series))
 
 
-def cumulative(values: Array) -> tuple[Array, Array]:
-    """Shares (m,) from 0 to 1 and the values (m,) that so many are not above, at most 200 of them."""
-    share = np.linspace(0.0, 1.0, min(len(values), _MOST_QUANTILES))
-    return share, np.quantile(values, share, method="inverted_cdf")
-
-
-def _edges(found: Sequence[Array], logarithmic: bool) -> Array:
-    """Of bars that all runs share; few outliers of one run must not squeeze the others into one bar."""
-    bars = int(np.clip(1.5 * np.sqrt(min(map(len, found))), _FEWEST_BARS, _MOST_BARS))
-    if not logarithmic:
-        end = max(min(float(values.max()), 1.5 * float(np.quantile(values, 0.98))) for values in found) or 1.0
-        return np.linspace(0.0, end, bars + 1)
-    end = max(float(values.max()) for values in found) or 1.0
-    begin = min((float(np.quantile(values[values > 0], 0.005)) for values in found if np.any(values > 0)), default=0.0)
-    return np.geomspace(min(begin, end / 10) or end / 1000, end, bars + 1)
-
-
-def training_figure(runs: Sequence[Compared], curves: Mapping[str, Training]) -> go.Figure:
-    """Training loss and validation L_DE against the optimiser's step, by the runs' letters."""
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
-    shown = [run for run in runs if run.letter in curves]
-    for run in shown:
-        step, loss, validation = curves[run.letter]
-        every = max(1, len(step) // _MOST_POINTS)
-        figure.add_scatter(
-            x=step[::every], y=loss[::every], **_line(run),
-            hovertemplate=f"{escape(run.label)}<br>step %{{x}}: loss %{{y:.4g}}<extra></extra>", row=1, col=1,
-        )  # fmt: skip
-        told = np.isfinite(validation)
-        figure.add_scatter(
-            x=step[told], y=np.degrees(validation[told]), customdata=validation[told],
-            **_line(run) | {"showlegend": False},
-            hovertemplate=f"{escape(run.label)}<br>step %{{x}}: validation L<sub>DE</sub> %{{y:.3g}}° "
-            "(%{customdata:.3g} rad)<extra></extra>", row=2, col=1,
-        )  # fmt: skip
-    figure.update_xaxes(title="step", row=2, col=1)
-    figure.update_yaxes(type="log", dtick=1, title="training loss", row=1, col=1)
-    figure.update_yaxes(rangemode="tozero", title="validation L<sub>DE</sub> (°)", row=2, col=1)
-    return _with_key(figure, "Training of the network", style.TALL, len(shown))
-
-
-def recovery_figure(runs: Sequence[Compared], curves: Mapping[str, Array]) -> go.Figure:
-    """Recovery loss L_OR (iterations + 1,) in rad² against the iteration, by the runs' letters."""
+def recovery_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
+    """Recovery loss against the iteration."""
     figure = make_subplots(rows=1, cols=1)
-    shown = [run for run in runs if run.letter in curves]
-    for run in shown:
+    panel = data.panel
+    by_letter = {run.letter: run for run in runs}
+    for series in panel.series:
         figure.add_scatter(
-            x=np.arange(len(curves[run.letter])), y=curves[run.letter], **_line(run),
-            hovertemplate=f"{escape(run.label)}<br>iteration %{{x}}: %{{y:.4g}} rad²<extra></extra>", row=1, col=1,
+            x=series.columns["x"], y=series.columns["y"], **_line(by_letter[series.role]),
+            hovertemplate=f"{escape(series.name)}<br>iteration %{{x}}: %{{y:.4g}} {panel.y.unit}<extra></extra>",
+            row=1, col=1,
         )  # fmt: skip
-    positive = all(np.all(curves[run.letter] > 0) for run in shown)
-    figure.update_xaxes(title="iteration")
-    figure.update_yaxes(type="log" if positive else "linear", title="L<sub>OR</sub> (rad²)")
-    return _with_key(figure, "Recovery of the poses", style.WIDE, len(shown))
+    figure.update_xaxes(title=panel.x.title)
+    figure.update_yaxes(type="log" if panel.y.log else "linear", title=_title(panel))
+    return _with_key(figure, data.title, style.WIDE, len(panel.series))
+
+
+def _title(panel: Panel) -> str:
+    return text.indexed(panel.y.title)
 
 
 def _line(run: Compared, shape: str = "linear") -> dict[str, Any]:
     return {
         "mode": "lines", "name": escape(run.label), "legendgroup": run.letter,
-        "line": {"color": run.colour, "dash": run.dash, "width": 2, "shape": shape},
+        "line": {"color": colour(run), "dash": dash(run), "width": 2, "shape": shape},
     }  # fmt: skip
 
 

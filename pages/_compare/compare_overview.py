@@ -8,9 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from engine.analysis import comparison_table
+from engine.analysis.comparison_table import Compared, Line
+from engine.analysis.figures import compare
+from engine.analysis.measures import MEASURES
 from pages._compare import compare_figures, compare_table
-from pages._compare.compare_table import MEASURES, Compared, View
-from pages._compare.comparisons import chart, fsc_bounds, status, told
+from pages._compare.compare_table import View
+from pages._compare.comparisons import by_reason, chart, fsc_bounds, status
 from pages._shared import text
 
 _DRAWN = ("L_DE", "L_OR", "E_OR", "FSC", "FSC halves", "refined E_OR", "refined FSC", "took")
@@ -19,8 +23,8 @@ _MARKED = "background-color: rgba(230, 159, 0, 0.22)"
 
 def show_overview(view: View) -> None:
     """Metrics as chart and table, and the parameters."""
-    lines = compare_table.metric_lines(view.runs, view.folded)
-    keys = compare_table.measured(lines)
+    lines = comparison_table.metric_lines(view.runs, view.folded)
+    keys = comparison_table.measured(lines)
     baseline = view.runs[view.baseline]
     if not keys:
         st.caption("None of these runs has told a metric yet.")
@@ -30,16 +34,17 @@ def show_overview(view: View) -> None:
     left, right = st.columns([2, 3])
     with left:
         drawn = [key for key in _DRAWN if key in keys]
-        chart(compare_figures.metrics_figure(lines, baseline, drawn or keys), "metrics")
+        data = compare.measures(lines, baseline, drawn or keys)
+        chart(compare_figures.metrics_figure(data, view.runs), "metrics", data)
     with right:
         _show_parameters(view)
 
 
-def _show_metrics(lines: Sequence[compare_table.Line], baseline: Compared, keys: Sequence[str]) -> None:
-    reference = compare_table.line_of(lines, baseline)
-    rows = compare_table.metric_table(lines, reference, keys)
+def _show_metrics(lines: Sequence[Line], baseline: Compared, keys: Sequence[str]) -> None:
+    reference = comparison_table.line_of(lines, baseline)
+    rows = comparison_table.metric_table(lines, reference, keys)
     bounds = fsc_bounds([run for line in lines for run in line.runs], keys)
-    rows = compare_table.with_bounds(rows, lines, bounds)
+    rows = comparison_table.with_bounds(rows, lines, bounds)
     st.dataframe(
         rows, hide_index=True, height="content", placeholder="–", key="metrics-table", alt="Metrics",
         column_order=[key for key in rows[0] if any(row[key] is not None for row in rows)],
@@ -48,7 +53,7 @@ def _show_metrics(lines: Sequence[compare_table.Line], baseline: Compared, keys:
     if bounds:
         st.caption("≤: the FSC stays above its threshold up to Nyquist's frequency.")
     st.download_button(
-        "Metrics (.csv)", compare_table.metric_csv(lines, reference), "comparison.csv", "text/csv",
+        "Metrics (.csv)", comparison_table.metric_csv(lines, reference), "comparison.csv", "text/csv",
         icon=":material/download:", on_click="ignore",
     )  # fmt: skip
 
@@ -61,11 +66,12 @@ def _metric_columns(keys: Sequence[str], in_words: Collection[str]) -> dict[str,
     }
     for key in keys:
         measure = MEASURES[key]
-        number = "%.1f" if measure.format == "%.0f" else measure.format or "%.3g"
+        metric = measure.metric
+        number = "%.1f" if metric.format == "%.0f" else metric.format
         configs[key] = (
-            st.column_config.TextColumn(measure.label, help=measure.help, alignment="right")
+            st.column_config.TextColumn(measure.label, help=metric.meaning, alignment="right")
             if key in in_words
-            else st.column_config.NumberColumn(measure.label, format=number, help=measure.help)
+            else st.column_config.NumberColumn(measure.label, format=number, help=metric.meaning)
         )
         configs[f"{key} sd"] = st.column_config.NumberColumn(
             "± sd", format=number, help=f"{measure.label}: standard deviation over the seeds"
@@ -97,4 +103,4 @@ def _show_parameters(view: View) -> None:
     else:
         st.caption("One run alone: pick another to compare it with, or turn off **Only differences**.")
     if unknown:
-        st.caption(text.escaped(f"No configuration that can be read: {told(unknown, status)}."))
+        st.caption(text.escaped(f"No configuration that can be read: {by_reason(unknown, status)}."))

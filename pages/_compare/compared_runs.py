@@ -9,12 +9,13 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from engine.analysis.comparison import Row
+from engine.analysis.comparison import Row, title
+from engine.analysis.comparison_table import Compared
 from engine.dispatch import backends, runqueue
 from engine.record.runrecord import RUN_ID
 from pages._compare import compare_table
-from pages._compare.compare_table import Compared
-from pages._shared import runtable, state, text
+from pages._compare.compare_table import colour, dash
+from pages._shared import state, text
 from pages._shared.state import MOST_COMPARED, RUNS
 
 _PICKED, _BASELINE = "compared", "compared-baseline"
@@ -168,10 +169,10 @@ def _stripes(colour: str, dash: str) -> str:
 def _key(run: Compared, particulars: str) -> str:
     row = run.row
     status = "" if row["status"] == "finished" else f"<em>{escape(row['status'])}</em>"
-    told = escape(row["message"] if row["status"] != "finished" and row["message"] else particulars)
-    title = escape(runtable.title(row))
+    detail = escape(row["message"] if row["status"] != "finished" and row["message"] else particulars)
+    name = escape(title(row))
     return (
-        f"<div><b>{run.letter}</b><i style='background: {_stripes(run.colour, run.dash)}'></i>"
-        f"<a href='run?run={row['run_id']}' target='_self' title='{title}'>{title}</a>{status}"
-        f"<span title='{told}'>{told}</span></div>"
+        f"<div><b>{run.letter}</b><i style='background: {_stripes(colour(run), dash(run))}'></i>"
+        f"<a href='run?run={row['run_id']}' target='_self' title='{name}'>{name}</a>{status}"
+        f"<span title='{detail}'>{detail}</span></div>"
     )

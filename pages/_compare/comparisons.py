@@ -7,15 +7,20 @@ from collections.abc import Callable, Collection, Sequence
 import streamlit as st
 
 from engine.analysis.comparison import Row
+from engine.analysis.comparison_table import Compared
+from engine.analysis.figures import compare, levels
+from engine.analysis.figures.compare import Training
+from engine.analysis.figures.data import Figure as Data
 from engine.analysis.figures.directions import by_solid_angle, on_spheres
+from engine.analysis.measures import MEASURES, recorded
 from engine.base.errors import InputError
 from engine.config.schema import Config
+from engine.experiment.metrics import DISTANCE_MAE
 from engine.geometry.rotations import viewing_directions
 from engine.record.runrecord import read_run
 from pages._compare import compare_figures
-from pages._compare.compare_figures import Training
-from pages._compare.compare_table import MEASURES, Compared, View
-from pages._shared import level_figures, sphere_figures, state, summary, text
+from pages._compare.compare_table import View
+from pages._shared import downloads, level_figures, sphere_figures, state, summary, text
 from pages._shared.live import curve_arrays
 from pages._shared.state import Arrays
 from pages._shared.style import Figure
@@ -50,12 +55,12 @@ def show_distances(view: View) -> None:
     first = next(iter(found.values()))["edges"]
     alike = {letter: one for letter, one in found.items() if len(one["edges"]) == len(first)}
     if others := [run for run in view.runs if run.letter in found.keys() - alike.keys()]:
-        st.caption(text.escaped(f"Not shown: {told(others, lambda run: 'bins of another width')}."))
+        st.caption(text.escaped(f"Not shown: {by_reason(others, lambda run: 'bins of another width')}."))
     counts = {letter: one["counts"] for letter, one in alike.items()}
-    errors = {run.letter: run.row["metrics"].get("distance_mae") for run in view.runs if run.letter in alike}
+    errors = {run.letter: recorded(run.row, DISTANCE_MAE.name) for run in view.runs if run.letter in alike}
+    data = levels.distances(counts, first, errors, "Distances, % of the run's pairs in a cell")
     with st.container(width=_PANEL * level_figures.panel_columns(len(counts))):
-        figure = level_figures.distance_panels_figure(counts, first, errors)
-        chart(figure.update_layout(title_text="Distances, % of the run's pairs in a cell"), "distances")
+        chart(level_figures.distance_panels_figure(data), "distances", data)
 
 
 def show_angle_errors(view: View) -> None:
@@ -65,24 +70,27 @@ def show_angle_errors(view: View) -> None:
         return
     logarithmic = st.toggle("Logarithmic angles", key="log", bind="query-params")
     errors = {letter: one["errors"] for letter, one in found.items()}
-    chart(compare_figures.angle_errors_figure(view.runs, errors, logarithmic), "angle-errors")
+    data = compare.angle_errors(view.runs, errors, logarithmic)
+    chart(compare_figures.angle_errors_figure(data, view.runs), "angle-errors", data)
 
 
 def show_losses(view: View) -> None:
     """Training and recovery, overlaid."""
     curves = {run.letter: curve for run in view.runs if (curve := _training(run)) is not None}
-    recoveries = _read(view.runs, "recovery.npz", "recovery loss", "loss_curve")
-    left_, right = st.columns(2) if curves and recoveries else (st.container(), st.container())
+    kept = _read(view.runs, "recovery.npz", "recovery loss", "loss_curve")
+    left_, right = st.columns(2) if curves and kept else (st.container(), st.container())
     with left_:
         if curves:
-            chart(compare_figures.training_figure(view.runs, curves), "training")
+            trainings = compare.trainings(view.runs, curves)
+            chart(compare_figures.training_figure(trainings, view.runs), "training", trainings)
         untrained = [run for run in view.runs if run.letter not in curves]
         if untrained:
-            st.caption(text.escaped(f"No training: {told(untrained, _why_untrained)}."))
+            st.caption(text.escaped(f"No training: {by_reason(untrained, _why_untrained)}."))
     with right:
-        if recoveries:
-            losses = {letter: one["loss_curve"] for letter, one in recoveries.items()}
-            chart(compare_figures.recovery_figure(view.runs, losses), "recovery")
+        if kept:
+            losses = {letter: one["loss_curve"] for letter, one in kept.items()}
+            recoveries = compare.recoveries(view.runs, losses)
+            chart(compare_figures.recovery_figure(recoveries, view.runs), "recovery", recoveries)
 
 
 def _training(run: Compared) -> Training | None:
@@ -133,14 +141,14 @@ def show_directions(view: View) -> None:
     with left:
         some = {letter: vectors[:each] for letter, vectors in directions.items()}
         spheres = on_spheres(some, errors, title="True viewing directions")
-        chart(sphere_figures.sphere_figure(spheres), "spheres")
+        chart(sphere_figures.sphere_figure(spheres), "spheres", spheres)
         if any(len(vectors) > each for vectors in directions.values()):
             st.caption(f"The first {each:,} projections of each run, coloured by their angle errors.")
     with right:
         labelled = {run.label: directions[run.letter] for run in view.runs if run.letter in found}
         height = _MAP if len(found) <= _FEW_MAPS else _SMALL_MAP
         maps = by_solid_angle(labelled)
-        chart(sphere_figures.direction_heatmap_figure(maps, row_height=height), "maps")
+        chart(sphere_figures.direction_heatmap_figure(maps, row_height=height), "maps", maps)
 
 
 def fsc_bounds(runs: Sequence[Compared], keys: Collection[str]) -> dict[str, set[str]]:
@@ -171,16 +179,16 @@ def _read(runs: Sequence[Compared], filename: str, what: str, *keys: str) -> dic
         except InputError as error:
             _tell(f"{run.label}: {error}")
     if missing:
-        st.caption(text.escaped(f"No {what}: {told(missing, status)}."))
+        st.caption(text.escaped(f"No {what}: {by_reason(missing, status)}."))
     return found
 
 
-def told(runs: Sequence[Compared], why: Callable[[Compared], str]) -> str:
+def by_reason(runs: Sequence[Compared], why: Callable[[Compared], str]) -> str:
     """Runs by letter, those with the same reason together."""
-    by_reason: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for run in runs:
-        by_reason.setdefault(why(run), []).append(run.letter)
-    return "; ".join(f"{', '.join(letters)} ({reason})" for reason, letters in by_reason.items())
+        groups.setdefault(why(run), []).append(run.letter)
+    return "; ".join(f"{', '.join(letters)} ({reason})" for reason, letters in groups.items())
 
 
 def status(run: Compared) -> str:
@@ -192,6 +200,9 @@ def _tell(message: str) -> None:
     st.warning(text.escaped(message), icon=":material/broken_image:")
 
 
-def chart(figure: Figure, key: str) -> None:
-    """A figure in its place."""
-    st.plotly_chart(figure, key=f"compare-{key}", config=_CHART)
+def chart(drawn: Figure, key: str, data: Data | None = None) -> None:
+    """A figure in its place, and its data to take away."""
+    st.plotly_chart(drawn, key=f"compare-{key}", config=_CHART)
+    if data is not None:
+        with st.container(horizontal=True):
+            downloads.figure_data(data.to_csv, f"compare-{key}")

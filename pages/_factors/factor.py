@@ -9,15 +9,18 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from engine.analysis import factors
+from engine.analysis import factors, level_table
 from engine.analysis.comparison import level_of
 from engine.analysis.factors import CLOSE_PAIRS, METRICS, NOISE, Factor, Level, Study
-from engine.analysis.figures import directions
+from engine.analysis.figures import directions, distributions, levels
+from engine.analysis.figures.data import Figure as Data
+from engine.analysis.level_table import Line
 from engine.base.errors import InputError
+from engine.experiment.metrics import DISTANCE_MAE
 from engine.geometry.rotations import viewing_directions
 from pages._factors import distribution_figures, recovery_figures
 from pages._factors.factor_runs import FAMILY, LeftOut, choose, show_links
-from pages._shared import level_figures, level_table, sphere_figures, state, text
+from pages._shared import downloads, level_figures, sphere_figures, state, text
 from pages._shared.state import Arrays
 from pages._shared.style import Figure
 
@@ -71,7 +74,8 @@ def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None
         lines = level_table.lines(study, factor)
         title = "Errors by level" if factor.metrics == METRICS else "Errors and cost of the recovery by level"
         axis = _AXES.get(factor.name, factor.name)
-        chart(level_figures.metrics_figure(lines, axis, title), f"{factor.name} metrics")
+        data = levels.measures(lines, axis, title)
+        chart(factor, level_figures.metrics_figure(data), "metrics", data)
         if factor.metrics == METRICS:
             _draw_distances(shown)
         else:
@@ -84,9 +88,12 @@ def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None
     return shown
 
 
-def chart(figure: Figure, key: str) -> None:
-    """A figure in its place."""
-    st.plotly_chart(figure, key=key, config=_CHART)
+def chart(factor: Factor, drawn: Figure, key: str, data: Data | None = None) -> None:
+    """A figure in its place, and its data to take away."""
+    st.plotly_chart(drawn, key=f"{factor.study} {key}", config=_CHART)
+    if data is not None:
+        with st.container(horizontal=True):
+            downloads.figure_data(data.to_csv, f"{factor.study}-{key}")
 
 
 def read(shown: Shown, name: str, *keys: str, first_only: bool = False) -> dict[str, list[Arrays]]:
@@ -146,7 +153,7 @@ def _show_left_out(left_out: Sequence[LeftOut]) -> None:
 # How they do ---------------------------------------------------------------------------------------------------------
 
 
-def _show_table(lines: Sequence[level_table.Line], shown: Shown) -> None:
+def _show_table(lines: Sequence[Line], shown: Shown) -> None:
     factor = shown.factor
     rows = level_table.table(lines, factor)
     not_shown = {"variance"} if any(line.published for line in lines) else {"variance", "whose"}
@@ -170,16 +177,18 @@ def _columns(factor: Factor) -> dict[str, Any]:
         "level": st.column_config.TextColumn("level", pinned=True),
         "runs": st.column_config.NumberColumn("runs", help="of these runs, one a seed", width=44),
     }
-    for measure in (level_table.MEASURES[metric] for metric in factor.metrics):
-        of, sd = (level_table.column(measure, measure.shown_unit, what) for what in ("", " sd"))
-        configs[of] = st.column_config.NumberColumn(of, format=measure.format, help=measure.meaning, width=72)
-        configs[sd] = st.column_config.NumberColumn(
-            "± sd", format=measure.format, help="standard deviation over the seeds", width=60
+    for measure in map(level_table.measure, factor.metrics):
+        metric = measure.metric
+        configs[measure.label] = st.column_config.NumberColumn(
+            measure.label, format=metric.format, help=metric.meaning, width=72
+        )
+        configs[measure.column(" sd")] = st.column_config.NumberColumn(
+            "± sd", format=metric.format, help="standard deviation over the seeds", width=60
         )
     return configs
 
 
-def _about_published(lines: Sequence[level_table.Line], shown: Shown) -> list[str]:
+def _about_published(lines: Sequence[Line], shown: Shown) -> list[str]:
     if not any(line.published for line in lines):
         return [
             "Nothing published has this factor at the coverage, sampling, noise, shift and distances of these runs."
@@ -196,41 +205,36 @@ def _about_published(lines: Sequence[level_table.Line], shown: Shown) -> list[st
 
 
 def _draw_distances(shown: Shown) -> None:
-    counts, edges = distance_counts(shown)
+    counts, edges = _distance_counts(shown)
     if edges is None:
         st.caption("These runs have kept no distances.")
         return
-    spreads = {name: level.spread("distance_mae") for name, level in shown.levels.items()}
+    spreads = {name: level.spread(DISTANCE_MAE.name) for name, level in shown.levels.items()}
     errors = {name: None if (spread := spreads[name]) is None else spread.mean for name in counts}
-    chart(level_figures.distance_panels_figure(counts, edges, errors), f"{shown.factor.name} distances")
+    data = levels.distances(counts, edges, errors)
+    chart(shown.factor, level_figures.distance_panels_figure(data), "distances", data)
 
 
-def distance_counts(shown: Shown) -> tuple[dict[str, NDArray[np.integer]], NDArray[np.floating] | None]:
+def _distance_counts(shown: Shown) -> tuple[dict[str, NDArray[np.integer]], NDArray[np.floating] | None]:
     """Pairs by [true, estimated] distance and level, summed over seeds, and the edges of their bins in rad."""
-    counts: dict[str, NDArray[np.integer]] = {}
-    edges: NDArray[np.floating] | None = None
-    for name, each in read(shown, "distances.npz", "counts", "edges").items():
-        for found in each:
-            edges = found["edges"] if edges is None else edges
-            if np.array_equal(found["edges"], edges):
-                counts[name] = counts.get(name, 0) + found["counts"]
-    return counts, edges
+    kept = read(shown, "distances.npz", "counts", "edges")
+    return levels.pooled_counts({name: [(one["counts"], one["edges"]) for one in each] for name, each in kept.items()})
 
 
 def _draw_losses(shown: Shown) -> None:
-    found = read(shown, "recovery.npz", "loss_curve")
-    if found:
-        curves = {name: [one["loss_curve"] for one in each] for name, each in found.items()}
-        chart(recovery_figures.losses_figure(curves), f"{shown.factor.name} losses")
+    kept = read(shown, "recovery.npz", "loss_curve")
+    if kept:
+        data = levels.recovery_losses({name: [one["loss_curve"] for one in each] for name, each in kept.items()})
+        chart(shown.factor, recovery_figures.losses_figure(data), "losses", data)
 
 
 def _draw_errors(shown: Shown) -> None:
-    found = read(shown, "poses.npz", "errors")
-    errors = {name: np.concatenate([one["errors"] for one in each]) for name, each in found.items()}
-    if not errors:
+    kept = read(shown, "poses.npz", "errors")
+    if not kept:
         st.caption("These runs have kept no poses.")
         return
-    chart(level_figures.error_panels_figure(errors), f"{shown.factor.name} errors")
+    data = levels.angle_errors({name: np.concatenate([one["errors"] for one in each]) for name, each in kept.items()})
+    chart(shown.factor, level_figures.error_panels_figure(data), "errors", data)
 
 
 def draw_orientations(shown: Shown) -> None:
@@ -241,18 +245,20 @@ def draw_orientations(shown: Shown) -> None:
     left, right = st.columns(2)
     with left:
         spheres = directions.on_spheres(one_seed, title="Viewing directions of one seed")
-        chart(sphere_figures.sphere_figure(spheres), "spheres")
+        chart(shown.factor, sphere_figures.sphere_figure(spheres), "spheres", spheres)
     with right:
         maps = directions.by_solid_angle(one_seed, "Viewing directions of one seed, by solid angle")
-        chart(sphere_figures.direction_heatmap_figure(maps), "direction maps")
+        chart(shown.factor, sphere_figures.direction_heatmap_figure(maps), "direction maps", maps)
     every = poses(shown)
-    counts, edges = distance_counts(shown)
+    counts, edges = _distance_counts(shown)
     left, right = st.columns(2)
     if edges is not None:
         with left:
-            true = {name: found.sum(axis=1) for name, found in counts.items()}
+            true = {name: pairs.sum(axis=1) for name, pairs in counts.items()}
             first = next(iter(shown.levels.values())).rows[0]
             symmetric = level_of(first, ("volume.symmetry",)) != "C1"
-            chart(distribution_figures.orientation_figure(every, true, edges, symmetric), "angles")
+            angles = distributions.orientations(every, true, edges, symmetric)
+            chart(shown.factor, distribution_figures.orientation_figure(angles), "angles", angles)
     with right:
-        chart(distribution_figures.quaternion_figure(every), "quaternions")
+        components = distributions.quaternion_components(every)
+        chart(shown.factor, distribution_figures.quaternion_figure(components), "quaternions", components)

@@ -11,10 +11,12 @@ import streamlit as st
 from engine.analysis import factors
 from engine.analysis.comparison import Row
 from engine.analysis.factors import Factor, Level
+from engine.analysis.level_table import run_title
 from engine.base.errors import InputError
 from engine.dispatch import runqueue
 from engine.record.runrecord import check_run_id
-from pages._shared import level_table, state, text
+from pages._factors.families import family_names
+from pages._shared import state, text
 from pages._shared.state import RUNS
 
 FAMILY, SWEEP = "family", "sweep"  # the URL parameters, beside ?runs=
@@ -39,7 +41,7 @@ def choose(factor: Factor, rows: Sequence[Row], parameter: str) -> Chosen | None
     families = factors.families(here, factor)
     # Known by their oldest runs: newer ones come in front of them.
     by_token = {family[-1]["run_id"]: family for family in families}
-    names = dict(zip(by_token, level_table.family_names(families, factor), strict=True))
+    names = dict(zip(by_token, family_names(families, factor), strict=True))
     if linked is not None:
         names = {_LINKED: f"{len(linked.rows) + len(linked.left_out)} runs that the address asks for"} | names
     if not names:
@@ -69,7 +71,7 @@ def show_links(levels: Mapping[str, Level]) -> None:
     with st.popover("Open a run", icon=":material/monitoring:"):
         each = [(words, row) for words, level in levels.items() for row in level.rows]
         for words, row in each[:_MOST_LINKS]:
-            label = text.escaped(f"{words}: {level_table.run_title(row)}")
+            label = text.escaped(f"{words}: {run_title(row)}")
             st.page_link(state.RUN_PAGE, label=label, query_params={state.RUN: row["run_id"]})
         if len(each) > _MOST_LINKS:
             st.caption(f"The first {_MOST_LINKS} of {len(each):,}.")

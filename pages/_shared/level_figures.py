@@ -1,8 +1,11 @@
-"""A factor's levels side by side as Plotly figures: small multiples on one scale. No streamlit, no files."""
+"""A factor's levels side by side as Plotly draws them: small multiples on one scale. No streamlit, no files.
+
+The data are from :mod:`engine.analysis.figures.levels`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -12,96 +15,91 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from engine.analysis.figures import projections
+from engine.analysis.figures.data import Figure, Panel, Series
+from engine.analysis.figures.levels import DIAGONAL, MEAN, MEDIAN, PAIRS, PROJECTIONS, PUBLISHED, SINGLE
+from engine.base.files import plain
+from engine.experiment.metrics import ANGLE_ERROR_MEDIAN, DISTANCE_MAE
 from pages._shared import picture_figures, style, text
-from pages._shared.level_table import MEASURES, Line, column
 
 Array = NDArray[np.floating]
 
-_CELLS = 50  # a side of a small panel; finer cells would be less than 5 px
-_BARS = 40
 _COLOURS = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE, style.SKY)
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _SYMBOLS = ("diamond", "diamond-open", "square", "square-open")
 
 
-def metrics_figure(lines: Sequence[Line], axis: str, title: str = "Errors by level") -> go.Figure:
-    """Each metric of the lines against the level: mean ± sd, single runs as dots, published results in grey."""
-    metrics = list(lines[0].spreads)
-    figure = make_subplots(rows=len(metrics), cols=1, shared_xaxes=True, vertical_spacing=0.15 / len(metrics))
-    ours = [line for line in lines if not line.published]
-    numeric = all(isinstance(line.place, float) for line in lines)
-    for row, metric in enumerate(metrics, start=1):
-        measure, place = MEASURES[metric], {"row": row, "col": 1}
-        for whose, symbol in zip(_published(lines), _SYMBOLS, strict=False):
-            told = [line for line in lines if line.whose == whose and line.spreads[metric] is not None]
-            figure.add_scatter(
-                x=[line.place for line in told], y=[_mean(line, metric) for line in told],
-                mode="lines+markers" if numeric else "markers", line={"color": style.GREY, "dash": "dot", "width": 1},
-                marker={"symbol": symbol, "size": 9, "color": style.GREY}, name=whose, legendgroup=whose,
-                customdata=[[line.level, *_words(line, metric)] for line in told],
-                hovertemplate=f"{escape(whose)}<br>%{{customdata[0]}}: %{{customdata[1]}}<extra></extra>",
-                showlegend=row == 1, **place,
-            )  # fmt: skip
-        told = [line for line in ours if line.spreads[metric] is not None]
-        figure.add_scatter(
-            x=[line.place for line in told], y=[_mean(line, metric) for line in told],
-            error_y={"type": "data", "array": [_sd(line, metric) for line in told], "thickness": 1.5, "width": 5},
-            mode="lines+markers" if numeric else "markers", line={"color": style.BLUE, "width": 2},
-            marker={"symbol": "line-ew", "size": 18, "line": {"width": 3, "color": style.BLUE}},
-            name="these runs, mean ± sd", legendgroup="ours",
-            customdata=[[escape(line.level), *_words(line, metric)] for line in told],
-            hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>", showlegend=row == 1, **place,
-        )  # fmt: skip
-        singles = [
-            (line, single.name, single.value)
-            for line in ours
-            for single in line.singles[metric]
-            if single.value is not None
-        ]
-        figure.add_scatter(
-            x=[line.place for line, _, _ in singles], y=[value * measure.shown_factor for _, _, value in singles],
-            mode="markers", marker={"size": 6, "color": "white", "line": {"color": style.BLUE, "width": 1.5}},
-                name="single runs", legendgroup="single runs",
-            customdata=[[escape(name), _value(value, measure.unit)] for _, name, value in singles],
-            hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>", showlegend=row == 1, **place,
-        )  # fmt: skip
-        name = text.indexed(column(measure, measure.shown_unit))
-        figure.update_yaxes(title=name, rangemode="tozero", **place)
-    if numeric:
-        figure.update_xaxes(zeroline=False)
+def metrics_figure(data: Figure) -> go.Figure:
+    """Each metric against the level: mean ± sd, single runs as dots, published results in grey."""
+    rows = len(data.panels)
+    figure = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.15 / rows)
+    for row, panel in enumerate(data.panels, start=1):
+        place = {"row": row, "col": 1, "showlegend": row == 1}
+        published = [series for series in panel.series if series.role == PUBLISHED]
+        for series, symbol in zip(published, _SYMBOLS, strict=False):
+            _add_published(figure, series, symbol, panel.y.unit, place)
+        _add_means(figure, panel[MEAN], panel.y.unit, place)
+        _add_singles(figure, panel[SINGLE], panel.y.unit, place)
+        figure.update_yaxes(title=text.indexed(panel.title), rangemode="tozero", row=row, col=1)
+    axis = data.panels[-1].x
+    if axis.categories:
+        ends = [-0.5, len(axis.categories) - 0.5]
+        figure.update_xaxes(type="category", categoryorder="array", categoryarray=axis.categories, range=ends)
     else:
-        order = list(dict.fromkeys(line.place for line in lines))
-        figure.update_xaxes(type="category", categoryorder="array", categoryarray=order, range=[-0.5, len(order) - 0.5])
-    figure.update_xaxes(title=axis, row=len(metrics), col=1)
-    return style.styled(figure, title, 200 * len(metrics)).update_layout(margin={**style.MARGIN, "b": 96})
+        figure.update_xaxes(zeroline=False)
+    figure.update_xaxes(title=axis.title, row=rows, col=1)
+    return style.styled(figure, data.title, 200 * rows).update_layout(margin={**style.MARGIN, "b": 96})
 
 
-def _published(lines: Sequence[Line]) -> list[str]:
-    return list(dict.fromkeys(line.whose for line in lines if line.published))
+def _add_published(figure: go.Figure, series: Series, symbol: str, unit: str, place: dict[str, Any]) -> None:
+    columns = plain(series.columns)
+    figure.add_scatter(
+        x=columns["x"], y=columns["y"], mode=_mode(series), line={"color": style.GREY, "dash": "dot", "width": 1},
+        marker={"symbol": symbol, "size": 9, "color": style.GREY}, name=series.name, legendgroup=series.name,
+        customdata=list(zip(columns["level"], _spreads(columns, unit), strict=True)),
+        hovertemplate=f"{escape(series.name)}<br>%{{customdata[0]}}: %{{customdata[1]}}<extra></extra>", **place,
+    )  # fmt: skip
 
 
-def _mean(line: Line, metric: str) -> float:
-    spread = line.spreads[metric]
-    assert spread is not None
-    return spread.mean * MEASURES[metric].shown_factor
+def _add_means(figure: go.Figure, series: Series, unit: str, place: dict[str, Any]) -> None:
+    columns = plain(series.columns)
+    figure.add_scatter(
+        x=columns["x"], y=columns["y"],
+        error_y={"type": "data", "array": columns["sd"], "thickness": 1.5, "width": 5}, mode=_mode(series),
+        line={"color": style.BLUE, "width": 2},
+        marker={"symbol": "line-ew", "size": 18, "line": {"width": 3, "color": style.BLUE}}, name=series.name,
+        legendgroup="ours", customdata=list(zip(map(escape, columns["level"]), _spreads(columns, unit), strict=True)),
+        hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>", **place,
+    )  # fmt: skip
 
 
-def _sd(line: Line, metric: str) -> float | None:
-    spread = line.spreads[metric]
-    return None if spread is None or spread.sd is None else spread.sd * MEASURES[metric].shown_factor
+def _add_singles(figure: go.Figure, series: Series, unit: str, place: dict[str, Any]) -> None:
+    columns = plain(series.columns)
+    values = [_value(value, unit) for value in columns["y"]]
+    figure.add_scatter(
+        x=columns["x"], y=columns["y"], mode="markers",
+        marker={"size": 6, "color": "white", "line": {"color": style.BLUE, "width": 1.5}}, name=series.name,
+        legendgroup=series.name, customdata=list(zip(map(escape, columns["run"]), values, strict=True)),
+        hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>", **place,
+    )  # fmt: skip
 
 
-def _value(recorded: float, unit: str) -> str:
-    return f"{text.degrees(recorded)} ({text.number(recorded, unit)})" if unit == "rad" else text.number(recorded, unit)
+def _mode(series: Series) -> str:
+    return "lines+markers" if series.kind == "line" else "markers"
 
 
-def _words(line: Line, metric: str) -> list[str]:
-    spread, measure = line.spreads[metric], MEASURES[metric]
-    assert spread is not None
-    said = _value(spread.mean, measure.unit)
-    if spread.sd is not None:
-        said += f" ± {_value(spread.sd, measure.unit)}, {spread.n} runs"
-    return [said]
+def _value(shown: float, unit: str) -> str:
+    """A value in words; one in degrees in rad too."""
+    if unit != "°":
+        return text.number(shown, unit)
+    return f"{text.degrees(np.radians(shown))} ({text.number(np.radians(shown), 'rad')})"
+
+
+def _spreads(columns: Mapping[str, list[Any]], unit: str) -> list[str]:
+    """Each mean in words, with its standard deviation where there is one."""
+    return [
+        _value(mean, unit) if sd is None else f"{_value(mean, unit)} ± {_value(sd, unit)}, {runs} runs"
+        for mean, sd, runs in zip(columns["y"], columns["sd"], columns["runs"], strict=True)
+    ]
 
 
 def panel_columns(count: int) -> int:
@@ -109,46 +107,29 @@ def panel_columns(count: int) -> int:
     return 1 if count == 1 else 2 if count <= 6 else 3
 
 
-def distance_panels_figure(
-    counts: Mapping[str, NDArray[np.integer]], edges: Array, errors: Mapping[str, float | None]
-) -> go.Figure:
-    """Estimated against true distance, a panel a level, on one scale: the share of the level's pairs in a cell.
-
-    ``counts`` (bins, bins) by level are pairs by [exact, estimated] over ``edges`` (bins + 1,) in rad; ``errors`` are
-    L_DE by level, in rad.
-    """
-    columns = panel_columns(len(counts))
-    rows = -(-len(counts) // columns)
-    titles = [f"{escape(name)}<br>L<sub>DE</sub> {text.degrees(errors[name])}" for name in counts]
+def distance_panels_figure(data: Figure) -> go.Figure:
+    """Estimated against true distance, a panel a level, on one scale: the share of the level's pairs in a cell."""
+    count = len(data.panels)
+    columns = panel_columns(count)
+    rows = -(-count // columns)
+    error = text.indexed(DISTANCE_MAE.short)
     figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=titles, shared_xaxes=True, shared_yaxes=True,
-        horizontal_spacing=0.05, vertical_spacing=0.22 / rows,
+        rows=rows, cols=columns, shared_xaxes=True, shared_yaxes=True, horizontal_spacing=0.05,
+        vertical_spacing=0.22 / rows, subplot_titles=[
+            f"{escape(panel.title)}<br>{error} {text.degrees(panel.values.get(DISTANCE_MAE.name))}"
+            for panel in data.panels
+        ],
     )  # fmt: skip
     style.subtitled(figure)
-    shares = {name: _coarser(found) / max(1, found.sum()) for name, found in counts.items()}
-    cells = next(iter(shares.values())).shape[0]
-    centres = np.degrees(np.linspace(edges[0], edges[-1], 2 * cells + 1)[1::2])
-    seen = np.concatenate([share[share > 0] for share in shares.values()])
-    low, high = (float(np.log10(end)) for end in ((seen.min(), seen.max()) if seen.size else (1e-3, 1.0)))
-    decades = np.arange(np.ceil(low), np.floor(high) + 1)
-    for number, (name, share) in enumerate(shares.items()):
+    for number, panel in enumerate(data.panels):
         place = {"row": number // columns + 1, "col": number % columns + 1}
-        with np.errstate(divide="ignore"):
-            shown = np.where(share > 0, np.log10(share), np.nan)
-        figure.add_heatmap(
-            x=centres, y=centres, z=shown.T.astype(np.float32), customdata=(100 * share.T).astype(np.float32),
-            coloraxis="coloraxis", hoverongaps=False, name=escape(name),
-            hovertemplate="true %{x:.1f}°, estimated %{y:.1f}°<br>%{customdata:.2g} % of the pairs<extra></extra>",
-            **place,
-        )  # fmt: skip
-        figure.add_scatter(
-            x=[0, 180], y=[0, 180], mode="lines", line={"color": style.GREY, "dash": "dash", "width": 1.5},
-            hoverinfo="skip", showlegend=False, **place,
-        )  # fmt: skip
-        if number + columns >= len(shares):
-            figure.update_xaxes(title="true (°)", showticklabels=True, **place)
+        _add_pairs(figure, panel, place)
+        if number + columns >= count:
+            figure.update_xaxes(title=panel.x.title, showticklabels=True, **place)
         if number % columns == 0:
-            figure.update_yaxes(title="estimated (°)", **place)
+            figure.update_yaxes(title=panel.y.title, **place)
+    low, high = np.log10(style.ends(data.panels[0].colour)) - 2  # of shares, not of per cent
+    decades = np.arange(np.ceil(low), np.floor(high) + 1)
     bar = {
         "thickness": 10, "tickvals": decades,
         "ticktext": [f"{100 * 10**n:g} %" for n in decades], "orientation": "h", "x": 0.5, "y": 0, "yref": "container",
@@ -157,59 +138,72 @@ def distance_panels_figure(
     figure.update_layout(
         coloraxis={"colorscale": "Viridis", "cmin": low, "cmax": max(high, low + 0.1), "colorbar": bar}
     )
-    figure.update_xaxes(range=[0, 180], tickvals=[0, 60, 120])  # 180 would meet the next panel's 0
-    figure.update_yaxes(range=[0, 180], tickvals=[0, 60, 120, 180])
-    styled = style.styled(figure, "Distances, % of the level's pairs in a cell", 170 + 250 * rows)
+    figure.update_xaxes(range=data.panels[0].x.range, tickvals=[0, 60, 120])  # 180 would meet the next panel's 0
+    figure.update_yaxes(range=data.panels[0].y.range, tickvals=[0, 60, 120, 180])
+    styled = style.styled(figure, data.title, 170 + 250 * rows)
     return styled.update_layout(margin={**style.MARGIN, "t": 84, "b": 90})
 
 
-def _coarser(counts: NDArray[np.integer]) -> NDArray[np.integer]:
-    """Neighbouring cells taken together, where that is possible, until there are few enough for a small panel."""
-    together = max(1, counts.shape[0] // _CELLS)
-    if counts.shape[0] % together:
-        return counts
-    cells = counts.shape[0] // together
-    return counts.reshape(cells, together, cells, together).sum(axis=(1, 3))
+def _add_pairs(figure: go.Figure, panel: Panel, place: dict[str, int]) -> None:
+    pairs, diagonal = panel[PAIRS], panel[DIAGONAL]
+    percent = pairs.grid("percent")
+    with np.errstate(divide="ignore"):
+        shown = np.where(percent > 0, np.log10(percent) - 2, np.nan)
+    figure.add_heatmap(
+        x=pairs.positions("x"), y=pairs.positions("y"), z=shown.astype(np.float32),
+        customdata=percent.astype(np.float32), coloraxis="coloraxis", hoverongaps=False, name=escape(panel.title),
+        hovertemplate="true %{x:.1f}°, estimated %{y:.1f}°<br>%{customdata:.2g} % of the pairs<extra></extra>",
+        **place,
+    )  # fmt: skip
+    figure.add_scatter(
+        x=diagonal.columns["x"].tolist(), y=diagonal.columns["y"].tolist(), mode="lines",
+        line={"color": style.GREY, "dash": "dash", "width": 1.5}, hoverinfo="skip", showlegend=False, **place,
+    )  # fmt: skip
 
 
-def error_panels_figure(errors: Mapping[str, Array]) -> go.Figure:
-    """Histograms of the angle errors (n,) in rad, one beneath another on one scale, with each level's median."""
+def error_panels_figure(data: Figure) -> go.Figure:
+    """Histograms of the angle errors, one beneath another on one scale, with each level's median."""
+    rows = len(data.panels)
     figure = make_subplots(
-        rows=len(errors), cols=1, shared_xaxes=True, shared_yaxes=True, vertical_spacing=0.2 / len(errors),
-        subplot_titles=[f"{escape(name)}: median {text.degrees(float(np.median(e)))}" for name, e in errors.items()],
+        rows=rows, cols=1, shared_xaxes=True, shared_yaxes=True, vertical_spacing=0.2 / rows,
+        subplot_titles=[f"{escape(panel.title)}: median {text.degrees(_median(panel))}" for panel in data.panels],
     )  # fmt: skip
     style.subtitled(figure).update_annotations(x=0, xanchor="left")
-    # Few outliers of one level must not squeeze the others into one bar.
-    end = max(min(float(e.max()), 1.5 * float(np.quantile(e, 0.98))) for e in errors.values())
-    edges = np.linspace(0.0, np.degrees(end) or 1.0, _BARS + 1)
-    highest = 0.0
-    for row, found in enumerate(errors.values(), start=1):
-        in_degrees = np.degrees(found)
-        share = 100 * np.histogram(in_degrees, edges)[0] / len(found)
-        highest = max(highest, float(share.max()))
-        figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2, y=share, width=np.diff(edges), marker={"color": style.BLUE},
-            customdata=np.stack([edges[:-1], edges[1:], np.radians(edges[:-1]), np.radians(edges[1:])], axis=1),
-            hovertemplate="%{customdata[0]:.3g}–%{customdata[1]:.3g}° "
-            "(%{customdata[2]:.3g}–%{customdata[3]:.3g} rad)<br>%{y:.3g} % of the projections<extra></extra>",
-            showlegend=False, row=row, col=1,
-        )  # fmt: skip
-        if beyond := int(np.count_nonzero(in_degrees > edges[-1])):
-            figure.add_annotation(
-                text=f"{beyond:,} of {len(found):,} beyond →", x=0.99, y=0.95, xref="x domain", yref="y domain",
-                xanchor="right", yanchor="top", showarrow=False, font={"size": 12}, row=row, col=1,
-            )  # fmt: skip
-    for row, found in enumerate(errors.values(), start=1):
-        median = float(np.median(found))
+    for row, panel in enumerate(data.panels, start=1):
+        _add_bars(figure, panel, row)
+    for row, panel in enumerate(data.panels, start=1):
+        median = panel[MEDIAN].columns
         figure.add_scatter(
-            x=[np.degrees(median)] * 2, y=[0, 1.05 * highest], mode="lines",
-            line={"color": style.VERMILION, "width": 2}, name="median", showlegend=row == 1,
-            hovertemplate=f"median {_value(median, 'rad')}<extra></extra>", row=row, col=1,
+            x=median["x"].tolist(), y=median["y"].tolist(), mode="lines", line={"color": style.VERMILION, "width": 2},
+            name=MEDIAN, showlegend=row == 1, row=row, col=1,
+            hovertemplate=f"median {text.degrees(_median(panel))} ({text.number(_median(panel), 'rad')})"
+            "<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(range=[0, edges[-1]])
-    figure.update_xaxes(title="angle between recovered and true pose (°)", row=len(errors), col=1)
-    figure.update_yaxes(range=[0, 1.05 * (highest or 1.0)], title="%")
-    return style.styled(figure, "Angle errors, % of the projections", 140 + 125 * len(errors))
+    figure.update_xaxes(range=data.panels[0].x.range)
+    figure.update_xaxes(title=data.panels[-1].x.title, row=rows, col=1)
+    figure.update_yaxes(range=data.panels[0].y.range, title=data.panels[0].y.title)
+    return style.styled(figure, data.title, 140 + 125 * rows)
+
+
+def _median(panel: Panel) -> float:
+    return panel.values[ANGLE_ERROR_MEDIAN.name]
+
+
+def _add_bars(figure: go.Figure, panel: Panel, row: int) -> None:
+    bars = panel[PROJECTIONS].columns
+    ends = np.stack([bars["x_low"], bars["x_high"]], axis=1)
+    figure.add_bar(
+        x=bars["x"], y=bars["y"], width=bars["x_high"] - bars["x_low"], marker={"color": style.BLUE},
+        customdata=np.concatenate([ends, np.radians(ends)], axis=1),
+        hovertemplate="%{customdata[0]:.3g}–%{customdata[1]:.3g}° "
+        "(%{customdata[2]:.3g}–%{customdata[3]:.3g} rad)<br>%{y:.3g} % of the projections<extra></extra>",
+        showlegend=False, row=row, col=1,
+    )  # fmt: skip
+    if beyond := panel.values["beyond"]:
+        figure.add_annotation(
+            text=f"{beyond:,.0f} of {panel.values['projections']:,.0f} beyond →", x=0.99, y=0.95, xref="x domain",
+            yref="y domain", xanchor="right", yanchor="top", showarrow=False, font={"size": 12}, row=row, col=1,
+        )  # fmt: skip
 
 
 def projections_by_level_figure(
@@ -232,15 +226,17 @@ def level_line(number: int) -> dict[str, Any]:
 
 
 def add_level_line(
-    figure: go.Figure, edges: Array, values: Array, name: str, number: int, hover: str, row: int, col: int, legend: bool
+    figure: go.Figure, series: Series, number: int, hover: str, row: int, col: int, legend: bool
 ) -> None:
-    """A level's distribution (bins,) over ``edges`` (bins + 1,) as steps, in the level's own colour and dashes.
+    """A level's distribution as steps, in the colour and dashes of the level in that place.
 
     ``hover`` is what is said of a bin from ``%{customdata[0]}`` to ``%{customdata[1]}``.
     """
+    low, high, values = (series.columns[name] for name in ("x_low", "x_high", "y"))
+    edges, name = np.append(low, high[-1]), escape(series.name)
     figure.add_scatter(
-        x=edges, y=[*values, values[-1]], mode="lines", name=escape(name), legendgroup=name, showlegend=legend,
+        x=edges, y=[*values, values[-1]], mode="lines", name=name, legendgroup=series.name, showlegend=legend,
         line=level_line(number) | {"shape": "hv"},
         customdata=np.stack([edges, np.append(edges[1:], edges[-1])], axis=1),
-        hovertemplate=f"{escape(name)}<br>{hover}<extra></extra>", row=row, col=col,
+        hovertemplate=f"{name}<br>{hover}<extra></extra>", row=row, col=col,
     )  # fmt: skip

@@ -13,9 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engine.analysis.comparison import fold_seeds, mean_and_spread
-from engine.base.metric import Metric
-from engine.experiment import metrics
+from engine.analysis.comparison import fold_seeds, mean_and_spread, title
+from engine.analysis.measures import MEASURES
 from pages._shared import text
 
 Row = dict[str, Any]
@@ -42,14 +41,6 @@ def _inside(row: Row, section: str, key: str) -> Any:
     """A value of the configuration, which may be no configuration at all."""
     table = row["config"].get(section)
     return table.get(key) if isinstance(table, dict) else None
-
-
-def _metric(name: str, factor: float = 1.0) -> Callable[[Row], float | None]:
-    def value(row: Row) -> float | None:
-        found = row["metrics"].get(name)
-        return found * factor if isinstance(found, int | float) and math.isfinite(found) else None
-
-    return value
 
 
 def _coverage(row: Row) -> str:
@@ -81,19 +72,10 @@ def _started(row: Row) -> Any:
     return None if row["created"] is None else row["created"].astimezone().replace(tzinfo=None)
 
 
-def _measure(
-    metric: Metric,
-    value: Callable[[Row], Any] | None = None,
-    shown: bool = True,
-    if_known: bool = False,
-    as_recorded: bool = False,
-) -> Column:
-    """A column of a metric, in the unit that people are shown or ``as_recorded``."""
-    unit, factor = (metric.unit, 1.0) if as_recorded else (metric.shown_unit, metric.shown_factor)
-    return Column(
-        f"{metric.short} ({unit})", value or _metric(metric.name, factor), "measure", metric.format, metric.meaning,
-        shown, if_known=if_known,
-    )  # fmt: skip
+def _measure(key: str, shown: bool = True, if_known: bool = False) -> Column:
+    measure = MEASURES[key]
+    metric = measure.metric
+    return Column(measure.label, measure.value, "measure", metric.format, metric.meaning, shown, if_known=if_known)
 
 
 NAME, STATE = "name", "state"
@@ -109,19 +91,19 @@ COLUMNS: dict[str, Column] = {
     "pairs": Column("pairs", lambda row: row["pairs_strategy"], help="training pairs that the network is shown"),
     "recovery pairs": Column("recovery pairs", _recovery_pairs, shown=False),
     "seed": Column("seed", lambda row: row["seed"], "number", "%d", shown=False),
-    "L_DE": _measure(metrics.DISTANCE_MAE),
-    "L_OR": _measure(metrics.RECOVERY_LOSS),
-    "E_OR": _measure(metrics.ANGLE_ERROR_MEDIAN),
-    "E_OR mean": _measure(metrics.ANGLE_ERROR_MEAN, shown=False),
-    "L_DE rad": _measure(metrics.DISTANCE_MAE, shown=False, as_recorded=True),
-    "E_OR rad": _measure(metrics.ANGLE_ERROR_MEDIAN, shown=False, as_recorded=True),
-    "FSC": _measure(metrics.FSC_HALF),
-    "FSC halves": _measure(metrics.FSC_HALVES, shown=False),
-    "refined E_OR": _measure(metrics.REFINED_ANGLE_ERROR_MEDIAN, if_known=True),
-    "refined FSC": _measure(metrics.REFINED_FSC_HALF, if_known=True),
-    "refined FSC halves": _measure(metrics.REFINED_FSC_HALVES, shown=False),
-    "took": _measure(metrics.TOTAL_SECONDS, lambda row: row["total_seconds"]),
-    "memory": _measure(metrics.PEAK_MEMORY, lambda row: row["peak_memory_mb"], shown=False),
+    "L_DE": _measure("L_DE"),
+    "L_OR": _measure("L_OR"),
+    "E_OR": _measure("E_OR"),
+    "E_OR mean": _measure("E_OR mean", shown=False),
+    "L_DE rad": _measure("L_DE rad", shown=False),
+    "E_OR rad": _measure("E_OR rad", shown=False),
+    "FSC": _measure("FSC"),
+    "FSC halves": _measure("FSC halves", shown=False),
+    "refined E_OR": _measure("refined E_OR", if_known=True),
+    "refined FSC": _measure("refined FSC", if_known=True),
+    "refined FSC halves": _measure("refined FSC halves", shown=False),
+    "took": _measure("took"),
+    "memory": _measure("memory", shown=False),
     "started": Column("started", _started, "time", "YYYY-MM-DD HH:mm"),
     "user": Column("by", lambda row: row["launched_by"]),
     "tags": Column("tags", lambda row: row["tags"], "tags"),
@@ -183,11 +165,6 @@ def labels(rows: Iterable[Row], facet: str) -> list[str]:
     """All labels that the runs have in a facet, numbers within them in their order."""
     found = {label for row in rows for label in FACETS[facet](row) if label}
     return sorted(found, key=_natural)
-
-
-def title(row: Row) -> str:
-    """The run's name, its id where it has none."""
-    return row["name"] or row["run_id"]
 
 
 def lines(

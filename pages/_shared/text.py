@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,6 +10,10 @@ from typing import Any, Literal
 
 import tomli_w
 
+from engine.analysis.words import SAMPLINGS as SAMPLINGS
+from engine.analysis.words import coverage as coverage
+from engine.analysis.words import degrees as degrees
+from engine.analysis.words import number as number
 from engine.config.schema import Config, VolumeConfig
 from engine.config.settings import config_to_dict
 
@@ -46,7 +49,6 @@ _METHODS = {
     "perturbed": "perturbed distances",
     "euclidean": "pixel distances",
 }
-SAMPLINGS = {"so3": "SO(3)", "euler": "Euler"}
 _LONGEST = 60  # letters of a list
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_+:/.-]*")
 _TOML_WORDS = {"true", "false", "inf", "nan"}
@@ -55,31 +57,6 @@ _TOML_WORDS = {"true", "false", "inf", "nan"}
 def escaped(text: str) -> str:
     """Typed text on one line, so that Streamlit's Markdown (HTML, formulas, icons) shows it letter by letter."""
     return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
-
-
-def degrees(radians: float | None) -> str:
-    """An angle given in radians: ``0.718°``, three digits; an en dash for what is not known."""
-    if radians is None or not math.isfinite(radians):
-        return "–"
-    value = math.degrees(radians)
-    if 0 < value < 0.001:
-        return "< 0.001°"
-    return f"{_three_digits(value)}°"
-
-
-def number(value: float | None, unit: str = "") -> str:
-    """Three significant digits and the unit; an en dash for what is not known."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    mantissa, _, exponent = _three_digits(value).partition("e")
-    if exponent:
-        superscript = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        mantissa = f"{mantissa}·10{superscript}"
-    return f"{mantissa} {unit}".rstrip()
-
-
-def _three_digits(value: float) -> str:
-    return "0" if value == 0 else f"{value:#.3g}".removesuffix(".").replace(".e", "e")
 
 
 def duration(seconds: float | None) -> str:
@@ -104,14 +81,6 @@ def moment(when: datetime | None) -> str:
 def source_name(source: str) -> str:
     """A volume's source in short: the file's name where it is a path."""
     return re.split(r"[/\\]", source.rstrip("/\\"))[-1] or source
-
-
-def coverage(value: Any) -> str:
-    """``full`` or ``rot 0–90°, tilt 0–45°, psi 0–360°``."""
-    if isinstance(value, str):
-        return value
-    named = zip(("rot", "tilt", "psi"), value, strict=True)
-    return ", ".join(f"{name} {low:g}–{high:g}°" for name, (low, high) in named)
 
 
 def noise(noise_variance: float | None, snr: float | None) -> str:

@@ -74,11 +74,15 @@ def test_by_factor_takes_the_largest_group_that_agrees_and_says_why_the_others_a
 
 
 def test_a_value_that_was_not_given_is_said_by_what_it_means():
-    assert comparison.said("projections.noise_variance", None) == comparison.said("projections.snr", None) == "none"
-    assert comparison.said("recovery.max_distance", None) == "no limit"
-    assert comparison.said("training.steps", None) == "automatic"
-    assert comparison.said("training.steps", 10) == "10"
-    without = {key for key in known_keys() if comparison.said(key, None) != "automatic"}
+    assert (
+        comparison.in_words("projections.noise_variance", None)
+        == comparison.in_words("projections.snr", None)
+        == "none"
+    )
+    assert comparison.in_words("recovery.max_distance", None) == "no limit"
+    assert comparison.in_words("training.steps", None) == "automatic"
+    assert comparison.in_words("training.steps", 10) == "10"
+    without = {key for key in known_keys() if comparison.in_words(key, None) != "automatic"}
     assert without <= {*optional_keys(), "volume.symmetry", "training.volumes"}
 
 

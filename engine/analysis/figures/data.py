@@ -89,6 +89,8 @@ class Panel:
     title: str = ""
     z: Axis | None = None
     colour: Axis | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Single numbers that the panel states, such as the median of its level."""
 
     def __getitem__(self, name: str) -> Series:
         """The series of this name; KeyError where there is none."""

@@ -1,0 +1,47 @@
+"""Families of runs that a factor's page offers to choose from, in words. No streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.analysis.comparison import Row, differences, in_words
+from engine.analysis.factors import Factor
+from pages._shared import text
+
+
+def family_names(families: Sequence[Sequence[Row]], factor: Factor) -> list[str]:
+    """Each family in a line: what its runs have in common, how many levels and runs it has."""
+    common = [_common(family[0], factor) for family in families]
+    names = []
+    for number, family in enumerate(families):
+        levels = len({factor.value(row) for row in family})
+        particulars = _particulars(number, common, families, factor)
+        names.append(f"{common[number]}{particulars}: {levels:,} levels, {len(family):,} runs")
+    return names
+
+
+def _common(row: Row, factor: Factor) -> str:
+    settings, varied = row["config"].get("projections", {}), factor.keys
+    parts = [text.source_name(row["source"] or ""), f"{row['count'] or 0:,} projections"]
+    if "projections.coverage" not in varied:
+        parts.append(f"{text.coverage(settings.get('coverage', 'full'))} coverage")
+    if "projections.sampling" not in varied:
+        parts.append(f"{text.SAMPLINGS.get(row['sampling'], row['sampling'])} sampling")
+    if not factor.is_noise:
+        level = text.noise(row["noise_variance"], row["snr"])
+        parts.append("no noise" if level == "none" else f"noise {level}")
+    if row["max_shift"]:
+        parts.append(f"shifts up to {row['max_shift']:g} px")
+    return " · ".join([*parts, f"{row['distance_method']} distances"])
+
+
+def _particulars(number: int, common: list[str], families: Sequence[Sequence[Row]], factor: Factor) -> str:
+    """Settings that tell a family from others of the same name."""
+    alike = [n for n, name in enumerate(common) if name == common[number]]
+    differing = differences([families[n][0]["config"] for n in alike])
+    own = alike.index(number)
+    return "".join(
+        f" · {key}={in_words(key, values[own])}"
+        for key, values in differing.items()
+        if key != "seed" and key not in factor.keys
+    )
