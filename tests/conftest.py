@@ -12,9 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-# Sums of matrix products depend in their last digits on how many threads add them up. One thread for each process, here
-# and in the processes that tests start, gives the same digits however many tests run side by side, and costs less.
+# The last digits of matrix products and non-uniform transforms depend on how many threads add them up. One for each
+# process, here and in those that tests start, gives the same digits however many tests run at once, and costs less.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
