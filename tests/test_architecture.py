@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -61,12 +62,12 @@ class Import:
     line: int
     target: str
     relative: bool
-    lazily: bool
-    """Inside a function: importing the module does not make it happen."""
+    when: Literal["on import", "on call", "never"]
+    """``on call``: inside a function. ``never``: for type checkers alone."""
     text: str
 
     def __str__(self) -> str:
-        return f"{self.module}:{self.line}: {self.text}"
+        return f"{path_of(self.module)}:{self.line}: {self.text}"
 
 
 def modules() -> dict[str, str]:
@@ -84,34 +85,33 @@ def path_of(module: str) -> str:
     return f"{plain}/__init__.py" if (ROOT / plain).is_dir() else f"{plain}.py"
 
 
-def imports(module: str, source: str, package: bool = False) -> Iterator[Import]:
-    """Everything that a module imports, except for type checkers alone, with full names."""
-    yield from _imports(ast.parse(source), module, package, False)
+def imports(module: str, source: str) -> Iterator[Import]:
+    """Everything that a module imports, with full names."""
+    yield from _imports(ast.parse(source), module, "on import")
 
 
-def _imports(node: ast.AST, module: str, package: bool, lazily: bool) -> Iterator[Import]:
+def _imports(node: ast.AST, module: str, when: Literal["on import", "on call", "never"]) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
-            yield from _imports(ast.Module(child.orelse, []), module, package, lazily)
+            yield from _imports(ast.Module(child.body, []), module, "never")
+            yield from _imports(ast.Module(child.orelse, []), module, when)
         elif isinstance(child, ast.Import):
             for alias in child.names:
-                yield Import(module, child.lineno, alias.name, False, lazily, ast.unparse(child))
+                yield Import(module, child.lineno, alias.name, False, when, ast.unparse(child))
         elif isinstance(child, ast.ImportFrom):
             parents = module.split(".")
-            parents = parents[: len(parents) - child.level + package] if child.level else []
+            is_package = path_of(module).endswith("__init__.py")
+            parents = parents[: len(parents) - child.level + is_package] if child.level else []
             origin = ".".join([*parents, *([child.module] if child.module else [])])
             for alias in child.names:
-                target = f"{origin}.{alias.name}"
-                yield Import(module, child.lineno, target, child.level > 0, lazily, ast.unparse(child))
+                yield Import(module, child.lineno, f"{origin}.{alias.name}", child.level > 0, when, ast.unparse(child))
         else:
-            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from _imports(child, module, package, lazily or inside)
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and when == "on import"
+            yield from _imports(child, module, "on call" if inside else when)
 
 
 SOURCES = modules()
-IMPORTS = [
-    one for name, source in SOURCES.items() for one in imports(name, source, path_of(name).endswith("__init__.py"))
-]
+IMPORTS = [one for name, source in SOURCES.items() for one in imports(name, source)]
 
 
 def ours(target: str, known: Mapping[str, str]) -> str | None:
@@ -137,14 +137,18 @@ def against_the_order(found: list[Import]) -> list[str]:
     return wrong
 
 
-def circles(found: list[Import], known: Mapping[str, str]) -> list[list[str]]:
-    """Groups of modules that import each other, through whichever others, at the top or inside functions."""
+def circles(found: list[Import], known: Mapping[str, str]) -> list[str]:
+    """Imports among modules that import each other, through whichever others: at the top, in functions, for checkers.
+
+    That importing a module runs the ``__init__`` of its package is left out: it is so everywhere.
+    """
     edges: dict[str, set[str]] = {name: set() for name in known}
     for one in found:
         target = ours(one.target, known)
         if target is not None and target != one.module:
             edges[one.module].add(target)
-    return [sorted(group) for group in _strongly_connected(edges) if len(group) > 1]
+    groups = [group for group in _strongly_connected(edges) if len(group) > 1]
+    return [str(one) for group in groups for one in found if {one.module, ours(one.target, known)} <= group]
 
 
 def _strongly_connected(edges: Mapping[str, set[str]]) -> list[set[str]]:
@@ -186,8 +190,12 @@ def past_the_doors(found: list[Import]) -> list[str]:
 
 
 def configuration_in(module: str, source: str) -> list[str]:
-    """Lines of a numeric module that name a key of the configuration in a text that is no docstring."""
+    """Lines of a numeric module that name a model of the configuration, or a key in a text that is no docstring.
+
+    A text that ends in a section and a dot is the beginning of a key.
+    """
     keys = [key for key in known_keys() if "." in key]
+    sections = tuple({f"{key.partition('.')[0]}." for key in keys})
     tree = ast.parse(source)
     docstrings = {
         id(statement.value)
@@ -196,12 +204,16 @@ def configuration_in(module: str, source: str) -> list[str]:
         for statement in node.body
         if isinstance(statement, ast.Expr)
     }
-    return [
-        f"{module}:{node.lineno}: {node.value!r}"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
-        if any(key in node.value for key in keys)
-    ]
+    wrong = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            if any(key in node.value for key in keys) or node.value.endswith(sections):
+                wrong.append((node.lineno, repr(node.value)))
+        elif isinstance(node, ast.Name | ast.arg | ast.Attribute):
+            text = ast.unparse(node).partition(":")[0]
+            if text in ("config", "Config") or text.endswith("Config"):
+                wrong.append((node.lineno, text))
+    return [f"{path_of(module)}:{line}: {text}" for line, text in wrong]
 
 
 def between_pages(found: list[Import]) -> list[str]:
@@ -245,7 +257,7 @@ def test_numeric_wings_know_no_configuration_and_no_screen():
         if one.module in numeric and (one.target.partition(".")[0] in SCREENS or ".config." in f"{one.target}."):
             wrong.append(str(one))
     wrong += [
-        f"{name}:{node.lineno}: {ast.unparse(node)}"
+        f"{path_of(name)}:{node.lineno}: {ast.unparse(node)}"
         for name in numeric
         for node in ast.walk(ast.parse(SOURCES[name]))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
@@ -299,17 +311,33 @@ def seen(module: str, source: str) -> list[Import]:
 
 
 @pytest.mark.parametrize(
+    ("module", "source", "target"),
+    [
+        ("engine.poses.pairs", "from .choices import Head", "engine.poses.choices.Head"),
+        ("engine.poses.pairs", "from ..base import errors", "engine.base.errors"),
+        ("engine.experiment.stages", "from .. import metrics", "engine.experiment.metrics"),
+        ("engine.experiment.stages", "from .volume import VolumeStage", "engine.experiment.stages.volume.VolumeStage"),
+        ("engine.experiment.stages.volume", "from ...config.schema import Config", "engine.config.schema.Config"),
+    ],
+)
+def test_relative_imports_are_read_with_their_full_names(module, source, target):
+    (one,) = seen(module, source)
+    assert one.target == target
+
+
+@pytest.mark.parametrize(
     ("module", "source"),
     [
         ("engine.geometry.rotations", "from ..imaging import volume"),
         ("engine.base.files", "def f():\n    from ..cli import console"),
         ("engine.poses.pairs", "from engine.geometry.rotations import from_euler"),
         ("engine.record.runlog", "from ..dispatch.local import LocalBackend"),
+        ("engine.imaging.fsc", "if TYPE_CHECKING:\n    from ..record.runrecord import RunRecord"),
     ],
 )
 def test_an_import_against_the_order_is_seen_with_its_line(module, source):
     (line,) = against_the_order(seen(module, source))
-    assert line.startswith(f"{module}:{len(source.splitlines())}: from ")
+    assert line.startswith(f"{module.replace('.', '/')}.py:{len(source.splitlines())}: from ")
 
 
 def test_a_circle_is_seen_also_where_it_closes_inside_a_function():
@@ -320,21 +348,34 @@ def test_a_circle_is_seen_also_where_it_closes_inside_a_function():
         "engine.base.d": "from . import a",
     }
     found = [one for name, source in sources.items() for one in seen(name, source)]
-    assert circles(found, sources) == [["engine.base.a", "engine.base.b", "engine.base.c"]]
+    assert circles(found, sources) == [
+        "engine/base/a.py:1: from . import b",
+        "engine/base/b.py:2: from .c import g",
+        "engine/base/c.py:1: from .a import h",
+    ]
     assert circles(seen("engine.base.d", sources["engine.base.d"]), sources) == []
 
 
 def test_a_library_past_its_door_is_seen():
     assert past_the_doors(seen("engine.imaging.volume", "import mrcfile")) == [
-        "engine.imaging.volume:1: import mrcfile"
+        "engine/imaging/volume.py:1: import mrcfile"
     ]
     assert past_the_doors(seen("pages._shared.state", "def f():\n    from tensorflow import keras"))
+    assert past_the_doors(seen("pages._run.results", "import plotly.graph_objects as go"))
     assert not past_the_doors(seen("engine.learning.network", "import tensorflow as tf"))
+    assert not past_the_doors(seen("pages._run.run_figures", "import plotly.graph_objects as go"))
 
 
 def test_a_key_in_a_message_is_seen_and_one_in_a_docstring_is_not():
     source = '"""As projections.count says."""\nraise ValueError(f"projections.count is {count}")'
-    assert configuration_in("engine.poses.pairs", source) == ["engine.poses.pairs:2: 'projections.count is '"]
+    assert configuration_in("engine.poses.pairs", source) == ["engine/poses/pairs.py:2: 'projections.count is '"]
+
+
+@pytest.mark.parametrize(
+    "source", ["def f(c: Config): ...", "f(schema.PairsConfig)", "def f(config: X): ...", "f'pairs.{k}'"]
+)
+def test_a_configuration_in_a_numeric_module_is_seen(source):
+    assert configuration_in("engine.poses.pairs", source)
 
 
 @pytest.mark.parametrize(
@@ -366,9 +407,9 @@ class F:
     def method(self):
         import lazy
 """
-    assert [(one.target, one.lazily) for one in seen("engine.x", source)] == [
-        ("typing.TYPE_CHECKING", False), ("otherwise", False), ("c.d", False), ("e", False), ("g", False),
-        ("lazy", True),
+    assert [(one.target, one.when) for one in seen("engine.x", source)] == [
+        ("typing.TYPE_CHECKING", "on import"), ("only_types", "never"), ("otherwise", "on import"),
+        ("c.d", "on import"), ("e", "on import"), ("g", "on import"), ("lazy", "on call"),
     ]  # fmt: skip
 
 
@@ -383,7 +424,7 @@ def loaded_by(module: str) -> set[str]:
         if current in visited:
             continue
         visited.add(current)
-        for one in (one for one in IMPORTS if one.module == current and not one.lazily):
+        for one in (one for one in IMPORTS if one.module == current and one.when == "on import"):
             target = ours(one.target, SOURCES)
             waiting += [] if target is None else [target]
             libraries |= {one.target.partition(".")[0]} if target is None else set()

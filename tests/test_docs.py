@@ -1,9 +1,11 @@
 """The table of the notebooks: nothing is left out, every command is one that the engine takes, every picture exists.
-The table of accuracies is the benchmark's, row for row."""
+The table of accuracies is the benchmark's, row for row. The page on the architecture shows and names what there is."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -13,8 +15,10 @@ import pytest
 from engine.cli import generate
 from engine.config.settings import load_config
 from engine.experiment import sweep
+from tests import architecture_picture
 from tests.benchmarks import tables
 from tests.benchmarks.rows import ROWS as PUBLISHED_ROWS
+from tests.test_architecture import WINGS
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "notebooks.md").read_text(encoding="utf-8")
@@ -66,3 +70,45 @@ def test_the_readme_shows_the_benchmarks_table():
         mean, sd = (line[f"angle_error_median_{which}"] for which in ("mean", "sd"))
         assert cells[0] == row.label
         assert cells[6] == tables.spread((float(mean), float(sd or "nan")))
+
+
+@pytest.mark.parametrize("name", architecture_picture.PARTS)
+def test_the_picture_of_the_wings_is_that_of_the_code(name):
+    """``python -m tests.architecture_picture`` makes it anew."""
+    text = architecture_picture.PAGE.read_text(encoding="utf-8")
+    assert architecture_picture.PARTS[name]() in text
+    assert architecture_picture.renewed(text) == text
+
+
+def test_the_picture_leaves_out_only_arrows_that_follow_from_others():
+    rooms = {room: set() for room in architecture_picture.ROOMS}
+    rooms |= {"geometry": {"base"}, "imaging": {"base", "geometry"}, "poses": {"base", "imaging"}, "io": {"base"}}
+    shown = architecture_picture.direct(rooms)
+    assert {room: others for room, others in shown.items() if others} == {
+        "geometry": {"base"}, "imaging": {"geometry"}, "poses": {"imaging"}, "io": {"base"},
+    }  # fmt: skip
+
+
+def test_the_architecture_page_names_what_there_is():
+    """Paths, and names after a module's, in backticks."""
+    quoted = set(re.findall(r"`([^`\s]+)`", (DOCS / "architecture.md").read_text(encoding="utf-8")))
+    paths = {text for text in quoted if re.fullmatch(r"(engine|pages|tests)/[\w/.]+", text)}
+    assert len(paths) > 8
+    assert [path for path in sorted(paths) if not (DOCS.parent / path).exists()] == []
+    names = {text for text in quoted if re.fullmatch(r"({})\.(?!toml)[\w.]+".format("|".join(WINGS)), text)}
+    assert len(names) > 12
+    assert [name for name in sorted(names) if not is_in_the_engine(name)] == []
+
+
+def is_in_the_engine(name: str) -> bool:
+    """Whether ``wing.module`` or ``wing.module.name`` is one."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        with contextlib.suppress(ModuleNotFoundError):
+            value = importlib.import_module(".".join(["engine", *parts[:length]]))
+            with contextlib.suppress(AttributeError):
+                for part in parts[length:]:
+                    value = getattr(value, part)
+                return True
+            return False
+    return False

@@ -40,7 +40,7 @@ class Truth:
     clean: Images
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ParticleSet:
     """Images whose poses are sought.
 

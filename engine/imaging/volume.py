@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Volume:
     """A density and where it lies. It turns about :attr:`center_of_mass`; the voxels themselves are never resampled.
 
@@ -31,6 +31,10 @@ class Volume:
     voxel_size: float
     origin: NDArray[np.float64]
     name: str
+
+    def __repr__(self) -> str:
+        nz, ny, nx = self.density.shape
+        return f"Volume({self.name!r}, {nx} x {ny} x {nz} voxels of {self.voxel_size:.4g} Å)"
 
     @property
     def center_of_mass(self) -> NDArray[np.float64]:

@@ -57,6 +57,11 @@ def load_volume(
     ------
     InputError
         naming the file or argument, for everything that gives no usable density.
+
+    Examples
+    --------
+    >>> load_volume("1bd2", resolution=20)
+    Volume('1bd2', 23 x 16 x 25 voxels of 6.667 Å)
     """
     source, symmetry = source.strip(), check_group(symmetry)
     if is_random(source):

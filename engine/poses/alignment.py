@@ -26,7 +26,7 @@ _MATCHED = 12  # poses of a symmetric object, each of which is brought onto its 
 _SCREENED = 50  # poses that these starts are compared by, and how many of the starts are then polished
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Alignment:
     """Aligned poses (n, 3, 3), errors (n,) in rad before and after, and the orthogonal 4 x 4 matrix that did it.
 
@@ -38,6 +38,10 @@ class Alignment:
     errors: Array
     errors_before: Array
     transform: Array
+
+    def __repr__(self) -> str:
+        hand = ", mirrored" if self.mirrored else ""
+        return f"Alignment({len(self.poses):,} poses, median error {np.median(self.errors):.4g} rad{hand})"
 
     @property
     def mirrored(self) -> bool:

@@ -46,7 +46,7 @@ class UnconnectedError(ArgumentError):
     """The pairs leave some projections unconnected to the others."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Recovery:
     """Recovered poses (n, 3, 3), their loss (mean squared difference of distances, rad^2) and how it got there.
 
@@ -62,6 +62,9 @@ class Recovery:
     loss_curve: Array
     start_residuals: Array
     calibration: Array
+
+    def __repr__(self) -> str:
+        return f"Recovery({len(self.poses):,} poses, loss {self.loss:.4g} rad²)"
 
 
 def recover_poses(

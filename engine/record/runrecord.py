@@ -28,11 +28,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from ..base import environment
 from ..base.errors import InputError
-from ..base.files import building
+from ..base.files import building, read_arrays
 from ..config.history import completed
 from ..config.schema import Config
 from ..config.settings import config_from_dict
@@ -121,7 +122,7 @@ class ResultFile(BaseModel):
     reused: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunRecord:
     """One run as its directory tells it.
 
@@ -151,6 +152,19 @@ class RunRecord:
     command: tuple[str, ...] = ()
     facts: RunFile | None = None
     annotations: Annotations = field(default_factory=Annotations)
+
+    def arrays(self, filename: str) -> dict[str, np.ndarray]:
+        """The arrays of one of its ``.npz`` files, read-only, such as ``poses.npz``.
+
+        Raises InputError for a file that the run has not left, or that is damaged.
+        """
+        try:
+            return read_arrays(self.path / Path(filename).name)
+        except FileNotFoundError:
+            raise InputError(f"run {self.run_id} has left no {filename} ({self.status})") from None
+
+    def __repr__(self) -> str:
+        return f"RunRecord({self.run_id!r}, {self.status}, {len(self.metrics)} metrics)"
 
 
 @dataclass(frozen=True)

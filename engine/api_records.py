@@ -1,0 +1,130 @@
+"""The library's way to records and files: run an experiment, read a run, read and write tables of poses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .base import environment
+from .config.schema import Config
+from .config.settings import config_from_dict
+from .geometry.arguments import checked_rotations
+from .io import star
+from .record.runrecord import RunRecord, default_runs_dir, run_path
+from .record.runrecord import read_run as _read_run
+
+
+def read_star(path: str | Path) -> star.Particles:
+    """Poses, shifts and image names of a RELION 3.1 ``.star`` with one optics group.
+
+    Returns
+    -------
+    ``poses`` (n, 3, 3), ``shifts_px`` (n, 2), ``pixel_size`` in Å, ``image_size`` in pixels, ``image_names``.
+
+    Raises
+    ------
+    InputError
+        naming the file, and what it lacks.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/poses.star"
+    >>> write_star(path, np.stack([np.eye(3)] * 3), 2.0, 64, "particles.mrcs")
+    >>> read_star(path).poses.shape
+    (3, 3, 3)
+    """
+    return star.read_star(path)
+
+
+def write_star(
+    path: str | Path,
+    poses: ArrayLike,
+    pixel_size: float,
+    image_size: int,
+    stack_name: str,
+    shifts_px: NDArray[np.floating] | None = None,
+) -> None:
+    """Write poses as a RELION 3.1 ``.star`` with one optics group; see :mod:`io.star` for its columns.
+
+    Parameters
+    ----------
+    poses
+        (n, 3, 3), in the order of the images in the stack.
+    pixel_size, image_size
+        Å per pixel; pixels along a side.
+    stack_name
+        the ``.mrcs`` that the rows refer to.
+    shifts_px
+        (n, 2): displacement of the content in pixels (x, y); zero when not given.
+
+    Raises
+    ------
+    InputError
+        for poses that are no rotation matrices, a name that RELION could not read, a file that cannot be written.
+
+    Examples
+    --------
+    See :func:`read_star`.
+    """
+    star.write_star(path, checked_rotations(poses, "poses"), pixel_size, image_size, stack_name, shifts_px)
+
+
+def run_experiment(
+    config: Config | dict[str, Any] | None = None, runs_dir: str | Path | None = None, name: str | None = None
+) -> RunRecord:
+    """Run an experiment in this process and leave its record, as the command line does.
+
+    Parameters
+    ----------
+    config
+        a configuration or nested tables of one; the default experiment when not given.
+    runs_dir
+        where runs are recorded; ``runs/``, or what POSELAB_RUNS_DIR says, when not given.
+    name
+        for people to recognise the run by.
+
+    Returns
+    -------
+    the record: ``metrics``, ``path`` and ``arrays("poses.npz")`` among others.
+
+    Raises
+    ------
+    InputError
+        for a wrong configuration or input, and a folder that cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> tables = {"distance": {"method": "exact"}, "projections": {"count": 20, "size": 16},
+    ...           "volume": {"resolution": 20}, "recovery": {"restarts": 3}}
+    >>> run = run_experiment(tables, tempfile.mkdtemp())
+    >>> run.arrays("poses.npz")["aligned"].shape
+    (20, 3, 3)
+    """
+    from .service import runs
+    from .service.actor import Actor
+
+    settings = config if isinstance(config, Config) else config_from_dict(config or {})
+    folder = Path(runs_dir) if runs_dir is not None else default_runs_dir()
+    command: Sequence[str] = [f"{environment.PACKAGE}.run_experiment"]
+    return runs.run(Actor.of_this_process(), folder, settings, command, name=name)
+
+
+def read_run(run_id: str, runs_dir: str | Path | None = None) -> RunRecord:
+    """A recorded run, whatever became of it.
+
+    Raises InputError for what is no run id, or is not there.
+
+    Examples
+    --------
+    >>> read_run("20261122-173015-1bd2-3f9c1a", "/nowhere")
+    Traceback (most recent call last):
+    ...
+    poselab.base.errors.InputError: no run 20261122-173015-1bd2-3f9c1a in /nowhere; `runs list` shows those there are
+    """
+    return _read_run(run_path(Path(runs_dir) if runs_dir is not None else default_runs_dir(), run_id))

@@ -1,0 +1,46 @@
+"""Arguments as people give them, checked: rotation matrices, numbers, generators or seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..base.errors import ArgumentError
+
+Array = NDArray[np.floating]
+Random = np.random.Generator | int
+"""A generator, or a seed for a new one."""
+
+_ORTHOGONAL = 1e-5  # how far R^T R may be from the identity: what single precision leaves
+
+
+def generator(rng: Random) -> np.random.Generator:
+    """The generator itself, or a new one of that seed."""
+    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
+
+
+def checked_count(count: int) -> int:
+    """The number itself; ArgumentError unless it is whole and at least 1."""
+    if not (isinstance(count, int | np.integer) and count >= 1):
+        raise ArgumentError("{count} is {given!r}; wanted a whole number of at least 1", "count", given=count)
+    return int(count)
+
+
+def checked_rotations(poses: ArrayLike, name: str) -> Array:
+    """Rotation matrices (n, 3, 3) from as many, or from a single one; ArgumentError for what is none."""
+    matrices = np.asarray(poses, dtype=float)
+    if matrices.shape == (3, 3):
+        matrices = matrices[None]
+    if matrices.ndim != 3 or matrices.shape[1:] != (3, 3):
+        raise ArgumentError(
+            f"{{{name}}} have the shape {{given}}; wanted rotation matrices (n, 3, 3)", name, given=matrices.shape
+        )
+    finite = np.where(np.isfinite(matrices), matrices, 0.0)  # a zero is as wrong as what is no number
+    off = np.abs(finite.transpose(0, 2, 1) @ finite - np.eye(3)).max(axis=(1, 2))
+    wrong = np.flatnonzero((off > _ORTHOGONAL) | (np.linalg.det(finite) < 0))
+    if len(wrong):
+        raise ArgumentError(
+            f"{{{name}}}[{{first}}] is no rotation matrix (nor are {{others}} others); wanted R^T R = 1 and det R = 1",
+            name, first=int(wrong[0]), others=len(wrong) - 1,
+        )  # fmt: skip
+    return matrices

@@ -1,0 +1,198 @@
+"""PoseLab as a package that other programs import: the wheel, its command, its examples."""
+
+from __future__ import annotations
+
+import os
+import site
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import engine
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXAMPLES = ("api", "api_records", "base.errors", "base.metric", "base.randomness", "io.loading")
+"""Modules whose docstrings hold examples."""
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
+    copy = folder / "source"  # building leaves a folder behind
+    subprocess.run(["git", "-C", str(ROOT), "worktree", "list"], capture_output=True, check=False)
+    copy.mkdir()
+    for name in ("engine", "pyproject.toml", "README.md", "LICENSE"):
+        os.symlink(ROOT / name, copy / name)
+    done = subprocess.run([*command, str(copy)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def installed(wheel, tmp_path_factory) -> Path:
+    """The programs of an environment that has the wheel, and the libraries that these tests run with."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, with_pip=False)
+    programs = folder / "bin"
+    command = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "--quiet", "--no-deps"]
+    subprocess.run([*command, str(wheel)], check=True, timeout=120)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "libraries.pth").write_text("\n".join(site.getsitepackages()))
+    return programs
+
+
+def run(installed: Path, *arguments: str, folder: Path) -> str:
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "POSELAB"))}
+    done = subprocess.run(
+        [str(installed / arguments[0]), *arguments[1:]], cwd=folder, env=environ, capture_output=True, text=True,
+        timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_package_and_data_file_is_listed():
+    folders = {path.parent for path in ROOT.glob("engine/**/*.py")}
+    dotted = {".".join(["poselab", *path.relative_to(ROOT / "engine").parts]) for path in folders}
+    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == dotted
+
+
+def test_the_wheel_holds_what_the_folder_does_and_nothing_called_engine(wheel):
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    ours = {
+        f"poselab/{path.relative_to(ROOT / 'engine')}"
+        for path in (ROOT / "engine").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert names == ours
+
+
+def test_the_command_and_the_package_work_where_they_are_installed(installed, tmp_path):
+    assert run(installed, "poselab", "--help", folder=tmp_path).startswith("usage: poselab ")
+    settings = ("distance.method=exact", "projections.count=20", "projections.size=16", "volume.resolution=20")
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    printed = run(installed, "poselab", "run", *arguments, folder=tmp_path)
+    assert "E_OR, median angle error" in printed
+    assert len(list((tmp_path / "runs").glob("2*"))) == 1, "runs are where it was started"
+    listed = run(installed, "poselab", "runs", "list", folder=tmp_path)
+    assert "finished" in listed
+    program = "import importlib.util as u; print(u.find_spec('engine'), u.find_spec('poselab') is not None)"
+    assert run(installed, "python", "-c", program, folder=tmp_path) == "None True\n"
+
+
+def test_a_queued_run_is_started_under_the_name_that_the_package_has(installed, tmp_path):
+    settings = ("distance.method=exact", "projections.count=20", "projections.size=16", "volume.resolution=20")
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    run(installed, "poselab", "sweep", *arguments, "--vary", "seed=[1, 2]", folder=tmp_path)
+    run(installed, "poselab", "queue", "work", folder=tmp_path)
+    for _ in range(100):
+        if run(installed, "poselab", "runs", "list", folder=tmp_path).count("finished") == 2:
+            return
+    pytest.fail(run(installed, "poselab", "runs", "list", folder=tmp_path))
+
+
+def test_importing_loads_nothing_heavy(installed, tmp_path):
+    program = (
+        "import sys, poselab; print(sorted({'tensorflow', 'keras', 'astra', 'scipy', 'numpy', 'pydantic', 'duckdb'} "
+        "& set(sys.modules)), 'recover_poses' in dir(poselab), poselab.Config().seed)"
+    )
+    assert run(installed, "python", "-c", program, folder=tmp_path) == "[] True 0\n"
+
+
+def test_every_example_gives_what_it_says(installed, tmp_path):
+    program = f"""
+import doctest, importlib
+flags = doctest.IGNORE_EXCEPTION_DETAIL | doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+for name in {EXAMPLES!r}:
+    result = doctest.testmod(importlib.import_module(f"poselab.{{name}}"), optionflags=flags)
+    assert result.attempted, name
+    print(name, result.failed, "failed")
+"""
+    printed = run(installed, "python", "-c", program, folder=tmp_path)
+    assert printed.splitlines() == [f"{name} 0 failed" for name in EXAMPLES]
+
+
+def test_ten_lines_in_a_notebook(installed, tmp_path):
+    program = """
+import numpy as np
+import poselab
+volume = poselab.load_volume("1bd2", resolution=20)
+poses = poselab.sample_orientations(60, rng=0)
+images = poselab.project(volume, poses, size=32)
+distances = poselab.perturb_distances(poselab.exact_distances(poses), 0.05, rng=1)
+recovered = poselab.recover_poses(distances, rng=2)
+aligned = poselab.align_poses(recovered.poses, poses, rng=3)
+print(volume, images.shape, distances, recovered, aligned, sep="\\n")
+print(f"median error {np.median(aligned.errors):.2f} rad")
+"""
+    lines = run(installed, "python", "-c", program, folder=tmp_path).splitlines()
+    assert lines[0] == "Volume('1bd2', 23 x 16 x 25 voxels of 6.667 Å)"
+    assert lines[1:3] == ["(60, 32, 32)", "PairDistances(1,770 of the 1,770 pairs of 60 projections)"]
+    assert lines[3].startswith("Recovery(60 poses, loss 0.04")
+    assert lines[4].startswith("Alignment(60 poses, median error 0.0")
+    assert lines[5] in {f"median error 0.{number:02d} rad" for number in range(3, 10)}
+
+
+# In the checkout ------------------------------------------------------------------------------------------------------
+
+
+def test_every_public_name_is_there_and_has_a_docstring():
+    for name in engine.__all__:
+        assert getattr(engine, name).__doc__, name
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        engine.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("name", [name for name in engine.__all__ if name[0].islower()])
+def test_public_functions_say_what_they_take_give_raise_and_show_it(name):
+    text = getattr(engine, name).__doc__
+    assert "Examples\n" in text, name
+    assert "Raises" in text
+    assert "InputError" in text
+
+
+def test_both_names_in_one_process_are_refused(installed, tmp_path):
+    (packages,) = (installed.parent / "lib").glob("python*/site-packages")
+    program = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(packages)!r}]; import engine; import poselab"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "ImportError: engine is imported already: the same code under another name" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "wanted"),
+    [
+        (lambda: engine.project(engine.load_volume("1bd2", resolution=20), [[1, 0], [0, 1]]), r"^poses have the shape"),
+        (lambda: engine.exact_distances([[[2, 0, 0], [0, 1, 0], [0, 0, 1]]] * 2), r"^poses\[0\] is no rotation matrix"),
+        (lambda: engine.exact_distances([[[-1, 0, 0], [0, 1, 0], [0, 0, 1]]] * 2), r"det R = 1"),
+        (lambda: engine.exact_distances([[[float("nan")] * 3] * 3] * 3), r"\(nor are 2 others\)"),
+        (lambda: engine.exact_distances(engine.sample_orientations(1, 0)), r"^poses are 1; wanted at least 2"),
+        (lambda: engine.sample_orientations(0, rng=0), r"^count is 0; wanted a whole number"),
+        (lambda: engine.sample_orientations(3, 0, "most"), r"^coverage is 'most'"),
+        (lambda: engine.perturb_distances(None, -1, 0), r"^variance is -1; wanted a number of at least 0"),
+        (lambda: engine.align_poses(engine.sample_orientations(3, 0), engine.sample_orientations(4, 0), 0),
+         r"^recovered are 3 poses and true are 4; wanted as many of both"),
+        (lambda: engine.fourier_shell_correlation([[[1.0]]], [[[1.0, 2.0]]], 1.0), r"wanted two volumes"),
+        (lambda: engine.load_volume("1bd3"), r"^source is '1bd3', neither a built-in protein nor a file"),
+        (lambda: engine.run_experiment({"distance": {"methud": "exact"}}), r"unknown key 'distance.methud'"),
+    ],
+)  # fmt: skip
+def test_what_is_given_wrongly_is_said_in_one_line(call, wanted):
+    with pytest.raises(engine.InputError, match=wanted) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_page_of_the_library_is_that_of_its_docstrings():
+    """``PYTHONPATH=. griffe2md engine.api -o docs/api.md`` makes it anew."""
+    command = [str(Path(sys.executable).with_name("griffe2md")), "engine.api"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8").strip() == done.stdout.strip()
