@@ -78,7 +78,7 @@ def _show_section(record: RunRecord, name: str) -> None:
         for place, column in zip(st.columns(max(1, len(filled))), filled, strict=False):
             with place:
                 for key, found in column:
-                    _show(key, found)
+                    _show(record, key, found)
     if not shown and record.status in ("running", "finished"):
         st.caption(f"{_NOTHING_YET[name]}{' yet' if record.status == 'running' else ''}.")
     if name == "Reconstruction" and shown:
@@ -102,13 +102,23 @@ def _found(record: RunRecord, key: str) -> Figure | InputError | None:
         return error
 
 
-def _show(key: str, found: Figure | InputError) -> None:
+def _show(record: RunRecord, key: str, found: Figure | InputError) -> None:
     if isinstance(found, InputError):
         _tell(found)
         return
     st.plotly_chart(found, key=key, config=_CHART)
     if key == "distances":
         st.toggle("Show a sample of single pairs", key="points", bind="query-params")
+    if key in run_figures.DATA:
+        st.download_button(
+            "Data (.csv)", lambda: _csv(record, key), f"{record.run_id}-{key}.csv", "text/csv", key=f"data {key}",
+            on_click="ignore", icon=":material/download:", type="tertiary", help="What this figure shows, as a table.",
+        )  # fmt: skip
+
+
+def _csv(record: RunRecord, key: str) -> str:
+    shown = run_figures.data(key, record, _READING)
+    return "" if shown is None else shown.to_csv()
 
 
 @st.cache_resource(max_entries=200, show_spinner=False)

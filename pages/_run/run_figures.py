@@ -16,6 +16,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from engine.analysis.figures.angles import angle_errors
+from engine.analysis.figures.data import Figure as Data
+from engine.analysis.figures.distances import distance_versus_distance
+from engine.analysis.figures.fsc import fourier_shell_correlations
+from engine.analysis.figures.losses import recovery_curve, training_curve
 from engine.base.errors import InputError
 from engine.base.files import read_arrays
 from engine.config.numeric import volume_of
@@ -40,6 +45,7 @@ class Reading:
 
 
 Figure = Callable[[RunRecord, Reading], go.Figure | None]
+Shown = Callable[[RunRecord, Reading], Data | None]
 
 
 def direct_reading() -> Reading:
@@ -55,15 +61,14 @@ def draw(key: str, record: RunRecord, reading: Reading) -> go.Figure | None:
         raise InputError(f"{key.replace('-', ' ')}: the run's file lacks {error}; it is not shown") from error
 
 
-def distances(record: RunRecord, reading: Reading, points: bool = False) -> go.Figure | None:
-    """Estimated against true distance; ``points`` adds single pairs."""
+def _distances(record: RunRecord, reading: Reading) -> Data | None:
     found = reading.arrays(record.path / "distances.npz")
     if found is None:
         return None
     exact, estimated = found["exact"], found["estimated"]
     error = record.metrics.get("distance_mae")  # None as long as the run has not ended
     errors = found.get("error_by_distance")  # runs of older versions have not kept it
-    return figures.distance_figure(found["counts"], found["edges"], exact, estimated, error, points, errors)
+    return distance_versus_distance(found["counts"], found["edges"], exact, estimated, error, errors)
 
 
 def reference(record: RunRecord, reading: Reading, shape: tuple[int, ...]) -> tuple[Volume | None, str]:
@@ -100,7 +105,8 @@ def fsc_curves(record: RunRecord, reading: Reading) -> dict[str, NDArray[Any]]:
     curves = {}
     for prefix in ("", "refined_"):
         if (found := reading.arrays(record.path / f"{prefix}fsc.npz")) is not None:
-            curves[f"{prefix}fsc_0.5_angstrom"] = found["to_input"]
+            if "to_input" in found:
+                curves[f"{prefix}fsc_0.5_angstrom"] = found["to_input"]
             curves[f"{prefix}fsc_0.143_angstrom"] = found["between_halves"]
     return curves
 
@@ -121,9 +127,9 @@ def _density(path: Path) -> tuple[NDArray[np.float32], float] | None:
     return density, voxel_size
 
 
-def _angle_errors(record: RunRecord, reading: Reading) -> go.Figure | None:
+def _angle_errors(record: RunRecord, reading: Reading) -> Data | None:
     found = reading.arrays(record.path / "poses.npz")
-    return None if found is None else figures.angle_error_figure(found["errors"], found["errors_before"])
+    return None if found is None else angle_errors(found["errors"], found["errors_before"])
 
 
 def _directions(record: RunRecord, reading: Reading) -> go.Figure | None:
@@ -148,7 +154,7 @@ def _error_map(record: RunRecord, reading: Reading) -> go.Figure | None:
     return None if found is None else sphere_figures.error_map_figure(found["true"], found["errors"])
 
 
-def _training(record: RunRecord, reading: Reading) -> go.Figure | None:
+def _training(record: RunRecord, reading: Reading) -> Data | None:
     """The whole curve; of a training that was stopped, what its events tell."""
     found = reading.arrays(record.path / "training.npz")
     if found is not None:
@@ -159,12 +165,12 @@ def _training(record: RunRecord, reading: Reading) -> go.Figure | None:
         feed = RunFeed(record.path, Config())
         feed.advance()
         curve = curve_arrays(feed.curve)
-    return figures.training_figure(*curve) if curve.size else None
+    return training_curve(*curve) if curve.size else None
 
 
-def _recovery(record: RunRecord, reading: Reading) -> go.Figure | None:
+def _recovery(record: RunRecord, reading: Reading) -> Data | None:
     found = reading.arrays(record.path / "recovery.npz")
-    return None if found is None else figures.recovery_figure(found["loss_curve"])
+    return None if found is None else recovery_curve(found["loss_curve"])
 
 
 def _clean(record: RunRecord, reading: Reading) -> go.Figure | None:
@@ -203,23 +209,21 @@ def _surface(record: RunRecord, reading: Reading) -> go.Figure | None:
     return surface_figures.isosurface_figure(shown | {name: (density, voxel_size)}, title="Surfaces", colours=colours)
 
 
-def _fsc(record: RunRecord, reading: Reading, prefix: str = "") -> go.Figure | None:
+def _fsc(record: RunRecord, reading: Reading, prefix: str = "") -> Data | None:
     found = reading.arrays(record.path / f"{prefix}fsc.npz")
     if found is None:
         return None
     at_half, at_143 = (record.metrics.get(f"{prefix}fsc_{threshold}_angstrom") for threshold in ("0.5", "0.143"))
-    return figures.fsc_figure(
-        found["frequencies_per_angstrom"], found["to_input"], found["between_halves"], at_half, at_143
+    return fourier_shell_correlations(
+        found["frequencies_per_angstrom"], found.get("to_input"), found["between_halves"], at_half, at_143
     )
 
 
-def _refined(record: RunRecord, reading: Reading) -> go.Figure | None:
+def _refined(record: RunRecord, reading: Reading) -> Data | None:
     found, before = (reading.arrays(record.path / name) for name in ("refined.npz", "poses.npz"))
     if found is None or before is None:
         return None
-    return figures.angle_error_figure(
-        found["errors"], before["errors"], ("after refinement", "before refinement"), before_alike=True
-    )
+    return angle_errors(found["errors"], before["errors"], ("after refinement", "before refinement"), before_alike=True)
 
 
 def _among_first(record: RunRecord, reading: Reading, figure: Callable[..., go.Figure | None]) -> go.Figure | None:
@@ -236,11 +240,33 @@ def _recall(record: RunRecord, reading: Reading) -> go.Figure | None:
     return _among_first(record, reading, partial(manifold_figures.recall_figure, of_all=of_all))
 
 
+DATA: dict[str, tuple[Shown, Callable[[Data], go.Figure]]] = {
+    "distances": (_distances, figures.distance_figure),
+    "distances-points": (_distances, partial(figures.distance_figure, points=True)),
+    "angle-errors": (_angle_errors, figures.angle_error_figure),
+    "fsc": (_fsc, figures.fsc_figure),
+    "training": (_training, figures.training_figure),
+    "recovery": (_recovery, figures.recovery_figure),
+    "refined": (_refined, figures.angle_error_figure),
+    "refined-fsc": (partial(_fsc, prefix="refined_"), figures.fsc_figure),
+}
+"""Figures whose data come from the engine: what gives the data, what draws them."""
+
+
+def data(key: str, record: RunRecord, reading: Reading) -> Data | None:
+    """What one of :data:`DATA` shows; None where the run has not left it."""
+    return DATA[key][0](record, reading)
+
+
+def _drawn(record: RunRecord, reading: Reading, key: str) -> go.Figure | None:
+    shown = data(key, record, reading)
+    return None if shown is None else DATA[key][1](shown)
+
+
 FIGURES: dict[str, Figure] = {
-    "distances": distances, "distances-points": partial(distances, points=True), "angle-errors": _angle_errors,
+    **{key: partial(_drawn, key=key) for key in DATA},
     "directions": _directions, "error-map": _error_map, "direction-map": _direction_map, "slices": _slices,
-    "surface": _surface, "fsc": _fsc, "training": _training, "recovery": _recovery, "clean": _clean, "given": _given,
-    "refined": _refined, "refined-fsc": partial(_fsc, prefix="refined_"),
+    "surface": _surface, "clean": _clean, "given": _given,
     "spectrum": partial(_among_first, figure=manifold_figures.spectrum_figure), "recall": _recall,
     "nearest-by-pose": partial(_among_first, figure=partial(manifold_figures.adjacency_figure, by_pose=True)),
     "nearest-by-estimate": partial(_among_first, figure=partial(manifold_figures.adjacency_figure, by_pose=False)),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from engine.analysis.figures.losses import training_curve
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.experiment.estimate import estimate
@@ -63,7 +64,7 @@ def _status(path: Path) -> Status:
 @st.cache_resource(ttl=2 * REFRESH_S, max_entries=64, show_spinner=False)
 def _training_figure(path: Path, _curve: Curve) -> Figure:
     """Drawn once for all who watch the run, however many they are: it takes longer than all else that they see."""
-    return figures.training_figure(*curve_arrays(_curve))
+    return figures.training_figure(training_curve(*curve_arrays(_curve)))
 
 
 def _show_stage(name: str, stage: Stage) -> None:

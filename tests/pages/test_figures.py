@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.analysis.figures.angles import angle_errors
+from engine.analysis.figures.distances import distance_versus_distance
+from engine.analysis.figures.fsc import fourier_shell_correlations
+from engine.analysis.figures.losses import recovery_curve, training_curve
 from engine.poses.metrics import distance_histogram, error_by_distance
 from pages._run import figures
 from pages._shared import picture_figures
@@ -25,7 +29,7 @@ def pairs(rng):
 def test_the_map_of_distances_counts_every_pair(pairs):
     exact, estimated = pairs
     counts, edges = distance_histogram(estimated, exact)
-    figure = figures.distance_figure(counts, edges, exact, estimated, 0.0785)
+    figure = figures.distance_figure(distance_versus_distance(counts, edges, exact, estimated, 0.0785))
     heat = figure.data[0]
     drawn = np.where(np.isnan(heat.z), 0, 10.0 ** np.nan_to_num(heat.z))
     assert np.allclose(drawn, counts.T)  # estimated upwards, true to the right
@@ -47,8 +51,8 @@ def test_the_map_of_distances_counts_every_pair(pairs):
 def test_single_pairs_are_drawn_when_asked_for(pairs):
     exact, estimated = pairs
     counts, edges = distance_histogram(estimated, exact)
-    few = len(figures.distance_figure(counts, edges, exact, estimated, 0.1).data)
-    figure = figures.distance_figure(counts, edges, exact, estimated, 0.1, points=True)
+    few = len(figures.distance_figure(distance_versus_distance(counts, edges, exact, estimated, 0.1)).data)
+    figure = figures.distance_figure(distance_versus_distance(counts, edges, exact, estimated, 0.1), points=True)
     assert len(figure.data) == few + 1
     points = trace(figure, "1,000 single pairs")
     assert points.type == "scatter"  # not scattergl: a page has few WebGL contexts
@@ -61,12 +65,12 @@ def test_the_error_beneath_is_that_of_all_pairs_where_the_run_has_kept_it(pairs)
     counts, edges = distance_histogram(estimated, exact)
     kept = np.radians(np.column_stack([np.full(18, -2.0), np.full(18, 1.0), np.full(18, 4.0), np.full(18, 3.0)]))
     kept[0] = np.nan
-    figure = figures.distance_figure(counts, edges, exact, estimated, 0.1, errors=kept)
+    figure = figures.distance_figure(distance_versus_distance(counts, edges, exact, estimated, 0.1, kept))
     assert np.allclose(trace(figure, "median").x, 15 + 10 * np.arange(17))
     assert np.allclose(trace(figure, "median").y, 1.0)
     assert np.allclose(trace(figure, "mean absolute").y, 3.0)
     assert np.allclose(trace(figure, "10–90 % of pairs").y, [4.0] * 17 + [-2.0] * 17)
-    sampled = figures.distance_figure(counts, edges, exact, estimated, 0.1)
+    sampled = figures.distance_figure(distance_versus_distance(counts, edges, exact, estimated, 0.1))
     of_sample = np.degrees(error_by_distance(estimated, exact))
     assert np.allclose(trace(sampled, "median").y, of_sample[~np.isnan(of_sample[:, 1]), 1])
     assert trace(sampled, "10–90 % of sampled pairs")
@@ -75,7 +79,9 @@ def test_the_error_beneath_is_that_of_all_pairs_where_the_run_has_kept_it(pairs)
 def test_a_mean_error_of_the_sample_is_told_to_be_one(pairs):
     exact, estimated = pairs
     counts, edges = distance_histogram(estimated, exact)
-    whole, sampled = (figures.distance_figure(counts, edges, exact, estimated, mae) for mae in (0.1, None))
+    whole, sampled = (
+        figures.distance_figure(distance_versus_distance(counts, edges, exact, estimated, mae)) for mae in (0.1, None)
+    )
     assert whole.layout.annotations[0].text == "L<sub>DE</sub> 5.73° (0.100 rad)"
     mae = np.mean(np.abs(estimated - exact))
     said = f"L<sub>DE</sub> {np.degrees(mae):.3g}° ({mae:#.3g} rad) in a sample of {exact.size:,} pairs"
@@ -86,7 +92,7 @@ def test_histograms_of_angle_errors(rng):
     errors = np.radians(np.abs(rng.normal(1.0, 0.3, 997)))
     errors = np.concatenate([errors, np.radians([120.0, 150.0, 179.0])])
     before = np.radians(rng.uniform(0, 180, 1000))
-    figure = figures.angle_error_figure(errors, before)
+    figure = figures.angle_error_figure(angle_errors(errors, before))
     bars_after, bars_before = (t for t in figure.data if t.type == "bar")
     assert sum(bars_after.y) == 997
     assert sum(bars_before.y) == 1000
@@ -101,14 +107,14 @@ def test_histograms_of_angle_errors(rng):
 
 @pytest.mark.parametrize("errors", [np.zeros(5), np.full(5, 1e-9), np.array([np.pi])])
 def test_histograms_of_errors_that_are_all_alike(errors):
-    figure = figures.angle_error_figure(errors, np.full(len(errors), np.pi))
+    figure = figures.angle_error_figure(angle_errors(errors, np.full(len(errors), np.pi)))
     bars_after, bars_before = (t for t in figure.data if t.type == "bar")
     assert sum(bars_after.y) == sum(bars_before.y) == len(errors)
 
 
 def test_training_curve_shows_validation_where_it_was_measured():
     step = np.array([10.0, 20, 30])
-    figure = figures.training_figure(step, np.array([1.0, 0.5, 0.2]), np.array([np.nan, 0.1, np.nan]))
+    figure = figures.training_figure(training_curve(step, np.array([1.0, 0.5, 0.2]), np.array([np.nan, 0.1, np.nan])))
     loss, validation = figure.data
     assert list(loss.y) == [1.0, 0.5, 0.2]
     assert list(validation.x) == [20.0]
@@ -117,16 +123,16 @@ def test_training_curve_shows_validation_where_it_was_measured():
 
 
 def test_recovery_loss_is_on_a_log_axis_unless_it_ends_in_zero():
-    figure = figures.recovery_figure(np.array([1.0, 1e-3, 1e-9]))
+    figure = figures.recovery_figure(recovery_curve(np.array([1.0, 1e-3, 1e-9])))
     assert list(figure.data[0].y) == [1.0, 1e-3, 1e-9]
     assert figure.layout.yaxis.type == "log"
-    assert figures.recovery_figure(np.array([1.0, 0.0])).layout.yaxis.type == "linear"
+    assert figures.recovery_figure(recovery_curve(np.array([1.0, 0.0]))).layout.yaxis.type == "linear"
 
 
 def test_fsc_marks_each_threshold_on_its_own_curve():
     frequencies = np.linspace(0.01, 0.1, 10)
     to_input, halves = np.linspace(1, 0.1, 10), np.linspace(1, 0.01, 10)
-    figure = figures.fsc_figure(frequencies, to_input, halves, 18.0, 11.7)
+    figure = figures.fsc_figure(fourier_shell_correlations(frequencies, to_input, halves, 18.0, 11.7))
     texts = [note.text for note in figure.layout.annotations]
     assert texts == ["0.5: 18.00 Å", "0.143: 11.70 Å"]
     assert [line.y0 for line in figure.layout.shapes] == [0.5, 0.143]
@@ -139,7 +145,7 @@ def test_fsc_marks_each_threshold_on_its_own_curve():
 
 def test_fsc_that_never_falls_says_so():
     frequencies, ones = np.array([0.1, 0.2]), np.ones(2)
-    figure = figures.fsc_figure(frequencies, ones, 0 * ones, 5.0, None)
+    figure = figures.fsc_figure(fourier_shell_correlations(frequencies, ones, 0 * ones, 5.0, None))
     texts = [note.text for note in figure.layout.annotations]
     assert texts[0].endswith("not reached (Nyquist 5.00 Å)")
     assert texts[1].endswith("below from the start")

@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class Series:
 
     name: str
     kind: Kind
-    columns: Mapping[str, NDArray[np.generic]]
+    columns: Mapping[str, NDArray[Any]]
     role: str = ""
 
     def __post_init__(self) -> None:
