@@ -12,9 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-# Sums of matrix products depend in their last digits on how many threads add them up. One thread for each process, here
-# and in the processes that tests start, gives the same digits however many tests run side by side, and costs less.
+# The last digits of matrix products and non-uniform transforms depend on how many threads add them up. One for each
+# process, here and in those that tests start, gives the same digits however many tests run at once, and costs less.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from engine.record.runrecord import RunRecord
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: of several processes, none then has to wait long for the last one."""
+    long_files = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long_files)
 
 
 @pytest.fixture

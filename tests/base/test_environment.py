@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,18 @@ def test_git_state_is_that_of_the_project_or_none(tmp_path: Path) -> None:
     assert environment.git_state(tmp_path / "below") is None
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a system that binds processes to cores")
+def test_cores_are_those_that_the_process_may_use() -> None:
+    script = (
+        "import os\n"
+        "from engine.base import environment\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "print(environment.hardware()['cores'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+
+
 def test_hardware_names_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 'NVIDIA H100'\n")
@@ -56,7 +69,6 @@ def test_hardware_names_what_is_there(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", str(tmp_path))
     found = environment.hardware()
     assert found["gpus"] == ["NVIDIA H100"]
-    assert 1 <= found["cores"] <= psutil.cpu_count()
     assert found["memory_gb"] * 2**30 == pytest.approx(psutil.virtual_memory().total, rel=0.05)
     tool.write_text("#!/bin/sh\nexit 9\n")
     assert environment.hardware()["gpus"] == []

@@ -19,7 +19,7 @@ from engine.base import environment
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict
-from engine.dispatch import local, runqueue, worker
+from engine.dispatch import local, queuefiles, runqueue, worker
 from engine.dispatch.backend import Launch
 from engine.record.runlog import RunWriter
 from engine.record.runrecord import read_run
@@ -137,6 +137,7 @@ def test_what_is_submitted_waits_in_order(project: Path, no_worker: None) -> Non
     configs = [
         config_from_dict({"seed": seed, "projections": {"coverage": [[0, 9], [0, 9], [0, 9]]}}) for seed in (1, 2)
     ]
+    begun = time.time()
     first = runqueue.submit(configs, project, ["<b>one</b>\n", None], sweep="noise-1")
     second = submit(project, [3])
     waiting = runqueue.waiting(project)
@@ -146,7 +147,7 @@ def test_what_is_submitted_waits_in_order(project: Path, no_worker: None) -> Non
     assert [run.sweep for run in waiting] == ["noise-1", "noise-1", None]
     assert [run.config for run in waiting] == [*configs, config(3)]
     assert {run.user for run in waiting} == {environment.user()}
-    assert abs(waiting[0].submitted.timestamp() - time.time()) < 10
+    assert begun - 1 <= waiting[0].submitted.timestamp() <= time.time()
     assert runqueue.find(project, first[1]) == waiting[1]
     assert runqueue.find(project, AN_ID) is None
 
@@ -182,13 +183,13 @@ def test_submitting_is_checked_before_anything_is_queued(project: Path, no_worke
     assert not (tmp_path / "none").exists()
 
 
-def test_a_thousand_runs_are_queued_and_looked_through_quickly(project: Path, no_worker: None) -> None:
+def test_of_a_thousand_queued_runs_each_is_read_once(project: Path, no_worker: None) -> None:
     run_ids = submit(project, range(1000))
     assert len(set(run_ids)) == 1000
     assert place(project) == run_ids
-    begun = time.monotonic()
+    read = queuefiles._read_once.cache_info().misses
     assert place(project) == run_ids
-    assert time.monotonic() - begun < 1
+    assert queuefiles._read_once.cache_info().misses == read
 
 
 def test_broken_entries_are_told_of_and_left_aside(project: Path, no_worker: None) -> None:

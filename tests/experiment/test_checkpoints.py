@@ -29,8 +29,8 @@ ROOT = Path(__file__).parents[2]
 SIAMESE = [
     "projections.count=40", "projections.size=24", "volume.resolution=16", "volume.voxel_size=6",
     "projections.snr=2", "projections.max_shift=1", "training.projections=100", "training.validation_projections=20",
-    "training.steps=30", "training.image_size=16", "training.batch_size=8", "reconstruction.enabled=false",
-    "recovery.restarts=3",
+    "training.steps=30", "training.max_seconds=1000", "training.image_size=16", "training.batch_size=8",
+    "reconstruction.enabled=false", "recovery.restarts=3",
 ]  # fmt: skip
 
 

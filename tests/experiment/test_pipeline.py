@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import tomllib
@@ -8,7 +9,7 @@ from functools import partial
 import mrcfile
 import numpy as np
 import pytest
-from scipy.spatial.distance import squareform
+from scipy.spatial.distance import cdist, squareform
 
 from engine.base.errors import InputError
 from engine.config.settings import config_from_dict, load_config
@@ -30,6 +31,7 @@ QUICK = [
 SIAMESE = [
     *(override for override in QUICK if not override.startswith("distance")), "training.projections=200",
     "training.validation_projections=32", "training.steps=12", "training.image_size=20", "training.batch_size=16",
+    "training.max_seconds=1000",  # however busy the machine is,
 ]  # fmt: skip
 
 
@@ -160,28 +162,77 @@ def test_the_number_of_test_projections_does_not_touch_the_training(runs_dir, le
     assert "training" in run(runs_dir, "projections.count=50", base=SIAMESE).reused
 
 
+def orientations_drawn(folder, monkeypatch, *overrides):
+    """The test, training and validation poses of a run, each (n, 9), in the order in which they are drawn."""
+    drawn, sample = [], simulation.sample_orientations
+
+    def noted(*settings):
+        drawn.append(sample(*settings))
+        return drawn[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation, "sample_orientations", noted)
+        run(folder, "training.steps=1", "reconstruction.enabled=false", *overrides, base=SIAMESE)
+    test, training_poses, validation = (poses.reshape(-1, 9) for poses in drawn)
+    return test, training_poses, validation
+
+
+def test_no_projection_of_the_test_is_trained_or_validated_on_and_their_number_moves_no_other(tmp_path, monkeypatch):
+    alike = "projections.count=64", "training.projections=64", "training.validation_projections=64"
+    sets = orientations_drawn(tmp_path / "alike", monkeypatch, *alike)
+    assert [len(poses) for poses in sets] == [64, 64, 64]
+    for one, other in itertools.combinations(sets, 2):
+        assert cdist(one, other).min() > 1e-3
+    larger = orientations_drawn(tmp_path / "larger", monkeypatch, *alike, "projections.count=70")
+    assert len(larger[0]) == 70
+    np.testing.assert_array_equal(larger[1], sets[1])
+    np.testing.assert_array_equal(larger[2], sets[2])
+
+
 def test_the_same_seed_gives_the_same_run_and_another_another(exact, tmp_path):
     again, other = run(tmp_path), run(tmp_path, "seed=5")
     assert again.metrics == exact.metrics
     assert other.metrics["angle_error_median_unaligned"] != exact.metrics["angle_error_median_unaligned"]
 
 
+ALL = 60 * 59 // 2
+
+
 @pytest.mark.parametrize(
-    "overrides",
+    ("overrides", "expected"),
     [
-        ["distance.method=perturbed", "distance.perturbation_variance=0.2"],
-        ["distance.method=euclidean"],
-        ["distance.method=euclidean", "distance.calibration=polynomial", "projections.coverage=half"],
-        ["projections.max_shift=3", "projections.snr=0.5", "projections.sampling=euler"],
-        ["recovery.pairs=knn+random", "recovery.pairs_per_projection=30", "reconstruction.enabled=false"],
-        ["recovery.max_distance=2.0", "volume.source=1tii"],
-        ["projections.count=4"],
+        # The mean of |e| is sqrt(2 v / pi) where nothing is clipped to [0, pi], and less where something is.
+        (
+            ["distance.method=perturbed", "distance.perturbation_variance=0.2"],
+            {"distance_mae": (0.3, 0.357), "angle_error_median": (0.01, 0.3), "recovery_pairs": (ALL, ALL)},
+        ),
+        # The median distance for all errs by 0.53 rad, within half coverage by 0.59; a slope alone cannot give it.
+        (["distance.method=euclidean"], {"distance_mae": (0.2, 0.75)}),
+        (
+            ["distance.method=euclidean", "distance.calibration=polynomial", "projections.coverage=half"],
+            {"distance_mae": (0.2, 0.65)},
+        ),
+        (
+            ["projections.max_shift=3", "projections.snr=0.5", "projections.sampling=euler"],
+            {"snr": (0.5, 0.5), "angle_error_median": (0, 1e-3)},
+        ),
+        (
+            ["recovery.pairs=knn+random", "recovery.pairs_per_projection=30", "reconstruction.enabled=false"],
+            {"recovery_pairs": (60 * 15, ALL - 1), "angle_error_median": (0, 1e-3)},
+        ),
+        (
+            ["recovery.max_distance=2.0", "volume.source=1tii"],
+            {"recovery_pairs": (0.2 * ALL, 0.6 * ALL), "angle_error_median": (0, 1e-3)},
+        ),
+        (["projections.count=4"], {"recovery_pairs": (6, 6), "recovery_loss": (0, 1e-6)}),
     ],
 )
-def test_every_stage_has_its_variants(runs_dir, overrides):
+def test_every_stage_has_its_variants(runs_dir, overrides, expected):
     record = run(runs_dir, *overrides)
-    assert record.status == "finished"
-    assert np.isfinite(record.metrics["angle_error_median"])
+    for name, (least, most) in expected.items():
+        assert least <= record.metrics[name] <= most, (name, record.metrics[name])
+    enabled = "reconstruction.enabled=false" not in overrides
+    assert (record.path / "reconstruction.mrc").exists() == ("fsc_0.5_angstrom" in record.metrics) == enabled
 
 
 @pytest.mark.parametrize("reference", ["volume", "reconstruction"])

@@ -96,10 +96,9 @@ def test_what_is_wrong_with_a_sweep_is_named(base, vary, message):
     assert "\n" not in str(told.value)
 
 
-def test_a_thousand_runs_are_allowed_and_quick():
-    begun = time.monotonic()
-    assert len(expand(Sweep("s", "", {}, {"seed": list(range(1000))}))) == 1000
-    assert time.monotonic() - begun < 5
+def test_a_thousand_runs_are_allowed():
+    runs = expand(Sweep("s", "", {}, {"seed": list(range(1000))}))
+    assert [config.seed for _, config in runs] == list(range(1000))
 
 
 # Files --------------------------------------------------------------------------------------------------------------

@@ -24,8 +24,8 @@ from tests.conftest import gaussians
 
 BASE = [
     "projections.count=40", "projections.size=24", "volume.resolution=16", "volume.voxel_size=6",
-    "training.projections=120", "training.validation_projections=24", "training.steps=10", "training.image_size=16",
-    "training.batch_size=8", "reconstruction.enabled=false", "recovery.restarts=3",
+    "training.projections=120", "training.validation_projections=24", "training.steps=10", "training.max_seconds=1000",
+    "training.image_size=16", "training.batch_size=8", "reconstruction.enabled=false", "recovery.restarts=3",
 ]  # fmt: skip
 
 

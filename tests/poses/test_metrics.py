@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.poses import metrics
+from engine.poses.alignment import Alignment
 from engine.poses.metrics import error_by_distance
 
 
@@ -51,3 +52,12 @@ def test_distance_histogram_counts_every_pair_once(rng):
     assert counts[:, 6:].sum() == 0, "the second axis must be the estimated distance"
     assert counts[6:].sum() > 300
     np.testing.assert_allclose(edges, np.linspace(0, np.pi, 11))
+
+
+def test_angle_metrics_are_median_and_mean_after_and_before_alignment():
+    errors, before = np.array([0.1, 0.2, 0.9, 0.4]), np.array([2.0, 3.0, 1.0, 2.5])
+    found = metrics.angle_metrics(Alignment(np.tile(np.eye(3), (4, 1, 1)), errors, before, np.eye(4)))
+    assert found == {
+        "angle_error_median": pytest.approx(0.3), "angle_error_mean": pytest.approx(0.4),
+        "angle_error_median_unaligned": pytest.approx(2.25), "angle_error_mean_unaligned": pytest.approx(2.125),
+    }  # fmt: skip

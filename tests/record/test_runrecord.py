@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -165,13 +166,18 @@ def test_a_process_that_only_has_the_same_number_is_not_the_run(tmp_path: Path) 
 
 def test_a_run_elsewhere_lives_as_long_as_its_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.record.runlog.HEARTBEAT_S", 0.05)
+    others = set(threading.enumerate())
     run = RunWriter.create(tmp_path, CONFIG, [])
+    (heartbeat,) = set(threading.enumerate()) - others
     altered(run.path, "run.json", host="another", pid=2**30)
     os.utime(run.path / "events.jsonl", (1e9, 1e9))
-    time.sleep(0.5)
+    until = time.monotonic() + 30
+    while (run.path / "events.jsonl").stat().st_mtime == 1e9:
+        assert time.monotonic() < until, "no heartbeat"
+        time.sleep(0.01)
     assert read_run(run.path).status == "running"
     run._release()
-    time.sleep(0.1)
+    heartbeat.join()
     os.utime(run.path / "events.jsonl", (time.time() - 119, time.time() - 119))
     assert read_run(run.path).status == "running"
     os.utime(run.path / "events.jsonl", (time.time() - 121, time.time() - 121))
