@@ -223,6 +223,7 @@ def test_the_number_at_a_time_is_kept(project: Path) -> None:
 # With one -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_runs_go_one_after_the_other_and_the_worker_leaves(project: Path) -> None:
     run_ids = runqueue.submit([config(seed) for seed in (3, 2, 1)], project, ["c", "b", "--json a"], sweep="s-1")
     wait_for(lambda: all_finished(project, run_ids))
@@ -270,6 +271,7 @@ def test_a_start_that_fails_leaves_a_record_and_the_queue_goes_on(project: Path)
     assert read_run(project / good).status == "finished"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_and_doubles_nothing(project: Path) -> None:
     run_ids = submit(project, [1, 2, 60, 3, 4])
     for number in (1, 3):
@@ -306,6 +308,7 @@ def test_a_start_that_was_cut_short_is_taken_up(project: Path, no_worker: None, 
     assert not (project / runqueue.FOLDER / run_id).exists()
 
 
+@pytest.mark.slow
 def test_of_two_workers_one_works(project: Path, no_worker: None) -> None:
     run_ids = submit(project, [60, 1, 2])
     command = [sys.executable, "-m", "engine", "queue", "work", "--runs-dir", str(project)]

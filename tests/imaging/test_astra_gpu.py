@@ -136,6 +136,7 @@ def test_projections_in_parts_are_those_of_the_convention(small, rng, astra_on_t
     assert fractions == pytest.approx([3 / 7, 6 / 7, 1])
 
 
+@pytest.mark.slow
 @needs_astra
 def test_least_squares_gives_the_density_back(small, rng, astra_on_the_cpu):
     poses = rotations.sample_orientations(60, rng)
