@@ -239,6 +239,7 @@ def test_runs_go_one_after_the_other_and_the_worker_leaves(project: Path) -> Non
     wait_for(lambda: all_finished(project, [again]))
 
 
+@pytest.mark.slow
 def test_two_run_at_a_time_if_asked_for(project: Path) -> None:
     runqueue.set_at_a_time(project, 2)
     run_ids = submit(project, [60, 60, 60])
@@ -251,6 +252,7 @@ def test_two_run_at_a_time_if_asked_for(project: Path) -> None:
     assert sorted(began(project)) == sorted(run_ids)
 
 
+@pytest.mark.slow
 def test_a_run_that_somebody_else_started_counts(project: Path) -> None:
     other = RunWriter.create(project, config(1), ["python", "-m", "engine", "run"])
     run_ids = submit(project, [2])
@@ -286,6 +288,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(project: Path) -> None:
     assert {read_run(project / run_id).status for run_id in run_ids} == {"finished"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["before the process", "before it is written down", "before it is out of the queue"])
 def test_a_start_that_was_cut_short_is_taken_up(project: Path, no_worker: None, step: str) -> None:
     (run_id,) = submit(project, [60])
