@@ -83,6 +83,7 @@ def test_the_package_needs_what_the_engine_imports_and_nothing_else():
     assert {line.partition("==")[0].lower() for line in lines if "==" in line} == wanted
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_what_the_folder_does_and_nothing_called_engine(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     ours = {
@@ -93,6 +94,7 @@ def test_the_wheel_holds_what_the_folder_does_and_nothing_called_engine(wheel):
     assert names == ours
 
 
+@pytest.mark.slow
 def test_the_command_and_the_package_work_where_they_are_installed(installed, tmp_path):
     assert run(installed, "poselab", "--help", folder=tmp_path).startswith("usage: poselab ")
     settings = ("distance.method=exact", "projections.count=20", "projections.size=16", "volume.resolution=20")
@@ -106,6 +108,7 @@ def test_the_command_and_the_package_work_where_they_are_installed(installed, tm
     assert run(installed, "python", "-c", program, folder=tmp_path) == "None True\n"
 
 
+@pytest.mark.slow
 def test_a_queued_run_is_started_under_the_name_that_the_package_has(installed, tmp_path):
     settings = ("distance.method=exact", "projections.count=20", "projections.size=16", "volume.resolution=20")
     arguments = [part for setting in settings for part in ("--set", setting)]
@@ -117,6 +120,7 @@ def test_a_queued_run_is_started_under_the_name_that_the_package_has(installed, 
     pytest.fail(run(installed, "poselab", "runs", "list", folder=tmp_path))
 
 
+@pytest.mark.slow
 def test_importing_loads_nothing_heavy(installed, tmp_path):
     program = (
         "import sys, poselab; print(sorted({'tensorflow', 'keras', 'astra', 'scipy', 'numpy', 'pydantic', 'duckdb'} "
@@ -125,6 +129,7 @@ def test_importing_loads_nothing_heavy(installed, tmp_path):
     assert run(installed, "python", "-c", program, folder=tmp_path) == "[] True 0\n"
 
 
+@pytest.mark.slow
 def test_every_example_gives_what_it_says(installed, tmp_path):
     program = f"""
 import doctest, importlib
@@ -138,6 +143,7 @@ for name in {EXAMPLES!r}:
     assert printed.splitlines() == [f"{name} 0 failed" for name in EXAMPLES]
 
 
+@pytest.mark.slow
 def test_ten_lines_in_a_notebook(installed, tmp_path):
     program = """
 import numpy as np
@@ -177,12 +183,14 @@ def test_public_functions_say_what_they_take_give_raise_and_show_it(name):
     assert "InputError" in text
 
 
+@pytest.mark.slow
 def test_another_package_called_engine_does_not_matter(installed, tmp_path):
     (tmp_path / "engine.py").write_text("POWER = 11\n", encoding="utf-8")
     program = "import sys; sys.path.insert(0, '.'); import engine, poselab; print(engine.POWER, poselab.Config().seed)"
     assert run(installed, "python", "-c", program, folder=tmp_path) == "11 0\n"
 
 
+@pytest.mark.slow
 def test_both_names_in_one_process_are_refused(installed, tmp_path):
     (packages,) = (installed.parent / "lib").glob("python*/site-packages")
     program = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(packages)!r}]; import engine; import poselab"

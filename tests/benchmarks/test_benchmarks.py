@@ -281,6 +281,7 @@ def test_other_settings_begin_anew(tmp_path: Path, published_map):
     assert "recovery.restarts=9" in other.asked[0]
 
 
+@pytest.mark.slow
 def test_a_real_run_is_measured_from_outside(tmp_path: Path):
     settings = ["projections.count=20", "projections.size=24", "distance.method=exact", "reconstruction.enabled=false"]
     found = measuring.run_engine(settings, tmp_path / "a.log", tmp_path / "runs")

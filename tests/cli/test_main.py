@@ -26,6 +26,7 @@ def done(tmp_path_factory):
     return runs_dir, result
 
 
+@pytest.mark.slow
 def test_json_is_one_object_on_standard_output_and_progress_elsewhere(done):
     _, result = done
     assert result.returncode == 0, result.stderr
@@ -42,6 +43,7 @@ def test_json_is_one_object_on_standard_output_and_progress_elsewhere(done):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_runs_can_be_listed_shown_exported_and_rebuilt(done, capsys, tmp_path):
     runs_dir, result = done
     run_id = json.loads(result.stdout)["run_id"]

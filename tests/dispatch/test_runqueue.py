@@ -223,6 +223,7 @@ def test_the_number_at_a_time_is_kept(project: Path) -> None:
 # With one -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_runs_go_one_after_the_other_and_the_worker_leaves(project: Path) -> None:
     run_ids = runqueue.submit([config(seed) for seed in (3, 2, 1)], project, ["c", "b", "--json a"], sweep="s-1")
     wait_for(lambda: all_finished(project, run_ids))
@@ -238,6 +239,7 @@ def test_runs_go_one_after_the_other_and_the_worker_leaves(project: Path) -> Non
     wait_for(lambda: all_finished(project, [again]))
 
 
+@pytest.mark.slow
 def test_two_run_at_a_time_if_asked_for(project: Path) -> None:
     runqueue.set_at_a_time(project, 2)
     run_ids = submit(project, [60, 60, 60])
@@ -250,6 +252,7 @@ def test_two_run_at_a_time_if_asked_for(project: Path) -> None:
     assert sorted(began(project)) == sorted(run_ids)
 
 
+@pytest.mark.slow
 def test_a_run_that_somebody_else_started_counts(project: Path) -> None:
     other = RunWriter.create(project, config(1), ["python", "-m", "engine", "run"])
     run_ids = submit(project, [2])
@@ -270,6 +273,7 @@ def test_a_start_that_fails_leaves_a_record_and_the_queue_goes_on(project: Path)
     assert read_run(project / good).status == "finished"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_and_doubles_nothing(project: Path) -> None:
     run_ids = submit(project, [1, 2, 60, 3, 4])
     for number in (1, 3):
@@ -284,6 +288,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(project: Path) -> None:
     assert {read_run(project / run_id).status for run_id in run_ids} == {"finished"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["before the process", "before it is written down", "before it is out of the queue"])
 def test_a_start_that_was_cut_short_is_taken_up(project: Path, no_worker: None, step: str) -> None:
     (run_id,) = submit(project, [60])
@@ -306,6 +311,7 @@ def test_a_start_that_was_cut_short_is_taken_up(project: Path, no_worker: None, 
     assert not (project / runqueue.FOLDER / run_id).exists()
 
 
+@pytest.mark.slow
 def test_of_two_workers_one_works(project: Path, no_worker: None) -> None:
     run_ids = submit(project, [60, 1, 2])
     command = [sys.executable, "-m", "engine", "queue", "work", "--runs-dir", str(project)]

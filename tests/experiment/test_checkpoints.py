@@ -166,6 +166,7 @@ def weights(trained):
     return trained.model.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patience", [None, 40])
 def test_a_training_cut_off_and_gone_on_with_is_bit_for_bit_the_uninterrupted_one(train, tmp_path, patience):
     wholly_told = []
@@ -193,6 +194,7 @@ def test_a_training_cut_off_and_gone_on_with_is_bit_for_bit_the_uninterrupted_on
     assert checkpoint.load().step == 29
 
 
+@pytest.mark.slow
 def test_another_checkpoint_gives_another_network(train, tmp_path):
     """Else the comparison above would show nothing."""
     checkpoint = Checkpoint(tmp_path, "key", every_s=0)
@@ -233,6 +235,7 @@ def validations(monkeypatch):
     return give
 
 
+@pytest.mark.slow
 def test_without_improvement_it_stops_and_the_best_weights_are_back(train, validations):
     seen = validations([0.5, 0.4, 0.3, 0.35, 0.3, 0.4, 0.1, 0.0])
     told = []
@@ -244,12 +247,14 @@ def test_without_improvement_it_stops_and_the_best_weights_are_back(train, valid
     assert [values["validation_mae"] for values in told] == pytest.approx([0.5, 0.4, 0.3, 0.35, 0.3, 0.4])
 
 
+@pytest.mark.slow
 def test_improving_it_goes_on_to_the_end(train, validations):
     validations(np.linspace(0.9, 0.1, 30))
     trained = train(patience=1)
     assert (trained.steps, trained.best_step, trained.stopped_early) == (30, 30, False)
 
 
+@pytest.mark.slow
 def test_patience_counts_across_an_interruption(train, validations, tmp_path):
     validations([0.5, 0.6, 0.7])
     checkpoint = Checkpoint(tmp_path, "key", every_s=0)
@@ -290,6 +295,7 @@ pipeline.run_experiment(load_config(None, sys.argv[2:]), Path(sys.argv[1]), ["te
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_gone_on_with_by_the_next_of_the_same_settings(uninterrupted, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), *SIAMESE], cwd=ROOT, capture_output=True, text=True, timeout=120
@@ -314,6 +320,7 @@ def test_a_killed_run_is_gone_on_with_by_the_next_of_the_same_settings(uninterru
     assert not file.parent.exists(), "removed when the training has finished"
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_left_aside(uninterrupted, tmp_path):
     entry = next((uninterrupted.path.parent / ".cache" / "training").iterdir())
     damaged = Checkpoint(tmp_path, entry.name).path
@@ -325,6 +332,7 @@ def test_a_damaged_checkpoint_is_left_aside(uninterrupted, tmp_path):
     assert again.metrics == uninterrupted.metrics
 
 
+@pytest.mark.slow
 def test_an_early_stop_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "_VALIDATIONS_STOPPING", 30)
     record = run(tmp_path, "training.patience=1", "training.learning_rate=0.5")

@@ -54,6 +54,7 @@ def test_other_experiments_take_what_they_took(tables, seconds):
     assert estimate.estimate(config_from_dict(tables), PROTEIN).seconds == pytest.approx(seconds, rel=0.25)
 
 
+@pytest.mark.slow
 def test_a_run_of_this_machine_is_what_the_next_is_expected_to_take(tmp_path):
     wanted = config(distance={"method": "exact"}, projections={"count": 300}, recovery={"restarts": 10})
     record = run_experiment(wanted, tmp_path, ["test"])

@@ -63,6 +63,7 @@ def test_exact_distances_recover_the_poses(exact):
     assert tuple(exact.seconds) == stages_of(exact.config)
 
 
+@pytest.mark.slow
 def test_everything_that_explains_a_run_is_in_its_directory(learned):
     names = {path.name for path in learned.path.iterdir()}
     assert names == {
@@ -94,6 +95,7 @@ def test_the_record_agrees_with_the_metrics(exact):
         assert map_.voxel_size.x == pytest.approx(5.0)
 
 
+@pytest.mark.slow
 def test_distances_among_the_first_projections_are_kept(learned):
     with np.load(learned.path / "distances.npz") as kept, np.load(learned.path / "poses.npz") as poses:
         assert kept["among_first"].dtype == np.float32
@@ -105,6 +107,7 @@ def test_distances_among_the_first_projections_are_kept(learned):
     assert 10 / 59 < recall < 1
 
 
+@pytest.mark.slow
 def test_of_many_projections_only_the_first_ones_distances_are_kept(runs_dir, exact, monkeypatch):
     monkeypatch.setattr("engine.experiment.stages.distance.EMBEDDED_PROJECTIONS", 20)
     again = run(runs_dir)
@@ -113,6 +116,7 @@ def test_of_many_projections_only_the_first_ones_distances_are_kept(runs_dir, ex
     assert again.metrics["neighbour_recall_at_10"] == exact.metrics["neighbour_recall_at_10"] == 1
 
 
+@pytest.mark.slow
 def test_where_not_all_pairs_are_held_neighbours_are_not_told(tmp_path, monkeypatch):
     few = partial(pairs.candidate_pairs, most=1000)
     monkeypatch.setattr(pairs, "candidate_pairs", few)
@@ -122,6 +126,7 @@ def test_where_not_all_pairs_are_held_neighbours_are_not_told(tmp_path, monkeypa
         assert "among_first" not in kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("initialisation", ["mds", "isomap", "random"])
 def test_the_recovery_can_start_elsewhere(runs_dir, exact, initialisation):
     other = run(runs_dir, f"recovery.initialisation={initialisation}", "reconstruction.enabled=false")
@@ -131,6 +136,7 @@ def test_the_recovery_can_start_elsewhere(runs_dir, exact, initialisation):
         assert one["loss_curve"][0] != spectral["loss_curve"][0]
 
 
+@pytest.mark.slow
 def test_reuse_gives_the_same_numbers_as_no_reuse(runs_dir, learned, tmp_path):
     later = run(runs_dir, "recovery.restarts=40", base=SIAMESE)
     assert later.reused == ("projections", "training", "distance")
@@ -143,6 +149,7 @@ def test_reuse_gives_the_same_numbers_as_no_reuse(runs_dir, learned, tmp_path):
     assert (later.path / "model.keras").read_bytes() == (learned.path / "model.keras").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "reused"),
     [
@@ -158,6 +165,7 @@ def test_only_what_does_not_depend_on_a_change_is_reused(runs_dir, exact, overri
     assert set(run(runs_dir, override).reused) == reused
 
 
+@pytest.mark.slow
 def test_the_number_of_test_projections_does_not_touch_the_training(runs_dir, learned):
     assert "training" in run(runs_dir, "projections.count=50", base=SIAMESE).reused
 
@@ -177,6 +185,7 @@ def orientations_drawn(folder, monkeypatch, *overrides):
     return test, training_poses, validation
 
 
+@pytest.mark.slow
 def test_no_projection_of_the_test_is_trained_or_validated_on_and_their_number_moves_no_other(tmp_path, monkeypatch):
     alike = "projections.count=64", "training.projections=64", "training.validation_projections=64"
     sets = orientations_drawn(tmp_path / "alike", monkeypatch, *alike)
@@ -189,6 +198,7 @@ def test_no_projection_of_the_test_is_trained_or_validated_on_and_their_number_m
     np.testing.assert_array_equal(larger[2], sets[2])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_and_another_another(exact, tmp_path):
     again, other = run(tmp_path), run(tmp_path, "seed=5")
     assert again.metrics == exact.metrics
@@ -198,6 +208,7 @@ def test_the_same_seed_gives_the_same_run_and_another_another(exact, tmp_path):
 ALL = 60 * 59 // 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
@@ -235,6 +246,7 @@ def test_every_stage_has_its_variants(runs_dir, overrides, expected):
     assert (record.path / "reconstruction.mrc").exists() == ("fsc_0.5_angstrom" in record.metrics) == enabled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", ["volume", "reconstruction"])
 def test_refinement_is_a_stage_of_its_own_and_reported_apart(runs_dir, exact, reference):
     noisy = ["distance.method=perturbed", "projections.max_shift=2", "projections.snr=1"]
@@ -252,6 +264,7 @@ def test_refinement_is_a_stage_of_its_own_and_reported_apart(runs_dir, exact, re
     assert (refined.path / "refined_reconstruction.mrc").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["C2", "D2"])
 def test_a_symmetric_object_is_recovered_modulo_its_group(runs_dir, group):
     record = run(
@@ -265,6 +278,7 @@ def test_a_symmetric_object_is_recovered_modulo_its_group(runs_dir, group):
     assert f"symmetry {group}: correlation of the density with its turned self is" in log
 
 
+@pytest.mark.slow
 def test_a_density_that_looks_symmetric_is_warned_of(runs_dir, tmp_path, toy_volume):
     density = symmetric_density.oligomer(toy_volume.density, toy_volume.center_index, symmetry.group("C2"))
     write_map(tmp_path / "dimer.mrc", density, 2.5, np.zeros(3))
@@ -282,6 +296,7 @@ def test_a_density_that_looks_symmetric_is_warned_of(runs_dir, tmp_path, toy_vol
     assert not [event for event in read_events(record.path)[0] if event["kind"] == "warning"]
 
 
+@pytest.mark.slow
 def test_a_network_learns_the_distance_modulo_the_group(runs_dir):
     record = run(
         runs_dir, "volume.symmetry=D2", "volume.symmetrize=oligomer", "volume.voxel_size=5", "volume.resolution=15",
@@ -300,6 +315,7 @@ def test_refining_against_a_reconstruction_needs_one(runs_dir):
         run(runs_dir, "refinement.enabled=true", "reconstruction.enabled=false")
 
 
+@pytest.mark.slow
 def test_noise_is_told_in_both_ways(runs_dir):
     by_variance = run(runs_dir, "projections.noise_variance=2.0").metrics
     by_ratio = run(runs_dir, f"projections.snr={by_variance['snr']}").metrics
@@ -319,6 +335,7 @@ def test_an_experiment_too_large_for_memory_is_refused(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_failure_on_the_way_is_recorded_with_its_reason(runs_dir):
     with pytest.raises(InputError, match="unconnected"):
         run(runs_dir, "recovery.max_distance=0.05", run_id="20260101-000000-fails-000000")
@@ -338,6 +355,7 @@ def test_noise_makes_the_default_training_longer(toy_volume, noise_variance, lea
     assert least <= training._default_steps(data) <= most
 
 
+@pytest.mark.slow
 def test_a_training_that_the_clock_shortened_is_told_beside_the_results(tmp_path):
     record = run(tmp_path, "training.steps=100000", "training.max_seconds=1", base=SIAMESE)
     (told,) = [event["message"] for event in read_events(record.path)[0] if event["kind"] == "warning"]

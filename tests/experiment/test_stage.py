@@ -132,6 +132,7 @@ def test_a_stage_is_listed_on_the_run_page(toy):
     assert "the roughness" in printed
 
 
+@pytest.mark.slow
 def test_a_process_without_the_stage_shows_its_runs_all_the_same(toy):
     first = sorted(toy[0].glob("2*"))[0]
     command = [sys.executable, "-m", "engine", "runs", "show", "--runs-dir", str(toy[0]), first.name]
@@ -186,6 +187,7 @@ def test_the_environment_is_part_of_every_key():
     assert shared(one, two) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [{}, {"projections": {"count": 30}}, {"recovery": {"restarts": 4}}, {"reconstruction": {"iterations": 2}}]
 )
@@ -215,6 +217,7 @@ def test_every_stage_says_what_it_needs_and_every_metric_is_one_stages(toy):
         assert stage.cost(Config(), PROTEIN).seconds > 0 or not stage.enabled(Config())
 
 
+@pytest.mark.slow
 def test_the_artefacts_of_a_run_are_those_that_its_stages_declare(tmp_path):
     record = pipeline.run_experiment(config_from_dict(QUICK | {"refinement": {"enabled": True}}), tmp_path, ["test"])
     declared = {artefact.filename for stage in enabled(record.config) for artefact in stage.artefacts}
@@ -222,6 +225,7 @@ def test_the_artefacts_of_a_run_are_those_that_its_stages_declare(tmp_path):
     assert {path.name for path in record.path.iterdir()} == declared | of_the_record
 
 
+@pytest.mark.slow
 def test_without_the_truth_what_needs_it_is_skipped_and_said(tmp_path, monkeypatch):
     simulate = ProjectionsStage.run
     monkeypatch.setattr(stagecache, "load", lambda *given: None)

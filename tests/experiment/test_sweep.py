@@ -243,6 +243,7 @@ def test_the_noise_study_has_the_published_ratios_of_signal_to_noise(shared_data
 # Command line -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_sweep_is_queued_run_and_recorded(runs_dir, capsys):
     assert main(["sweep", *QUICK, "--vary", "seed=[1, 2]"]) == 0
     told = capsys.readouterr()

@@ -140,6 +140,7 @@ def test_of_ten_proteins_one_is_held_out_for_validation(tested):
     assert not weakest.held_out
 
 
+@pytest.mark.slow
 def test_what_a_network_says_of_unseen_proteins_is_calibrated_on_those_held_out(tmp_path):
     record = run(
         tmp_path, "training.volumes=random:1:10", "training.batch_size=4", "training.validation_projections=64"
@@ -183,6 +184,7 @@ def test_what_reaches_beyond_the_frame_is_told(tested):
 # Runs ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_training_serves_all_test_proteins_of_one_frame(tmp_path):
     volumes = "training.volumes=random:1:3"
     first = run(tmp_path, volumes)
@@ -203,6 +205,7 @@ def test_what_is_wrong_leaves_no_run_behind(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_method_that_learns_nothing_needs_no_training_volumes(tmp_path):
     record = run(tmp_path, f"training.volumes={tmp_path}/nothing.mrc", "distance.method=exact")
     assert record.status == "finished"

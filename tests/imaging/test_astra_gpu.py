@@ -136,6 +136,7 @@ def test_projections_in_parts_are_those_of_the_convention(small, rng, astra_on_t
     assert fractions == pytest.approx([3 / 7, 6 / 7, 1])
 
 
+@pytest.mark.slow
 @needs_astra
 def test_least_squares_gives_the_density_back(small, rng, astra_on_the_cpu):
     poses = rotations.sample_orientations(60, rng)
@@ -149,6 +150,7 @@ def test_least_squares_gives_the_density_back(small, rng, astra_on_the_cpu):
     assert relative_error(wrong, small.density) > 0.5
 
 
+@pytest.mark.slow
 @needs_astra
 def test_where_there_is_a_device_all_images_and_both_halves_are_reconstructed_on_it(
     small, rng, astra_on_the_cpu, monkeypatch
@@ -170,6 +172,7 @@ def test_astra_and_fourier_slices_agree(toy_volume, rng):
     assert relative_error(rays, slices) < 0.03  # ASTRA interpolates linearly between voxels
 
 
+@pytest.mark.slow
 @needs_cuda
 def test_both_least_squares_agree(toy_volume, rng, monkeypatch):
     poses = rotations.sample_orientations(300, rng)

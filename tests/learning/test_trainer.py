@@ -40,6 +40,7 @@ def trained(volume, seed=0, head="cosine", strategy="random", steps=60, max_seco
     return result, told, filters.standardise(validation), validation_poses
 
 
+@pytest.mark.slow
 def test_a_training_leaves_nothing_in_the_temporary_folder_even_if_it_is_killed(protein, tmp_path, monkeypatch):
     left = []
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -69,6 +70,7 @@ def test_it_learns_distances_that_it_was_not_shown(protein, head, tmp_path):
     np.testing.assert_array_equal(network.embed(reloaded, images), network.embed(result.model, images))
 
 
+@pytest.mark.slow
 def test_every_pair_strategy_trains_another_network(protein):
     kernels = []
     for strategy in ("random", "knn", "knn+random", "uniform"):
@@ -79,6 +81,7 @@ def test_every_pair_strategy_trains_another_network(protein):
         assert not np.array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(protein):
     one, two, other = (trained(protein, seed, steps=12, noise=0.1, shift=1.0)[0].model for seed in (1, 1, 2))
     for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
@@ -110,6 +113,7 @@ def test_no_sum_of_a_step_depends_on_which_buffer_comes_free_first(head, mirrore
         assert len(holder.consumers()) == 1, f"{op.name}: {[source.name for source in op.inputs]}"
 
 
+@pytest.mark.slow
 def test_training_that_runs_out_of_time_says_so(protein):
     result, *_ = trained(protein, steps=100_000, max_seconds=3.0)
     assert result.paced_by_clock

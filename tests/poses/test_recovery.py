@@ -35,6 +35,7 @@ def test_exact_distances_give_exact_poses(coverage, count, rng):
     assert np.linalg.det(found.poses) == pytest.approx(np.ones(count))
 
 
+@pytest.mark.slow
 def test_perturbed_distances_reach_the_published_error(rng):
     """Published: E_OR 0.0991 rad at variance 0.2, with 1,650 projections; here with 400 and the same error at most."""
     poses, given = problem(400, rng, variance=0.2)
@@ -67,6 +68,7 @@ def test_gradient_agrees_with_finite_differences(rng):
     assert error < 1e-6
 
 
+@pytest.mark.slow
 def test_many_random_starts_find_the_same_best_residual(rng):
     poses = rotations.sample_orientations(150, rng)
     turned = poses.reshape(-1, 9) @ np.linalg.qr(rng.standard_normal((9, 9)))[0]
@@ -75,6 +77,7 @@ def test_many_random_starts_find_the_same_best_residual(rng):
     assert np.median(align_poses(found, poses, rng).errors) < 1e-7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "per_projection"), [("random", 60), ("knn", 20), ("knn+random", 40), ("uniform", 60)]
 )
@@ -86,12 +89,14 @@ def test_a_part_of_the_pairs_is_enough(strategy, per_projection, rng):
     assert np.median(align_poses(found.poses, poses, rng).errors) < 0.01
 
 
+@pytest.mark.slow
 def test_close_pairs_are_enough(rng):
     poses, distances = problem(400, rng)
     found = recover_poses(distances[distances.values < 1.2], rng)
     assert np.median(align_poses(found.poses, poses, rng).errors) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coverage", ["full", "quarter"])
 def test_more_projections_than_a_matrix_is_held_for(coverage, rng, monkeypatch):
     monkeypatch.setattr(embedding, "MOST_HELD", 500)
@@ -102,6 +107,7 @@ def test_more_projections_than_a_matrix_is_held_for(coverage, rng, monkeypatch):
     assert np.median(align_poses(found.poses, poses, rng).errors) < 1e-4
 
 
+@pytest.mark.slow
 def test_systematic_errors_of_the_distances_are_found_and_allowed_for(rng):
     poses = rotations.sample_orientations(400, rng, "full", "euler")
     exact = distance.exact_distances(rotations.to_quaternion(poses), pairs.all_pairs(400))
@@ -115,6 +121,7 @@ def test_systematic_errors_of_the_distances_are_found_and_allowed_for(rng):
     np.testing.assert_array_equal(plain.calibration, [0, 1])
 
 
+@pytest.mark.slow
 def test_distances_that_cannot_go_below_zero_are_allowed_for(rng):
     """Errors of 0.9 rad clipped to [0, pi], on the quarter of the sphere where distances are short."""
     poses, given = problem(600, rng, "quarter", variance=0.8)
@@ -129,6 +136,7 @@ def test_without_systematic_errors_nothing_is_calibrated(rng):
     np.testing.assert_array_equal(one.poses, other.poses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coverage", ["full", "quarter"])
 @pytest.mark.parametrize("variance", [0.0, 0.2])
 def test_the_spectral_start_never_loses_to_another_embedding_or_to_random_ones(coverage, variance, rng):

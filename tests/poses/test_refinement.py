@@ -45,6 +45,7 @@ def test_poses_some_degrees_off_are_brought_back(volume, rng):
     np.testing.assert_array_equal(found.shifts, 0)
 
 
+@pytest.mark.slow
 def test_unknown_shifts_and_contrast_are_found_too(volume, rng):
     poses = rotations.sample_orientations(40, rng)
     shifts = rng.uniform(-4, 4, (40, 2))
@@ -55,6 +56,7 @@ def test_unknown_shifts_and_contrast_are_found_too(volume, rng):
     assert np.median(np.abs(found.shifts - shifts)) < 0.01
 
 
+@pytest.mark.slow
 def test_with_noise_errors_come_near_the_cramer_rao_bound(volume, rng):
     """The bound from the Fisher information of the pixels, by finite differences of projections by splines."""
     poses = rotations.sample_orientations(60, rng)

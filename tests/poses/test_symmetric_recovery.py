@@ -29,6 +29,7 @@ def problem(name, count, rng, error=0.0):
     return elements, poses, exact.with_values(values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["C2", "C4", "D2", "D7"])
 def test_exact_distances_give_exact_poses_modulo_the_group(name, rng):
     """Wanted: a median error of 0.005 rad at most."""
@@ -40,6 +41,7 @@ def test_exact_distances_give_exact_poses_modulo_the_group(name, rng):
     assert np.median(aligned.errors_before) > 0.1, "the frame of the recovery is arbitrary"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["C4", "D2", "T", "O"])
 def test_noisy_distances_reach_a_loss_below_that_of_the_true_poses(name, rng):
     elements, poses, given = problem(name, 90, rng, error=0.1)
@@ -59,6 +61,7 @@ def test_weights_are_inverse_variances(rng):
     np.testing.assert_allclose(spread_weights(given, np.zeros(len(given))), 1)
 
 
+@pytest.mark.slow
 def test_where_small_distances_are_surer_than_large_ones_poses_are_better_than_the_least_loss_has_them(rng):
     elements, poses, given = problem("D2", 120, rng)
     errors = np.where(given.values < 0.8, 0.005, 0.1) * rng.standard_normal(len(given))
@@ -157,6 +160,7 @@ def test_a_part_of_the_pairs_is_refused(rng):
         recover_symmetric_poses(given[:-1], elements, rng)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_poses(rng):
     elements, _, given = problem("C3", 40, rng, error=0.05)
     one, two = (recover_symmetric_poses(given, elements, np.random.default_rng(2)) for _ in range(2))

@@ -354,6 +354,7 @@ def test_a_folder_that_takes_no_catalogue_can_still_be_looked_at(
     assert (tmp_path / catalogue.FILENAME).stat().st_ino == before.st_ino  # another's catalogue is not replaced
 
 
+@pytest.mark.slow
 def test_six_processes_at_once_are_all_recorded(tmp_path: Path) -> None:
     script = """
 import sys
@@ -407,6 +408,7 @@ for repeat in range(4):
         assert [json.loads(line)["values"]["step"] for line in lines[:-1]] == list(range(200))
 
 
+@pytest.mark.slow
 def test_kill_9_while_the_catalogue_is_written_harms_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     paths = [finished(tmp_path, number, distance_mae=number) for number in range(3)]
     script = """
