@@ -94,7 +94,8 @@ def fsc_curves(record: RunRecord, reading: Reading) -> dict[str, NDArray[Any]]:
     curves = {}
     for prefix in ("", "refined_"):
         if (found := reading.arrays(record.path / f"{prefix}fsc.npz")) is not None:
-            curves[f"{prefix}fsc_0.5_angstrom"] = found["to_input"]
+            if "to_input" in found:
+                curves[f"{prefix}fsc_0.5_angstrom"] = found["to_input"]
             curves[f"{prefix}fsc_0.143_angstrom"] = found["between_halves"]
     return curves
 
@@ -123,7 +124,7 @@ def _distances(record: RunRecord, reading: Reading, points: bool = False) -> Fig
     exact, estimated = kept["exact"], kept["estimated"]
     error = record.metrics.get("distance_mae")  # None as long as the run has not ended
     errors = kept.get("error_by_distance")  # runs of older versions have not kept it
-    return distances.estimated_against_true(kept["counts"], kept["edges"], exact, estimated, error, errors, points)
+    return distances.distance_versus_distance(kept["counts"], kept["edges"], exact, estimated, error, errors, points)
 
 
 def _angle_errors(record: RunRecord, reading: Reading) -> Figure | None:
@@ -164,12 +165,12 @@ def _training(record: RunRecord, reading: Reading) -> Figure | None:
         feed = RunFeed(record.path, Config())
         feed.advance()
         curve = curve_arrays(feed.curve)
-    return losses.training(*curve) if curve.size else None
+    return losses.training_curve(*curve) if curve.size else None
 
 
 def _recovery(record: RunRecord, reading: Reading) -> Figure | None:
     kept = reading.arrays(record.path / "recovery.npz")
-    return None if kept is None else losses.recovery(kept["loss_curve"])
+    return None if kept is None else losses.recovery_curve(kept["loss_curve"])
 
 
 def _clean(record: RunRecord, reading: Reading) -> Figure | None:
@@ -210,11 +211,9 @@ def _fsc(record: RunRecord, reading: Reading, prefix: str = "") -> Figure | None
     if kept is None:
         return None
     at_half, at_143 = (record.metrics.get(f"{prefix}fsc_{threshold}_angstrom") for threshold in ("0.5", "0.143"))
-    frequencies, to_input, between_halves = (
-        kept[name] for name in ("frequencies_per_angstrom", "to_input", "between_halves")
-    )
+    frequencies, between_halves = kept["frequencies_per_angstrom"], kept["between_halves"]
     name = f"{prefix}fsc".replace("_", "-")
-    return fsc.fourier_shell_correlations(frequencies, to_input, between_halves, at_half, at_143, name)
+    return fsc.fourier_shell_correlations(frequencies, kept.get("to_input"), between_halves, at_half, at_143, name)
 
 
 def _refined(record: RunRecord, reading: Reading) -> Figure | None:

@@ -64,7 +64,7 @@ def _status(path: Path) -> Status:
 @st.cache_resource(ttl=2 * REFRESH_S, max_entries=64, show_spinner=False)
 def _training_figure(path: Path, _curve: Curve) -> Figure:
     """Drawn once for all who watch the run, however many they are: it takes longer than all else that they see."""
-    return figures.training_figure(losses.training(*curve_arrays(_curve)))
+    return figures.training_figure(losses.training_curve(*curve_arrays(_curve)))
 
 
 def _show_stage(name: str, stage: Stage) -> None:

@@ -51,7 +51,7 @@ class Series:
 
     name: str
     kind: Kind
-    columns: Mapping[str, NDArray[np.generic]]
+    columns: Mapping[str, NDArray[Any]]
     role: str = ""
 
     def __post_init__(self) -> None:
