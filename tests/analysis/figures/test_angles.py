@@ -1,4 +1,4 @@
-"""Histograms of angle errors: counted bar by bar, outliers told, both on one axis where they are alike."""
+"""Histograms of angle errors: counted bar by bar, outliers counted, both on one axis where they are alike."""
 
 from __future__ import annotations
 
