@@ -7,15 +7,16 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from engine.analysis.figures.data import Figure, Panel, Series
+from engine.analysis.figures.fsc import HALVES, INPUT
 from pages._shared import style, text
 
-_COLOURS = {"against the input map": style.BLUE, "between the half maps": style.VERMILION}
+_COLOURS = {INPUT: style.BLUE, HALVES: style.VERMILION}
 
 
 def distance_figure(data: Figure) -> go.Figure:
     """A heat map of all pairs, and the error against the true distance beneath.
 
-    ``data`` is from :func:`engine.analysis.figures.distances.estimated_against_true`.
+    ``data`` is from :func:`engine.analysis.figures.distances.distance_versus_distance`.
     """
     above, beneath = data.panels
     figure = make_subplots(
@@ -133,7 +134,7 @@ def _add_histogram(figure: go.Figure, panel: Panel, colour: str, row: int) -> No
 
 
 def training_figure(data: Figure) -> go.Figure:
-    """Training loss above, validation L_DE beneath, from :func:`engine.analysis.figures.losses.training`."""
+    """Training loss above, validation L_DE beneath, from :func:`engine.analysis.figures.losses.training_curve`."""
     above, beneath = data.panels
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.5, 0.5], vertical_spacing=0.08)
     (loss,), (validation,) = above.series, beneath.series
@@ -153,7 +154,7 @@ def training_figure(data: Figure) -> go.Figure:
 
 
 def recovery_figure(data: Figure) -> go.Figure:
-    """The loss of the final minimisation, from :func:`engine.analysis.figures.losses.recovery`."""
+    """The loss of the final minimisation, from :func:`engine.analysis.figures.losses.recovery_curve`."""
     panel = data.panel
     (loss,) = panel.series
     figure = make_subplots(rows=1, cols=1)

@@ -27,13 +27,13 @@ def embedding_figure(data: Figure) -> go.Figure:
     (points,) = panel.series
     columns = points.columns
     assert panel.colour is not None
-    told = ("projection", "rot", "tilt", "psi", "error", "error_rad")
+    hover_columns = ("projection", "rot", "tilt", "psi", "error", "error_rad")
     common: dict[str, Any] = {
         "mode": "markers",
         "marker": {
             "size": 6 if panel.z is None else 3.5, "color": columns[panel.colour.label], "coloraxis": "coloraxis",
         },
-        "customdata": np.column_stack([columns[name] for name in told]),
+        "customdata": np.column_stack([columns[name] for name in hover_columns]),
         "hovertemplate": "projection %{customdata[0]:.0f}<br>rot %{customdata[1]:.1f}°, tilt %{customdata[2]:.1f}°, "
         "psi %{customdata[3]:.1f}°<br>error %{customdata[4]:.3g}° (%{customdata[5]:.3g} rad)<extra></extra>",
         "showlegend": False,

@@ -67,15 +67,15 @@ def _head(record: RunRecord, name: str) -> str:
 
 def _merits(record: RunRecord, reading: Reading) -> str:
     try:
-        found = summary.merits(record, run_data.fsc_curves(record, reading))
+        merits = summary.merits(record, run_data.fsc_curves(record, reading))
     except InputError as error:
         return _problem(error)
     cards = (
         f'<div title="{escape(merit.explained)}"><span class="small">{escape(merit.label)}</span>'
         f'<b>{escape(merit.value)}</b><span class="small">{escape(merit.small)}</span></div>'
-        for merit in found
+        for merit in merits
     )
-    return f'<div class="merits">{"".join(cards)}</div>' if found else ""
+    return f'<div class="merits">{"".join(cards)}</div>' if merits else ""
 
 
 def _figure(record: RunRecord, reading: Reading, key: str) -> str:
@@ -103,8 +103,8 @@ def _environment(record: RunRecord) -> str:
     if record.facts is None:
         return times
     packages = ", ".join(f"{name} {version}" for name, version in record.facts.packages.items())
-    told = "\n".join([*summary.environment(record.facts), packages])
-    return f"<h2>Environment and times</h2><pre>{escape(told)}</pre>{times}"
+    lines = "\n".join([*summary.environment(record.facts), packages])
+    return f"<h2>Environment and times</h2><pre>{escape(lines)}</pre>{times}"
 
 
 def _log(record: RunRecord) -> str:

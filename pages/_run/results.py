@@ -72,13 +72,13 @@ def _show_section(record: RunRecord, name: str) -> None:
     if name == "Manifold":
         _show_embedding(record)
     for columns in run_data.SECTIONS[name]:
-        drawn = [[(key, found) for key in keys if (found := _found(record, key)) is not None] for keys in columns]
+        drawn = [[(key, one) for key in keys if (one := _figure(record, key)) is not None] for keys in columns]
         filled = [column for column in drawn if column]
         shown += len(filled)
         for place, column in zip(st.columns(max(1, len(filled))), filled, strict=False):
             with place:
-                for key, found in column:
-                    _show(record, key, found)
+                for key, one in column:
+                    _show(record, key, one)
     if not shown and record.status in ("running", "finished"):
         st.caption(f"{_NOTHING_YET[name]}{' yet' if record.status == 'running' else ''}.")
     if name == "Reconstruction" and shown:
@@ -92,7 +92,7 @@ def _show_embedding(record: RunRecord) -> None:
         _tell(error)
 
 
-def _found(record: RunRecord, key: str) -> Figure | InputError | None:
+def _figure(record: RunRecord, key: str) -> Figure | InputError | None:
     """The figure, None where there is nothing to draw, or what is wrong with its file."""
     try:
         with st.spinner("Drawing …"):
@@ -139,7 +139,7 @@ def _say_what_is_missing(record: RunRecord) -> None:
     try:
         made = state.density(record.path / "reconstruction.mrc")
     except InputError:
-        return  # told in the place of its figure
+        return  # the warning stands in the place of its figure
     missing = "" if made is None else run_data.reference(record, _READING, made[0].shape)[1]
     if missing:
         st.caption(text.escaped(missing))

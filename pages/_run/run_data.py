@@ -75,10 +75,10 @@ def reference(record: RunRecord, reading: Reading, shape: tuple[int, ...]) -> tu
 
 def reconstruction(record: RunRecord, reading: Reading) -> tuple[str, NDArray[np.float32], float] | None:
     """What to call the reconstruction, its density without what is finer than its resolution, Å per voxel."""
-    found = reading.density(record.path / "reconstruction.mrc")
-    if found is None:
+    kept = reading.density(record.path / "reconstruction.mrc")
+    if kept is None:
         return None
-    density, voxel_size = found
+    density, voxel_size = kept
     resolution = record.metrics.get("fsc_0.143_angstrom")
     if resolution is None or resolution <= 2.01 * voxel_size:  # no coarser than Nyquist's
         return "reconstruction", density, voxel_size
@@ -93,10 +93,10 @@ def fsc_curves(record: RunRecord, reading: Reading) -> dict[str, NDArray[Any]]:
     """The curves that a run has, by the key of the metric that says where they fall below their threshold."""
     curves = {}
     for prefix in ("", "refined_"):
-        if (found := reading.arrays(record.path / f"{prefix}fsc.npz")) is not None:
-            if "to_input" in found:
-                curves[f"{prefix}fsc_0.5_angstrom"] = found["to_input"]
-            curves[f"{prefix}fsc_0.143_angstrom"] = found["between_halves"]
+        if (kept := reading.arrays(record.path / f"{prefix}fsc.npz")) is not None:
+            if "to_input" in kept:
+                curves[f"{prefix}fsc_0.5_angstrom"] = kept["to_input"]
+            curves[f"{prefix}fsc_0.143_angstrom"] = kept["between_halves"]
     return curves
 
 
@@ -124,7 +124,7 @@ def _distances(record: RunRecord, reading: Reading, points: bool = False) -> Fig
     exact, estimated = kept["exact"], kept["estimated"]
     error = record.metrics.get("distance_mae")  # None as long as the run has not ended
     errors = kept.get("error_by_distance")  # runs of older versions have not kept it
-    return distances.estimated_against_true(kept["counts"], kept["edges"], exact, estimated, error, errors, points)
+    return distances.distance_versus_distance(kept["counts"], kept["edges"], exact, estimated, error, errors, points)
 
 
 def _angle_errors(record: RunRecord, reading: Reading) -> Figure | None:
@@ -165,12 +165,12 @@ def _training(record: RunRecord, reading: Reading) -> Figure | None:
         feed = RunFeed(record.path, Config())
         feed.advance()
         curve = curve_arrays(feed.curve)
-    return losses.training(*curve) if curve.size else None
+    return losses.training_curve(*curve) if curve.size else None
 
 
 def _recovery(record: RunRecord, reading: Reading) -> Figure | None:
     kept = reading.arrays(record.path / "recovery.npz")
-    return None if kept is None else losses.recovery(kept["loss_curve"])
+    return None if kept is None else losses.recovery_curve(kept["loss_curve"])
 
 
 def _clean(record: RunRecord, reading: Reading) -> Figure | None:

@@ -59,14 +59,14 @@ def _add_globe(figure: go.Figure, points: Series, colour: str, place: dict[str, 
     rot, tilt = points.columns["rot"], points.columns["tilt"]
     marker: dict[str, Any] = {"size": 4, "color": colour}
     hover = "rot %{lon:.1f}°, tilt %{customdata[0]:.1f}°"
-    told = [tilt]
+    hover_values = [tilt]
     if "error" in points.columns:
-        told.append(points.columns["error"])
-        marker |= {"color": told[1], "coloraxis": "coloraxis"}
+        hover_values.append(points.columns["error"])
+        marker |= {"color": hover_values[1], "coloraxis": "coloraxis"}
         hover += "<br>error %{customdata[1]:.2f}°"
     figure.add_scattergeo(
         lon=rot, lat=90 - tilt, mode="markers", marker=marker, showlegend=False,
-        customdata=np.stack(told, axis=1), hovertemplate=f"{hover}<extra></extra>", **place,
+        customdata=np.stack(hover_values, axis=1), hovertemplate=f"{hover}<extra></extra>", **place,
     )  # fmt: skip
     figure.add_scattergeo(
         lon=[lon for lon, _ in _AXES.values()], lat=[lat for _, lat in _AXES.values()], text=list(_AXES),
@@ -127,10 +127,10 @@ def _maps(data: Figure) -> go.Figure:
 
 
 def _add_map(
-    figure: go.Figure, row: int, series: Series, values: NDArray[Any], told: list[NDArray[Any]], hover: str
+    figure: go.Figure, row: int, series: Series, values: NDArray[Any], hover_values: list[NDArray[Any]], hover: str
 ) -> None:
     figure.add_heatmap(
-        x=series.positions("x"), y=series.positions("y"), z=values, customdata=np.stack(told, axis=-1),
+        x=series.positions("x"), y=series.positions("y"), z=values, customdata=np.stack(hover_values, axis=-1),
         coloraxis="coloraxis", xgap=1, ygap=1, hovertemplate=f"{hover}<extra></extra>", hoverongaps=False,
         row=row, col=1,
     )  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 
 from engine.analysis.figures import losses
 from engine.analysis.figures.angles import angle_errors
-from engine.analysis.figures.distances import estimated_against_true
+from engine.analysis.figures.distances import distance_versus_distance
 from engine.analysis.figures.fsc import fourier_shell_correlations
 from engine.poses.metrics import distance_histogram
 from pages._run import figures
@@ -32,7 +32,7 @@ def pairs(rng):
 
 def distances(pairs, *arguments, **named):
     counts, edges = distance_histogram(pairs[1], pairs[0])
-    return estimated_against_true(counts, edges, *pairs, *arguments, **named)
+    return distance_versus_distance(counts, edges, *pairs, *arguments, **named)
 
 
 def test_the_map_of_distances_shows_every_pair(pairs):
@@ -106,7 +106,7 @@ def test_histograms_of_angle_errors(rng):
 
 
 def test_training_curve_shows_validation_where_it_was_measured():
-    data = losses.training(np.array([10.0, 20, 30]), np.array([1.0, 0.5, 0.2]), np.array([np.nan, 0.1, np.nan]))
+    data = losses.training_curve(np.array([10.0, 20, 30]), np.array([1.0, 0.5, 0.2]), np.array([np.nan, 0.1, np.nan]))
     figure = figures.training_figure(data)
     loss, validation = figure.data
     assert same(loss, data.panels[0]["training loss"])
@@ -119,7 +119,7 @@ def test_training_curve_shows_validation_where_it_was_measured():
 
 @pytest.mark.parametrize(("curve", "kind"), [([1.0, 1e-3, 1e-9], "log"), ([1.0, 0.0], "linear")])
 def test_recovery_loss_is_on_the_axis_that_the_data_ask_for(curve, kind):
-    data = losses.recovery(np.array(curve))
+    data = losses.recovery_curve(np.array(curve))
     figure = figures.recovery_figure(data)
     assert same(figure.data[0], data.panel["recovery loss"])
     assert figure.layout.yaxis.type == kind
@@ -142,6 +142,14 @@ def test_fsc_marks_each_threshold_on_its_own_curve():
     axis = figure.layout.xaxis
     assert list(zip(axis.tickvals, axis.ticktext, strict=True)) == list(data.panel.x.ticks)
     assert axis.ticktext[0] == "10"  # Nyquist's
+
+
+def test_fsc_without_a_true_map_has_the_curve_of_the_halves_alone():
+    halves = np.array([0.8, -0.2])
+    data = fourier_shell_correlations(np.array([0.1, 0.2]), None, halves, None, 6.5)
+    figure = figures.fsc_figure(data)
+    assert same(trace(figure, "between the half maps"), data.panel["between the half maps"])
+    assert [note.text for note in figure.layout.annotations] == ["0.143: 6.50 Å"]
 
 
 def test_fsc_that_never_falls_says_so():

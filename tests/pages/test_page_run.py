@@ -95,7 +95,7 @@ def test_the_data_to_download_are_of_the_figure_that_is_shown(finished, monkeypa
 def test_a_figure_of_a_run_that_had_not_told_its_metrics_is_not_kept_for_its_end(finished):
     """The record was read before the last file came, what the run has left was listed after it."""
     before = replace(finished, status="running", metrics={})
-    said = [results._found(record, "distances").layout.annotations[0].text for record in (before, finished)]
+    said = [results._figure(record, "distances").layout.annotations[0].text for record in (before, finished)]
     assert "in a sample of 1,770 pairs" in said[0]
     assert "sample" not in said[1]
 

@@ -25,7 +25,7 @@ def angle_errors(
     how many errors lie beyond the upper histogram, are among the figure's values.
     """
     after, before = np.degrees(errors), np.degrees(errors_before)
-    end = _upper_end(np.concatenate([after, before]) if before_alike else after)
+    end = upper_end(np.concatenate([after, before]) if before_alike else after)
     panels = (_histogram(after, end, titles[0]), _histogram(before, end if before_alike else 180.0, titles[1]))
     values = {
         "angle_error_median": float(np.median(errors)), "angle_error_mean": float(np.mean(errors)),
@@ -35,7 +35,7 @@ def angle_errors(
     return Figure(name, f"Angle errors of {len(errors):,} projections", panels, caption, values)
 
 
-def _upper_end(values: Array) -> float:
+def upper_end(values: Array) -> float:
     """Where the axis of a histogram ends: few outliers must not squeeze the others into one bar."""
     if (highest := float(values.max())) <= (usual := 1.5 * float(np.quantile(values, 0.98))):
         return highest

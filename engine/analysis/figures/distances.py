@@ -14,7 +14,7 @@ _SINGLE = 1000  # pairs that are shown one by one
 _ENDS = (0.0, 180.0)
 
 
-def estimated_against_true(
+def distance_versus_distance(
     counts: NDArray[np.integer],
     edges: Array,
     exact: Array,

@@ -9,6 +9,8 @@ from .data import Axis, Figure, Panel, Series
 
 Array = NDArray[np.floating]
 
+INPUT, HALVES = "against the input map", "between the half maps"
+"""Names of the curves, and roles of what belongs to them."""
 _ROUND = tuple(m * 10.0**e for e in (-1, 0, 1, 2, 3) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8))  # Å
 _APART = 0.09  # of the axis, between two ticks
 
@@ -23,17 +25,17 @@ def fourier_shell_correlations(
 ) -> Figure:
     """Fourier shell correlations (shells,) against the spatial frequency (shells,) in 1/Å, with ticks named in Å.
 
+    ``to_input`` is None where there is no true map to compare with: then there is one curve.
     ``at_half`` and ``at_143`` are the resolutions in Å where the two curves fall below their thresholds, 0.5 and 0.143:
-    Nyquist's where a curve never does, infinite or None where it is below from the start. Each curve has its
-    threshold as a reference and, where it falls below it, that point, whose ``resolution`` is in Å. Without a true map
-    ``to_input`` is None and there is one curve.
+    Nyquist's where a curve never does, infinite or None where it is below from the start. Each curve has its threshold
+    as a reference and, where it falls below it, that point, whose ``resolution`` is in Å.
     """
     nyquist = float(frequencies[-1])
     end = nyquist * 1.01
     series, values = [], {}
-    curves = [("between the half maps", between_halves, 0.143, at_143)]
+    curves = [(HALVES, between_halves, 0.143, at_143)]
     if to_input is not None:
-        curves.insert(0, ("against the input map", to_input, 0.5, at_half))
+        curves.insert(0, (INPUT, to_input, 0.5, at_half))
     for curve_name, curve, threshold, resolution in curves:
         series.append(Series(curve_name, "line", {"x": frequencies, "y": curve}, role=curve_name))
         line = {"x": np.array([0.0, end]), "y": np.full(2, threshold)}
@@ -50,8 +52,8 @@ def fourier_shell_correlations(
     panel = Panel(x, Axis("FSC", range=(lowest, 1.03)), tuple(series))
     return Figure(
         name, "Fourier shell correlation", (panel,),
-        "Fourier shell correlation of the reconstruction against the input map, with the threshold 0.5, and between "
-        "reconstructions from halves of the projections, with the threshold 0.143.", values,
+        "Fourier shell correlation of the reconstruction with the input map (threshold 0.5), if there is one, and of "
+        "the two half maps (threshold 0.143), without a mask.", values,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ Array = NDArray[np.floating]
 _MOST_STEPS = 2000  # of a training loss: more points than a figure has pixels
 
 
-def training(step: Array, loss: Array, validation_mae: Array) -> Figure:
+def training_curve(step: Array, loss: Array, validation_mae: Array) -> Figure:
     """Training loss (n,) and validation L_DE (n,) in rad, NaN where not measured, against the optimiser's step (n,).
 
     Of a long training every k-th step is kept, and every validation. L_DE is in degrees, and in rad beside it.
@@ -33,7 +33,7 @@ def training(step: Array, loss: Array, validation_mae: Array) -> Figure:
     return Figure("training", "Training of the network", panels, caption)
 
 
-def recovery(loss_curve: Array) -> Figure:
+def recovery_curve(loss_curve: Array) -> Figure:
     """Recovery loss L_OR (iterations + 1,) in rad² against the iteration of the final minimisation."""
     columns = {"x": np.arange(len(loss_curve)), "y": loss_curve}
     y = Axis("L_OR", "rad²", log=bool(np.all(loss_curve > 0)))

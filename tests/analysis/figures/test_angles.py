@@ -1,11 +1,11 @@
-"""Histograms of angle errors: counted bar by bar, outliers told, both on one axis where they are alike."""
+"""Histograms of angle errors: counted bar by bar, outliers counted, both on one axis where they are alike."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from engine.analysis.figures.angles import angle_errors
+from engine.analysis.figures.angles import angle_errors, upper_end
 from tests.figure_testing import assert_csv_holds, points_of
 
 
@@ -43,6 +43,13 @@ def test_few_outliers_do_not_squeeze_the_others(errors):
         "angle_error_median": pytest.approx(np.median(errors)), "angle_error_mean": pytest.approx(np.mean(errors)),
         "projections": 1000, "beyond": 3,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "end"), [([1.0, 2, 3], 3.0), ([*[1.0] * 99, 100.0], 1.5), ([0.0, 0, 0], 0.0), ([*[0.0] * 99, 7], 7.0)]
+)
+def test_the_end_of_an_axis_leaves_out_few_outliers(values, end):
+    assert upper_end(np.array(values)) == end
 
 
 def test_steps_that_are_alike_share_an_axis():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.analysis.figures.distances import estimated_against_true
+from engine.analysis.figures.distances import distance_versus_distance
 from engine.poses.metrics import distance_histogram, error_by_distance
 from tests.figure_testing import assert_csv_holds, points_of
 
@@ -19,7 +19,7 @@ def pairs(rng):
 
 def shown(pairs, *arguments, **named):
     counts, edges = distance_histogram(pairs[1], pairs[0])
-    return estimated_against_true(counts, edges, *pairs, *arguments, **named)
+    return distance_versus_distance(counts, edges, *pairs, *arguments, **named)
 
 
 def test_every_pair_is_counted_in_its_cell(pairs):

@@ -42,6 +42,13 @@ def test_a_curve_that_never_falls_crosses_nothing_and_has_nyquists_resolution():
     assert figure.values == {"resolution at 0.5 (Å)": 5.0}, "the other is below its threshold from the start"
 
 
+def test_without_a_true_map_there_is_the_curve_of_the_halves_alone():
+    figure = fourier_shell_correlations(FREQUENCIES, None, HALVES, None, 11.0)
+    assert [series.name for series in figure.panel.series if series.kind == "line"] == ["between the half maps"]
+    assert figure.values == {"resolution at 0.143 (Å)": 11.0}
+    assert_csv_holds(figure)
+
+
 def test_the_axis_holds_all_frequencies_and_is_named_in_resolutions():
     axis = shown().panel.x
     assert axis.range == (0, pytest.approx(0.101))

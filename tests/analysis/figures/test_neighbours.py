@@ -1,4 +1,4 @@
-"""Graphs of neighbours and their recall, against neighbours found by sorting each projection's distances."""
+"""Graphs of neighbours and their recall, against those that sorting each projection's distances gives."""
 
 from __future__ import annotations
 
