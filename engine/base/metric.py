@@ -69,16 +69,18 @@ class Metric:
         """What a recorded value is multiplied with to be in :attr:`shown_unit`."""
         return math.degrees(1) if self.is_angle else 1.0
 
-    def text(self, value: float | bool | None) -> str:
-        """A value with its unit, angles in degrees too; a dash for what is not known.
+    def text(self, value: object) -> str:
+        """A value with its unit, angles in degrees too; a dash for what is not known; other than numbers as it is.
 
         >>> Metric("angle_error_median", "median angle error", "E_OR", "rad").text(0.01)
         '0.01 rad = 0.57°'
         """
         if isinstance(value, bool):
             return "yes" if value else "no"
-        if value is None or not math.isfinite(value):
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
             return "–"
+        if not isinstance(value, int | float):
+            return str(value)
         number = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
         shown = f"{number} {self.unit}".rstrip()
         return f"{shown} = {math.degrees(value):.2f}°" if self.is_angle else shown

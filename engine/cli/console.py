@@ -102,9 +102,9 @@ def describe(record: RunRecord) -> str:
     known = [metric for metric in metrics.known() if metric.name in record.metrics]
     others = [metrics.find(name) for name in record.metrics if name not in {metric.name for metric in known}]
     for metric in (*known, *others):
-        value = record.metrics[metric.name]
-        if value is not None and (isinstance(value, str) or math.isfinite(value)):
-            lines.append(f"  {metric.heading:<42} {value if isinstance(value, str) else metric.text(value)}")
+        lines.append(f"  {metric.heading:<42} {metric.text(record.metrics[metric.name])}")
+    if record.metrics and not any(metric.needs_truth for metric in known):
+        lines.append(f"  {'errors':<42} not known without the true poses")
     if record.total_seconds is not None:
         stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in record.seconds.items())
         lines.append(f"  {'seconds':<42} {record.total_seconds:.1f} ({stages})")
@@ -133,11 +133,11 @@ def table(rows: list[dict[str, Any]]) -> str:
     )
     cells: list[tuple[str, ...]] = [columns]
     for row in rows:
-        found = row["metrics"] or {}
+        recorded = row["metrics"] or {}
         noise = row["noise_variance"] if row["snr"] is None else f"snr {row['snr']:g}"
         values = (
             row["run_id"], row["status"], row["source"], row["coverage"], row["sampling"], noise or 0,
-            row["distance_method"], *(found.get(metric.name) for metric in _LISTED), row["total_seconds"],
+            row["distance_method"], *(recorded.get(metric.name) for metric in _LISTED), row["total_seconds"],
         )  # fmt: skip
         cells.append(tuple(_cell(value) for value in values))
     widths = [min(40, max(len(line[i]) for line in cells)) for i in range(len(columns))]
@@ -173,6 +173,6 @@ def _duration(seconds: float) -> str:
 
 
 def _cell(value: Any) -> str:
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -6,28 +6,7 @@ import pytest
 
 from engine.analysis import factors
 from engine.analysis.factors import CLOSE_PAIRS, COVERAGE, INITIALISATION, NOISE, ORIENTATIONS, PAIRS, RECOVERY_PAIRS
-from engine.config.settings import config_from_dict, config_to_dict
-
-SIGNAL = 2.5  # variance of the clean projections of these runs
-
-
-def row(number, found=0.1, **settings):
-    """A finished run of the catalogue; ``found`` is its L_DE in rad."""
-    config = config_from_dict(settings)
-    given = config.projections
-    variance = given.noise_variance or (SIGNAL / given.snr if given.snr else 0.0)
-    metrics = {"distance_mae": found, "noise_variance": variance, "snr": SIGNAL / variance if variance else None}
-    return {
-        "run_id": f"20260101-000000-1bd2-{number:06x}", "name": None, "status": "finished", "seed": config.seed,
-        "config": config_to_dict(config), "noise_variance": given.noise_variance, "snr": given.snr,
-        "source": config.volume.source, "count": given.count, "sampling": given.sampling,
-        "max_shift": given.max_shift, "distance_method": config.distance.method, "metrics": metrics,
-    }  # fmt: skip
-
-
-def noisy(number, seed=0, found=0.1, **projections):
-    published = {"coverage": "half", "sampling": "euler"}
-    return row(number, found, seed=seed, projections=published | projections)
+from tests.analysis_testing import SIGNAL, noisy, row
 
 
 def ids(rows):

@@ -1,18 +1,17 @@
-"""Runs compared, in numbers and figures: the values are those of the runs, in each run's own colour."""
+"""Runs compared: what is drawn is what the figures' data hold, in each run's own colour; settings in words."""
 
 from __future__ import annotations
-
-import csv
-import io
-import math
 
 import numpy as np
 import pytest
 
+from engine.analysis import comparison_table
+from engine.analysis.comparison_table import compared
+from engine.analysis.figures import compare
+from engine.analysis.figures.compare import Training
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict, config_to_dict
 from pages._compare import compare_figures, compare_table
-from pages._compare.compare_figures import Training
 from pages._compare.compare_table import DIFFERS, UNKNOWN
 from pages._compare.compared_runs import read_address
 from pages._shared import style
@@ -37,12 +36,7 @@ def runs():
         )
         for number, (error, seed, noise) in enumerate(found, start=5)
     ]  # fmt: skip
-    return compare_table.compared(rows)
-
-
-def trace(figure, name, axis="x"):
-    (found,) = [one for one in figure.data if one.name == name and (one.xaxis or "x") == axis]
-    return found
+    return compared(rows)
 
 
 # Colours -------------------------------------------------------------------------------------------------------------
@@ -111,7 +105,7 @@ def test_all_parameters_are_listed_when_asked_for(runs):
 
 
 def test_of_a_run_without_configuration_nothing_is_claimed():
-    runs = compare_table.compared([run_row(1, seed=3), run_row(2, config=None), run_row(3, seed=4)])
+    runs = compared([run_row(1, seed=3), run_row(2, config=None), run_row(3, seed=4)])
     (row,) = compare_table.parameter_rows(runs, 1, only_differences=True)
     assert (row.key, row.values, row.differs) == ("seed", ("3", UNKNOWN, "4"), (False, False, False))
 
@@ -121,124 +115,92 @@ def test_what_a_run_has_of_its_own_is_told_seed_last(runs):
 
 
 def test_no_noise_is_not_called_automatic():
-    runs = compare_table.compared([run_row(1), run_row(2, projections={"noise_variance": 4.0})])
+    runs = compared([run_row(1), run_row(2, projections={"noise_variance": 4.0})])
     assert compare_table.particulars(runs) == ["noise variance none", "noise variance 4"]
 
 
-# Metrics -------------------------------------------------------------------------------------------------------------
+# Figures -------------------------------------------------------------------------------------------------------------
 
 
-def test_chart_table_and_csv_have_the_same_numbers(runs):
-    lines = compare_table.metric_lines(runs, folded=True)
-    assert [line.letters for line in lines] == ["A, B", "C", "D"]
-    baseline = lines[0]
-    keys = compare_table.measured(lines)
-    assert keys == ["E_OR"]
-    table = compare_table.metric_table(lines, baseline, keys)
-    mean, sd = math.degrees(0.2), math.degrees(math.sqrt(0.02))
-    assert table[0]["runs"] == "A, B (baseline)"
-    assert table[0]["E_OR"] == pytest.approx(mean)
-    assert table[0]["E_OR sd"] == pytest.approx(sd)
-    assert table[0]["E_OR difference"] is None
-    assert table[1]["E_OR sd"] is None
-    assert table[1]["E_OR difference"] == pytest.approx(math.degrees(0.4))
-    assert table[2]["E_OR"] is table[2]["E_OR difference"] is None
+def traces(figure, row: int = 1):
+    """Of a figure of two rows, those in one of them."""
+    return [one for one in figure.data if (one.yaxis or "y") == ("y" if row == 1 else f"y{row}")]
 
-    figure = compare_figures.metrics_figure(lines, runs[1], keys)
-    drawn = {one.x[0]: one for one in figure.data if one.error_y.array is not None}
-    for line, row in zip(lines, table, strict=True):
-        assert drawn[line.letters].y[0] == row["E_OR"]
-        assert drawn[line.letters].error_y.array[0] == row["E_OR sd"]
-    (singles,) = [one for one in figure.data if one.error_y.array is None]
-    assert np.allclose(singles.y, np.degrees([0.1, 0.3]))
-    assert figure.layout.shapes[0].y0 == figure.layout.shapes[0].y1 == table[0]["E_OR"]
+
+def test_measures_are_drawn_with_their_deviations_single_runs_and_the_baseline(runs):
+    data = compare.measures(comparison_table.metric_lines(runs, folded=True), runs[1], ["E_OR"])
+    figure = compare_figures.metrics_figure(data, runs)
+    series = [one for one in data.panel.series if one.name != compare.BASELINE]
+    assert len(figure.data) == len(series) == 4
+    for drawn, one in zip(figure.data, series, strict=True):
+        assert list(drawn.x) == list(one.columns["x"])
+        np.testing.assert_array_equal(np.array(drawn.y, dtype=float), one.columns["y"])
+        if "sd" in one.columns:
+            np.testing.assert_array_equal(np.array(drawn.error_y.array, dtype=float), one.columns["sd"])
+        else:
+            assert list(drawn.customdata) == ["A · &lt;b&gt;5&lt;/b&gt;", "B · &lt;b&gt;6&lt;/b&gt;"]
+    (line,) = figure.layout.shapes
+    assert line.y0 == line.y1 == data.panel[compare.BASELINE].columns["y"][0]
     assert figure.layout.annotations[0].text == "E<sub>OR</sub> (°)"
-
-    written = list(csv.DictReader(io.StringIO(compare_table.metric_csv(lines, baseline).decode())))
-    for row, line in zip(written, table, strict=True):
-        for column, key in (("E_OR (°)", "E_OR"), ("E_OR (°) sd", "E_OR sd")):
-            assert (float(row[column]) if row[column] else None) == pytest.approx(line[key])
-        assert row["runs"] == line["runs"]
-    assert float(written[1]["E_OR (°) minus baseline"]) == pytest.approx(table[1]["E_OR difference"])
-    assert float(written[0]["E_OR (rad)"]) == pytest.approx(0.2)
-    assert written[0]["run ids"].split() == [runs[0].row["run_id"], runs[1].row["run_id"]]
-
-
-def test_seeds_stay_apart_unless_they_are_folded(runs):
-    lines = compare_table.metric_lines(runs, folded=False)
-    assert [line.letters for line in lines] == ["A", "B", "C", "D"]
-    assert all(line.spreads["E_OR"] is None or line.spreads["E_OR"].sd is None for line in lines)
-
-
-def test_a_spreadsheet_does_not_reckon_with_names():
-    runs = compare_table.compared([run_row(1, {"distance_mae": 0.1}, name="=1+1")])
-    (line,) = compare_table.metric_lines(runs, folded=False)
-    (row,) = csv.DictReader(io.StringIO(compare_table.metric_csv([line], line).decode()))
-    assert row["name"] == "'=1+1"
+    assert figure.layout.xaxis.categoryarray == ("A, B", "C", "D")
+    colours = {run.letter: compare_table.colour(run) for run in runs}
+    assert [one.marker.color for one in figure.data] == [colours[letter] for letter in "AACD"]
+    assert figure.data[1].hovertemplate.startswith(
+        "A, B · &lt;b&gt;5&lt;/b&gt; (+1)<br>E_OR (°) %{y:.4g} ± 8.1, 2 runs"
+    )
 
 
 def test_names_are_shown_letter_by_letter(runs):
-    lines = compare_table.metric_lines(runs[:3], folded=False)
-    figure = compare_figures.metrics_figure(lines, runs[0], ["E_OR"])
+    data = compare.measures(comparison_table.metric_lines(runs[:3], folded=False), runs[0], ["E_OR"])
+    figure = compare_figures.metrics_figure(data, runs)
     assert [one.name for one in figure.data] == [f"{'ABC'[n]} · &lt;b&gt;{n + 5}&lt;/b&gt;" for n in range(3)]
-    many = compare_figures.recovery_figure(runs, {run.letter: np.array([2.0, 1.0]) for run in runs})
+    losses = compare.recoveries(runs, {run.letter: np.array([2.0, 1.0]) for run in runs})
+    many = compare_figures.recovery_figure(losses, runs)
     assert [one.name for one in many.data] == ["A", "B", "C", "D"]
     assert "&lt;b&gt;5&lt;/b&gt;" in many.data[0].hovertemplate
 
 
-# Curves --------------------------------------------------------------------------------------------------------------
-
-
-def test_histograms_and_cumulative_curves_are_of_the_errors(runs, rng):
-    errors = {"A": np.radians(rng.uniform(0, 10, 400)), "C": np.radians(rng.uniform(2, 4, 100))}
-    figure = compare_figures.angle_errors_figure(runs, errors)
-    assert len(figure.data) == 4  # of the two runs that have errors
-    histogram, curve = figure.data[:2]
-    assert sum(histogram.y) == pytest.approx(100)
-    assert histogram.line.color == curve.line.color == runs[0].colour
-    first = histogram.customdata[0]
-    inside = np.count_nonzero(np.degrees(errors["A"]) < first[1])
-    assert histogram.y[0] == pytest.approx(100 * inside / 400)
-    assert first[2:] == pytest.approx(np.radians(first[:2]))
-    for at, share in zip(curve.x[::20], curve.y[::20], strict=True):
-        below = 100 * np.count_nonzero(np.degrees(errors["A"]) <= at + 1e-9) / 400
-        assert below == pytest.approx(share, abs=100 / 199)
-    assert figure.layout.xaxis2.title.text == "angle between recovered and true pose (°)"
-
-
-def test_outliers_of_one_run_do_not_squeeze_the_others(runs):
-    errors = {"A": np.full(100, 0.01), "B": np.append(np.full(99, 0.02), 3.0)}
-    figure = compare_figures.angle_errors_figure(runs, errors)
-    assert figure.layout.xaxis.range[1] < 5
-    assert "1 of 100 beyond" in figure.data[2].hovertemplate
-    logarithmic = compare_figures.angle_errors_figure(runs, errors, logarithmic=True)
-    assert logarithmic.layout.xaxis.type == "log"
-    assert 10 ** logarithmic.layout.xaxis.range[1] == pytest.approx(math.degrees(3.0))
-    assert sum(logarithmic.data[2].y) == pytest.approx(100)
-
-
 @pytest.mark.parametrize("logarithmic", [False, True])
-def test_errors_of_nothing_but_zeros_are_drawn(runs, logarithmic):
-    figure = compare_figures.angle_errors_figure(runs, {"A": np.zeros(20)}, logarithmic)
-    low, high = figure.layout.xaxis.range
-    assert math.isfinite(low)
-    assert low < high
-    assert figure.data[1].y[-1] == 100
+def test_histograms_and_cumulative_curves_are_drawn_as_they_are(runs, rng, logarithmic):
+    errors = {"A": np.radians(rng.uniform(0, 10, 400)), "C": np.append(np.full(99, 0.02), 3.0)}
+    data = compare.angle_errors(runs, errors, logarithmic)
+    figure = compare_figures.angle_errors_figure(data, runs)
+    histograms, curves = data.panels
+    assert [len(traces(figure, row)) for row in (1, 2)] == [2, 2]
+    for drawn, series in zip(traces(figure, 1), histograms.series, strict=True):
+        np.testing.assert_array_equal(drawn.x, series.columns["x"])
+        np.testing.assert_array_equal(drawn.y, series.columns["y"])
+        np.testing.assert_array_equal(drawn.customdata[:, 0], series.columns["x_low"])
+        np.testing.assert_allclose(drawn.customdata[:, 3], np.radians(series.columns["x_high"]))
+    for drawn, series in zip(traces(figure, 2), curves.series, strict=False):
+        np.testing.assert_array_equal(drawn.x, series.columns["x"])
+        np.testing.assert_array_equal(drawn.y, series.columns["y"])
+    histogram, curve = traces(figure, 1)[0], traces(figure, 2)[0]
+    assert histogram.line.color == curve.line.color == compare_table.colour(runs[0])
+    assert ("1 of 100 beyond" in traces(figure, 1)[1].hovertemplate) == (not logarithmic)
+    ends = np.array(figure.layout.xaxis.range)
+    np.testing.assert_allclose(10**ends if logarithmic else ends, histograms.x.range)
+    assert figure.layout.xaxis.type == ("log" if logarithmic else "linear")
+    assert figure.layout.xaxis2.title.text == "angle between recovered and true pose (°)"
+    assert figure.layout.shapes[0].y0 == 50
 
 
-def test_training_curves_keep_every_validation(runs):
+def test_training_curves_are_drawn_as_they_are(runs):
     step = np.arange(1.0, 5001)
     validation = np.where(step % 500 == 0, 1 / step, np.nan)
-    figure = compare_figures.training_figure(runs, {"B": Training(step, 10 / step, validation)})
-    loss, measured = figure.data
-    assert len(loss.x) < 500
-    assert np.allclose(loss.y, 10 / np.asarray(loss.x))
-    assert list(measured.x) == list(range(500, 5001, 500))
-    assert np.allclose(measured.y, np.degrees(1 / np.asarray(measured.x)))
-    assert loss.line.color == runs[1].colour
+    data = compare.trainings(runs, {"B": Training(step, 10 / step, validation)})
+    loss, measured = compare_figures.training_figure(data, runs).data
+    for drawn, panel in zip((loss, measured), data.panels, strict=True):
+        np.testing.assert_array_equal(drawn.x, panel.series[0].columns["x"])
+        np.testing.assert_array_equal(drawn.y, panel.series[0].columns["y"])
+    np.testing.assert_array_equal(measured.customdata, data.panels[1].series[0].columns["y_rad"])
+    assert loss.line.color == compare_table.colour(runs[1])
 
 
 def test_a_recovery_loss_of_zero_is_not_drawn_on_a_logarithmic_axis(runs):
-    figure = compare_figures.recovery_figure(runs, {"A": np.array([1.0, 0.0]), "B": np.array([1.0, 0.5])})
+    data = compare.recoveries(runs, {"A": np.array([1.0, 0.0]), "B": np.array([1.0, 0.5])})
+    figure = compare_figures.recovery_figure(data, runs)
     assert figure.layout.yaxis.type == "linear"
-    assert trace(figure, figure.data[1].name).line.dash == runs[1].dash
+    assert figure.layout.yaxis.title.text == "L<sub>OR</sub> (rad²)"
+    assert [list(one.y) for one in figure.data] == [[1, 0], [1, 0.5]]
+    assert figure.data[1].line.dash == compare_table.dash(runs[1])

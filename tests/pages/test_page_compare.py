@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.analysis import comparison_table
+from engine.analysis.measures import MEASURES
 from engine.config.schema import Config
 from engine.dispatch import runqueue
 from engine.record import catalogue
 from engine.record.runlog import RunWriter
 from engine.service import notes
 from engine.service.actor import Actor
-from pages._compare import compare_table
 from pages._shared import state
 from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
 
@@ -134,14 +135,14 @@ def test_a_resolution_that_is_only_a_bound_is_marked(finished, runs_dir):
 
 def test_seeds_are_folded_and_chart_table_and_csv_agree(eight, runs_dir, monkeypatch):
     written = []
-    make = compare_table.metric_csv
-    monkeypatch.setattr(compare_table, "metric_csv", lambda *given: written.append(make(*given)) or written[-1])
+    make = comparison_table.metric_csv
+    monkeypatch.setattr(comparison_table, "metric_csv", lambda *given: written.append(make(*given)) or written[-1])
     app = compare(eight)
     metrics = table(app, "n")
     assert metrics["runs"].tolist() == ["A, B (baseline)", "C, D", "E, F", "G, H"]
     assert metrics["n"].tolist() == [2, 2, 2, 2]
     rows = {row["run_id"]: row for row in catalogue.list_runs(runs_dir)}
-    errors = [compare_table.MEASURES["E_OR"].value(rows[run_id]) for run_id in eight]
+    errors = [MEASURES["E_OR"].value(rows[run_id]) for run_id in eight]
     means = [(first + second) / 2 for first, second in zip(errors[::2], errors[1::2], strict=True)]
     assert metrics["E_OR"].tolist() == pytest.approx(means)
     assert metrics["E_OR difference"][1] == pytest.approx(metrics["E_OR"][1] - metrics["E_OR"][0])

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.analysis import level_table
 from engine.analysis.factors import COVERAGE, NOISE, study
 from engine.config.settings import config_from_dict
 from engine.experiment import sweep
@@ -20,7 +21,7 @@ from engine.record import catalogue
 from engine.record.runlog import RunWriter
 from engine.service import notes
 from engine.service.actor import Actor
-from pages._shared import level_table, state
+from pages._shared import state
 from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
 
 ME = Actor("somebody")
