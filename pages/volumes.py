@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
+from engine.analysis.figures import densities, projections
+from engine.analysis.figures.data import Figure as FigureData
 from engine.base.errors import InputError
 from engine.base.inputs import without_gz
 from engine.base.randomness import stream
@@ -14,7 +18,7 @@ from engine.io import library
 from engine.io.library import Entry
 from engine.io.loading import BUILT_IN, local_path
 from pages._experiment import ambiguity, origin, preview_figures, protein
-from pages._shared import state, surface_figures, text
+from pages._shared import downloads, state, surface_figures, text
 from pages._shared.style import Figure
 
 _VOLUME = "volume"  # the URL parameter
@@ -87,24 +91,43 @@ def _composition(source: str) -> dict[str, str]:
     return {"Mass": f"{made_of.mass_kda:.0f} kDa", "Atoms": f"{made_of.atoms:,} in {chains}"}
 
 
+def _surface_data(config: VolumeConfig, level: float) -> FigureData:
+    volume = state.input_volume(config)
+    title = f"Surface at {level:g} σ above the mean"
+    return densities.isosurfaces({"volume": (volume.density, volume.voxel_size)}, level, title)
+
+
+def _slices_data(config: VolumeConfig) -> FigureData:
+    return densities.volume_slices(state.input_volume(config))
+
+
+def _gallery_data(config: VolumeConfig) -> FigureData:
+    volume = state.input_volume(config)
+    simulated = simulation.preview(volume, simulation.Acquisition(), _GALLERY, stream(0, "test projections"))
+    clean = preview_figures.truth_of(simulated).clean
+    return projections.gallery(clean, "Projections in random poses, without noise", _GALLERY)
+
+
 @st.cache_resource(max_entries=32, show_spinner="Finding the surface …")
 def _surface(config: VolumeConfig, level: float) -> Figure:
-    volume = state.input_volume(config)
-    return surface_figures.isosurface_figure(
-        {"volume": (volume.density, volume.voxel_size)}, level, f"Surface at {level:g} σ above the mean"
-    )
+    return surface_figures.isosurface_figure(_surface_data(config, level))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _slices(config: VolumeConfig) -> Figure:
-    return preview_figures.slices_figure(state.input_volume(config))
+    return preview_figures.slices_figure(_slices_data(config))
 
 
 @st.cache_resource(max_entries=16, show_spinner="Projecting …")
 def _gallery(config: VolumeConfig) -> Figure:
-    volume = state.input_volume(config)
-    found = simulation.preview(volume, simulation.Acquisition(), _GALLERY, stream(0, "test projections"))
-    return preview_figures.gallery_figure(found)
+    return preview_figures.gallery_figure(_gallery_data(config))
+
+
+def _show_figure(drawn: Figure, key: str, name: str, data: Callable[[], FigureData]) -> None:
+    """A figure of the protein of that name and, beneath it, its data to download."""
+    st.plotly_chart(drawn, key=key)
+    with st.container(horizontal=True):
+        downloads.figure_data(lambda: data().to_csv(), f"{name}-{key}")
 
 
 def _level(volume: Volume, name: str) -> float:
@@ -147,10 +170,10 @@ def _show(entry: Entry) -> None:
     left, right = st.columns(2)
     with left:
         level = _level(volume, entry.name)
-        st.plotly_chart(_surface(config, level), key="surface")
+        _show_figure(_surface(config, level), "surface", entry.name, lambda: _surface_data(config, level))
     with right:
-        st.plotly_chart(_slices(config), key="slices")
-        st.plotly_chart(_gallery(config), key="gallery")
+        _show_figure(_slices(config), "slices", entry.name, lambda: _slices_data(config))
+        _show_figure(_gallery(config), "gallery", entry.name, lambda: _gallery_data(config))
 
 
 state.require_navigation()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import os
+import re
 import site
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import engine
+from tests import api_page
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -26,7 +30,6 @@ def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
     copy = folder / "source"  # building leaves a folder behind
-    subprocess.run(["git", "-C", str(ROOT), "worktree", "list"], capture_output=True, check=False)
     copy.mkdir()
     for name in ("engine", "pyproject.toml", "README.md", "LICENSE"):
         os.symlink(ROOT / name, copy / name)
@@ -63,6 +66,21 @@ def test_every_package_and_data_file_is_listed():
     folders = {path.parent for path in ROOT.glob("engine/**/*.py")}
     dotted = {".".join(["poselab", *path.relative_to(ROOT / "engine").parts]) for path in folders}
     assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == dotted
+
+
+def test_the_package_needs_what_the_engine_imports_and_nothing_else():
+    """So the app's libraries are left to those who have a checkout."""
+    imported = set()
+    for path in (ROOT / "engine").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                imported.add(node.module.partition(".")[0])
+    distributions = importlib.metadata.packages_distributions()
+    wanted = {distributions[name][0].lower().replace("_", "-") for name in imported - sys.stdlib_module_names}
+    lines = (ROOT / "engine" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert {line.partition("==")[0].lower() for line in lines if "==" in line} == wanted
 
 
 def test_the_wheel_holds_what_the_folder_does_and_nothing_called_engine(wheel):
@@ -159,6 +177,12 @@ def test_public_functions_say_what_they_take_give_raise_and_show_it(name):
     assert "InputError" in text
 
 
+def test_another_package_called_engine_does_not_matter(installed, tmp_path):
+    (tmp_path / "engine.py").write_text("POWER = 11\n", encoding="utf-8")
+    program = "import sys; sys.path.insert(0, '.'); import engine, poselab; print(engine.POWER, poselab.Config().seed)"
+    assert run(installed, "python", "-c", program, folder=tmp_path) == "11 0\n"
+
+
 def test_both_names_in_one_process_are_refused(installed, tmp_path):
     (packages,) = (installed.parent / "lib").glob("python*/site-packages")
     program = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(packages)!r}]; import engine; import poselab"
@@ -192,7 +216,20 @@ def test_what_is_given_wrongly_is_said_in_one_line(call, wanted):
 
 
 def test_the_page_of_the_library_is_that_of_its_docstrings():
-    """``PYTHONPATH=. griffe2md engine.api -o docs/api.md`` makes it anew."""
-    command = [str(Path(sys.executable).with_name("griffe2md")), "engine.api"]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8").strip() == done.stdout.strip()
+    """``python -m tests.api_page`` makes it anew."""
+    text = api_page.PAGE.read_text(encoding="utf-8")
+    assert text == api_page.page()
+    headings = re.findall(r"^## (\w+)$", text, flags=re.MULTILINE)
+    assert sorted(headings) == sorted(engine.__all__)
+    links = set(re.findall(r"\]\(#([^)]+)\)", text))
+    assert links == {heading.lower() for heading in headings}, "GitHub's anchor of a heading is in small letters"
+
+
+def test_the_page_gives_signatures_and_every_part_of_a_docstring():
+    text = api_page.page()
+    part = text[text.index("\n## align_poses\n") :].partition("\n## ")[2].partition("\n## ")[0]
+    assert "align_poses(recovered: ArrayLike, true: ArrayLike, rng: Random, symmetry: str = 'C1') -> Alignment" in part
+    assert "- `recovered`, `true`: (n, 3, 3), as many of both." in part
+    assert "- `poses` (n, 3, 3) in the true frame" in part
+    assert "- `InputError`: for poses that are no rotation matrices" in part
+    assert ">>> true = sample_orientations(20, rng=0)" in part

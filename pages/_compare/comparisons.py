@@ -11,6 +11,7 @@ from engine.analysis.comparison_table import Compared
 from engine.analysis.figures import compare, levels
 from engine.analysis.figures.compare import Training
 from engine.analysis.figures.data import Figure as Data
+from engine.analysis.figures.directions import by_solid_angle, on_spheres
 from engine.analysis.measures import MEASURES, recorded
 from engine.base.errors import InputError
 from engine.config.schema import Config
@@ -125,7 +126,8 @@ def show_projections(view: View) -> None:
     ):
         images = {labels[letter]: one[name] for letter, one in found.items()}
         with column:
-            chart(level_figures.projections_by_level_figure(images, title=title), name)
+            data = levels.projections(images, title=title)
+            chart(level_figures.projections_by_level_figure(data), name, data)
 
 
 def show_directions(view: View) -> None:
@@ -139,13 +141,15 @@ def show_directions(view: View) -> None:
     left, right = st.columns(2)
     with left:
         some = {letter: vectors[:each] for letter, vectors in directions.items()}
-        chart(sphere_figures.sphere_figure(some, errors, title="True viewing directions"), "spheres")
+        spheres = on_spheres(some, errors, title="True viewing directions")
+        chart(sphere_figures.sphere_figure(spheres), "spheres", spheres)
         if any(len(vectors) > each for vectors in directions.values()):
             st.caption(f"The first {each:,} projections of each run, coloured by their angle errors.")
     with right:
         labelled = {run.label: directions[run.letter] for run in view.runs if run.letter in found}
         height = _MAP if len(found) <= _FEW_MAPS else _SMALL_MAP
-        chart(sphere_figures.direction_heatmap_figure(labelled, row_height=height), "maps")
+        maps = by_solid_angle(labelled)
+        chart(sphere_figures.direction_heatmap_figure(maps, row_height=height), "maps", maps)
 
 
 def fsc_bounds(runs: Sequence[Compared], keys: Collection[str]) -> dict[str, set[str]]:
@@ -197,9 +201,8 @@ def _tell(message: str) -> None:
     st.warning(text.escaped(message), icon=":material/broken_image:")
 
 
-def chart(drawn: Figure, key: str, data: Data | None = None) -> None:
+def chart(drawn: Figure, key: str, data: Data) -> None:
     """A figure in its place, and its data to take away."""
     st.plotly_chart(drawn, key=f"compare-{key}", config=_CHART)
-    if data is not None:
-        with st.container(horizontal=True):
-            downloads.figure_data(data.to_csv, f"compare-{key}")
+    with st.container(horizontal=True):
+        downloads.figure_data(data.to_csv, f"compare-{key}")

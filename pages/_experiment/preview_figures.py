@@ -1,24 +1,24 @@
-"""What an experiment will look like, as Plotly figures and words, before it is run. No streamlit, no files."""
+"""What an experiment will look like, as Plotly draws it and in words, before it is run. No streamlit, no files."""
 
 from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
 
+from engine.analysis.figures.data import Figure
 from engine.imaging.particles import ParticleSet, Truth
-from engine.imaging.shape import binned
-from engine.imaging.volume import Volume
 from pages._shared import picture_figures, text
 
 SHOWN = 4  # projections
-_SLICED = 128  # voxels along a side of the slices shown
 MEASURED = 16  # projections from which the signal's variance is estimated
 
 
-def before_and_after_figure(projections: ParticleSet) -> go.Figure:
-    """The first projections as they come from the volume, and beneath each what shift and noise make of it."""
-    pairs = np.concatenate([_truth(projections).clean[:SHOWN], projections.images[:SHOWN]])
-    figure = picture_figures.projections_figure(pairs, "Projections", columns=SHOWN, rows=2)
+def before_and_after_figure(data: Figure) -> go.Figure:
+    """The first projections as they come from the volume, and beneath each what shift and noise make of it.
+
+    ``data`` is from :func:`engine.analysis.figures.projections.before_and_after`.
+    """
+    figure = picture_figures.projections_figure(data, columns=len(data.panel.series) // 2, rows=2)
     for label, y in (("clean", 0.75), ("as recorded", 0.25)):
         figure.add_annotation(
             text=label, x=0, xref="x domain", xanchor="right", xshift=-4, y=y, yref="y domain", yanchor="middle",
@@ -27,10 +27,9 @@ def before_and_after_figure(projections: ParticleSet) -> go.Figure:
     return at_the_top(figure).update_layout(margin={"l": 28, "r": 8, "t": 44, "b": 4}, height=300)
 
 
-def gallery_figure(projections: ParticleSet) -> go.Figure:
-    """Clean projections."""
-    figure = picture_figures.projections_figure(_truth(projections).clean, "Projections in random poses, without noise")
-    return at_the_top(figure).update_layout(margin={"l": 0, "r": 0, "t": 44, "b": 4})
+def gallery_figure(data: Figure) -> go.Figure:
+    """Clean projections, from :func:`engine.analysis.figures.projections.gallery`."""
+    return at_the_top(picture_figures.projections_figure(data)).update_layout(margin={"l": 0, "r": 0, "t": 44, "b": 4})
 
 
 def at_the_top(figure: go.Figure) -> go.Figure:
@@ -38,20 +37,16 @@ def at_the_top(figure: go.Figure) -> go.Figure:
     return figure.update_yaxes(constraintoward="top")
 
 
-def slices_figure(volume: Volume) -> go.Figure:
-    """Slices xy, xz and yz through the centre of mass; those of a large volume on coarser voxels."""
-    shown = binned(volume, -(-max(volume.density.shape) // _SLICED))
-    figure = picture_figures.slices_figure(shown.density, "", None, shown.center_index, shown.voxel_size)
-    return at_the_top(figure).update_layout(
-        height=240, title={"text": f"Central slices, {volume.voxel_size:.3g} Å per voxel"}
-    )
+def slices_figure(data: Figure) -> go.Figure:
+    """Slices through a volume, from :func:`engine.analysis.figures.densities.volume_slices`."""
+    return at_the_top(picture_figures.slices_figure(data)).update_layout(height=240)
 
 
 def noise_text(projections: ParticleSet) -> str:
     """Both ways of saying how much noise there is: ``SNR 0.052 (noise variance 16, signal variance 0.83)``."""
     noise = projections.noise
     if noise.variance == 0:
-        signal = float(np.var(_truth(projections).clean, dtype=np.float64))
+        signal = float(np.var(truth_of(projections).clean, dtype=np.float64))
         return f"no noise (signal variance {text.number(signal)})"
     signal = noise.signal_variance
     return (
@@ -60,7 +55,8 @@ def noise_text(projections: ParticleSet) -> str:
     )
 
 
-def _truth(projections: ParticleSet) -> Truth:
+def truth_of(projections: ParticleSet) -> Truth:
+    """What is known of simulated projections."""
     assert projections.truth is not None, "simulated projections have their truth"
     return projections.truth
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from engine.analysis.figures import densities, directions
+from engine.analysis.figures import projections as pictures
 from engine.base.errors import InputError
 from engine.base.randomness import stream
 from engine.config.numeric import acquisition_of, is_at_hand
@@ -65,7 +67,9 @@ def show(config: Config) -> bool:
     at_hand = volume_of(config.volume) is not None
     if at_hand:
         projections = _projections(config.volume, config.projections.model_copy(update={"count": 4}), config.seed)
-        st.plotly_chart(preview_figures.before_and_after_figure(projections), key="preview-projections")
+        clean = preview_figures.truth_of(projections).clean
+        compared = pictures.before_and_after(clean, projections.images, preview_figures.SHOWN)
+        st.plotly_chart(preview_figures.before_and_after_figure(compared), key="preview-projections")
         st.caption(text.escaped(preview_figures.noise_text(projections)))
         st.plotly_chart(_surface(config.volume), key="preview-surface")
         st.plotly_chart(_slices(config.volume), key="preview-slices")
@@ -95,13 +99,13 @@ def _projections(volume: VolumeConfig, settings: ProjectionsConfig, seed: int) -
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _surface(config: VolumeConfig) -> Figure:
     volume = state.input_volume(config)
-    return surface_figures.isosurface_figure({"volume": (volume.density, volume.voxel_size)}, title="Volume")
+    data = densities.isosurfaces({"volume": (volume.density, volume.voxel_size)}, title="Volume")
+    return surface_figures.isosurface_figure(data)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _slices(config: VolumeConfig) -> Figure:
-    volume = state.input_volume(config)
-    return preview_figures.slices_figure(volume)
+    return preview_figures.slices_figure(densities.volume_slices(state.input_volume(config)))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -110,4 +114,7 @@ def _directions(settings: ProjectionsConfig, seed: int) -> tuple[Figure, Figure]
     rng = stream(seed, "test projections")
     vectors = viewing_directions(sample_orientations(count, rng, settings.coverage, settings.sampling))
     named = {"": vectors}
-    return sphere_figures.sphere_figure(named), sphere_figures.direction_heatmap_figure(named)
+    return (
+        sphere_figures.sphere_figure(directions.on_spheres(named)),
+        sphere_figures.direction_heatmap_figure(directions.by_solid_angle(named)),
+    )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.analysis import factors, level_table
 from engine.analysis.comparison import level_of
 from engine.analysis.factors import CLOSE_PAIRS, METRICS, NOISE, Factor, Level, Study
-from engine.analysis.figures import distributions, levels
+from engine.analysis.figures import directions, distributions, levels
 from engine.analysis.figures.data import Figure as Data
 from engine.analysis.level_table import Line
 from engine.base.errors import InputError
@@ -88,12 +88,11 @@ def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None
     return shown
 
 
-def chart(factor: Factor, drawn: Figure, key: str, data: Data | None = None) -> None:
+def chart(factor: Factor, drawn: Figure, key: str, data: Data) -> None:
     """A figure in its place, and its data to take away."""
     st.plotly_chart(drawn, key=f"{factor.study} {key}", config=_CHART)
-    if data is not None:
-        with st.container(horizontal=True):
-            downloads.figure_data(data.to_csv, f"{factor.study}-{key}")
+    with st.container(horizontal=True):
+        downloads.figure_data(data.to_csv, f"{factor.study}-{key}")
 
 
 def read(shown: Shown, name: str, *keys: str, first_only: bool = False) -> dict[str, list[Arrays]]:
@@ -244,13 +243,11 @@ def draw_orientations(shown: Shown) -> None:
         return
     left, right = st.columns(2)
     with left:
-        chart(shown.factor, sphere_figures.sphere_figure(one_seed, title="Viewing directions of one seed"), "spheres")
+        spheres = directions.on_spheres(one_seed, title="Viewing directions of one seed")
+        chart(shown.factor, sphere_figures.sphere_figure(spheres), "spheres", spheres)
     with right:
-        chart(
-            shown.factor,
-            sphere_figures.direction_heatmap_figure(one_seed, "Viewing directions of one seed, by solid angle"),
-            "direction maps",
-        )
+        maps = directions.by_solid_angle(one_seed, "Viewing directions of one seed, by solid angle")
+        chart(shown.factor, sphere_figures.direction_heatmap_figure(maps), "direction-map", maps)
     every = poses(shown)
     counts, edges = _distance_counts(shown)
     left, right = st.columns(2)

@@ -1,66 +1,64 @@
-"""The figures of a run in Plotly. What they show comes from :mod:`engine.analysis.figures`; here is how it looks."""
+"""Distances, angle errors, losses and FSC as Plotly draws them, from their data alone. No streamlit, no files."""
 
 from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from engine.analysis.figures import distances, fsc, losses
-from engine.analysis.figures.data import Figure, Panel
+from engine.analysis.figures.data import Figure, Panel, Series
+from engine.analysis.figures.fsc import HALVES, INPUT
 from pages._shared import style, text
 
-Array = NDArray[np.floating]
+_COLOURS = {INPUT: style.BLUE, HALVES: style.VERMILION}
 
 
-def distance_figure(data: Figure, points: bool = False) -> go.Figure:
-    """Estimated against true distance of all pairs, as a heat map, and the error against the true distance beneath.
+def distance_figure(data: Figure) -> go.Figure:
+    """A heat map of all pairs, and the error against the true distance beneath.
 
-    ``data`` is of :func:`engine.analysis.figures.distances.distance_versus_distance`; ``points``: its single pairs.
+    ``data`` is from :func:`engine.analysis.figures.distances.distance_versus_distance`.
     """
-    upper, lower = data.panels
-    sampled = "distance_mae" not in data.values
-    mae = data.values["distance_mae_of_sample" if sampled else "distance_mae"]
-    whose = f" in a sample of {data.values['pairs_in_sample']:,.0f} pairs" if sampled else ""
+    above, beneath = data.panels
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.05,
-        subplot_titles=(f"L<sub>DE</sub> {text.degrees(mae)} ({text.number(mae, 'rad')}){whose}",),
+        subplot_titles=(_mean_error(data),),
     )  # fmt: skip
     style.subtitled(figure).update_annotations(x=0, xanchor="left")
-    _add_heat_map(figure, upper)
-    style.line(figure, [0, 180], [0, 180], distances.DIAGONAL, style.GREY, "dash", row=1)
-    if points:
-        sample = upper[distances.SAMPLE]
+    _add_counts(figure, above)
+    diagonal = above["estimated = true"].columns
+    style.line(figure, diagonal["x"], diagonal["y"], "estimated = true", style.GREY, "dash", row=1)
+    for points in (series for series in above.series if series.kind == "points"):
         figure.add_scatter(
-            x=sample.columns["true_deg"],
-            y=sample.columns["estimated_deg"],
-            mode="markers",
-            marker={"size": 3, "color": style.VERMILION},
-            name="1,000 single pairs",
-            hovertemplate="true %{x:.2f}°, estimated %{y:.2f}°<extra></extra>",
-            row=1,
-            col=1,
-        )
-    _add_error_profile(figure, lower)
-    figure.update_xaxes(range=upper.x.range, tickvals=np.arange(0, 181, 30))
-    figure.update_xaxes(title=lower.x.title, row=2, col=1)
-    figure.update_yaxes(range=upper.y.range, tickvals=np.arange(0, 181, 30), title=upper.y.title, row=1, col=1)
-    figure.update_yaxes(title=lower.y.title, zeroline=True, row=2, col=1)
+            x=points.columns["x"], y=points.columns["y"], mode="markers",
+            marker={"size": 3, "color": style.VERMILION}, name=points.name,
+            hovertemplate="true %{x:.2f}°, estimated %{y:.2f}°<extra></extra>", row=1, col=1,
+        )  # fmt: skip
+    _add_error_profile(figure, beneath)
+    figure.update_xaxes(range=above.x.range, tickvals=np.arange(0, 181, 30))
+    figure.update_xaxes(title=beneath.x.title, row=2, col=1)
+    figure.update_yaxes(range=above.y.range, tickvals=np.arange(0, 181, 30), title=above.y.title, row=1, col=1)
+    figure.update_yaxes(title=beneath.y.title, zeroline=True, row=2, col=1)
     return style.styled(figure, data.title, style.TALL)
 
 
-def _add_heat_map(figure: go.Figure, panel: Panel) -> None:
-    cells = panel[distances.PAIRS].columns
-    centres = np.unique(cells["true_deg"])
-    counts = np.asarray(cells["pairs"]).reshape(len(centres), -1)
+def _mean_error(data: Figure) -> str:
+    mae = data.values["distance_mae"]
+    whose = f" in a sample of {data.values['sample']:,.0f} pairs" if "sample" in data.values else ""
+    return f"L<sub>DE</sub> {text.degrees(mae)} ({text.number(mae, 'rad')}){whose}"
+
+
+def _add_counts(figure: go.Figure, panel: Panel) -> None:
+    """The heat map of pairs, in decades, for Plotly has no colours on a logarithmic scale."""
+    pairs = panel["pairs"]
+    counts = pairs.grid("pairs")
+    across, up = (pairs.positions(axis) for axis in ("x", "y"))
     shown = np.where(counts > 0, counts, 1)
     decades = np.arange(int(np.log10(shown.max())) + 1)
     figure.add_heatmap(
-        x=centres,
-        y=centres,
-        z=np.where(counts > 0, np.log10(shown), np.nan).T,
-        customdata=counts.T,
+        x=(across[:-1] + across[1:]) / 2,
+        y=(up[:-1] + up[1:]) / 2,
+        z=np.where(counts > 0, np.log10(shown), np.nan),
+        customdata=counts,
         colorscale="Viridis",
         zmin=0,
         zmax=max(1.0, float(np.log10(shown.max()))),
@@ -81,93 +79,87 @@ def _add_heat_map(figure: go.Figure, panel: Panel) -> None:
 
 
 def _add_error_profile(figure: go.Figure, panel: Panel) -> None:
-    """Quantiles and mean absolute error, by true distance, beneath the map of distances."""
-    series = panel[distances.ERRORS]
-    at, low, middle, high, mean_absolute = series.columns.values()
+    """Quantiles and mean absolute error by true distance, beneath the map of distances."""
+    band, median, mean_absolute = panel.series
+    at, low, high = (band.columns[name] for name in ("x", "low", "high"))
     figure.add_scatter(
         x=[*at, *at[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor="rgba(0,114,178,0.22)", line={"width": 0},
-        mode="lines", name=f"10–90 % of {series.role}", hoverinfo="skip", row=2, col=1,
+        mode="lines", name=band.name, hoverinfo="skip", row=2, col=1,
     )  # fmt: skip
-    style.line(figure, at, middle, "median", style.BLUE, "solid", row=2, hover="median error %{y:.2f}°")
-    hover = "mean absolute error %{y:.2f}°"
-    style.line(figure, at, mean_absolute, "mean absolute", style.VERMILION, "solid", row=2, hover=hover)
+    for series, colour, label in (
+        (median, style.BLUE, "median error"), (mean_absolute, style.VERMILION, "mean absolute error"),
+    ):  # fmt: skip
+        columns = series.columns
+        hover = f"{label} %{{y:.2f}}°"
+        style.line(figure, columns["x"], columns["y"], series.name, colour, "solid", row=2, hover=hover)
 
 
 def angle_error_figure(data: Figure) -> go.Figure:
-    """Histograms of the angle errors after a step and, small, before it.
-
-    ``data`` is of :func:`engine.analysis.figures.angles.angle_errors`.
-    """
+    """Histograms one above the other, from :func:`engine.analysis.figures.angles.angle_errors`."""
     figure = make_subplots(
         rows=2, cols=1, row_heights=[0.66, 0.34], vertical_spacing=0.2,
         subplot_titles=[panel.title for panel in data.panels],
     )  # fmt: skip
     style.subtitled(figure).update_annotations(x=0, xanchor="left")
-    looks = ((1, style.BLUE, ""), (2, style.GREY, "_before"))
-    for panel, (row, colour, when) in zip(data.panels, looks, strict=True):
+    for row, (panel, colour) in enumerate(zip(data.panels, (style.BLUE, style.GREY), strict=True), start=1):
         _add_histogram(figure, panel, colour, row)
-        for name, dash in (("median", "solid"), ("mean", "dash")):
-            _add_marker(figure, panel, name, data.values[f"{name}{when}_deg"], dash, row)
-        figure.update_xaxes(range=panel.x.range, title=panel.x.title, row=row, col=1)
-        figure.update_yaxes(title=panel.y.title, row=row, col=1)
     if beyond := data.values["beyond"]:
-        style.note(figure, f"{beyond} of {data.values['projections']:,} beyond →", 0.99, 0.7, "right")
+        style.note(figure, f"{beyond:.0f} of {data.values['projections']:,.0f} beyond →", 0.99, 0.7, "right")
+    figure.update_xaxes(title=data.panels[0].x.title)
+    figure.update_yaxes(title=data.panels[0].y.title)
     return style.styled(figure, data.title, style.TALL)
 
 
 def _add_histogram(figure: go.Figure, panel: Panel, colour: str, row: int) -> None:
-    (bars,) = panel.series
-    low, high, counts = bars.columns.values()
+    """Bars, median and mean."""
+    bars = panel["projections"].columns
+    ends = np.stack([bars["x_low"], bars["x_high"]], axis=1)
     figure.add_bar(
-        x=(low + high) / 2, y=counts, width=high - low, marker={"color": colour, "line": {"width": 0}},
-        customdata=np.stack([low, high, np.radians(low), np.radians(high)], axis=1),
+        x=bars["x"], y=bars["projections"], width=np.diff(ends)[:, 0], marker={"color": colour, "line": {"width": 0}},
+        customdata=np.concatenate([ends, np.radians(ends)], axis=1),
         hovertemplate="%{customdata[0]:.3g}–%{customdata[1]:.3g}° "
         "(%{customdata[2]:.3g}–%{customdata[3]:.3g} rad)<br>%{y} projections<extra></extra>",
         showlegend=False, row=row, col=1,
     )  # fmt: skip
-
-
-def _add_marker(figure: go.Figure, panel: Panel, name: str, degrees: float, dash: str, row: int) -> None:
-    """A vertical line at the median or the mean."""
-    (bars,) = panel.series
-    label = f"{name} {text.degrees(np.radians(degrees))}"
-    line = {"color": style.VERMILION if name == "median" else style.ORANGE, "dash": dash, "width": 2}
-    figure.add_scatter(
-        x=[degrees, degrees], y=[0, 1.08 * bars.columns["projections"].max()], mode="lines", line=line, name=label,
-        showlegend=row == 1, hovertemplate=f"{label} ({text.number(np.radians(degrees), 'rad')})<extra></extra>",
-        row=row, col=1,
-    )  # fmt: skip
+    for name, line_colour, dash in (("median", style.VERMILION, "solid"), ("mean", style.ORANGE, "dash")):
+        columns = panel[name].columns
+        value = np.radians(columns["x"][0])
+        label = f"{name} {text.degrees(value)}"
+        figure.add_scatter(
+            x=columns["x"], y=columns["y"], mode="lines", line={"color": line_colour, "dash": dash, "width": 2},
+            name=label, showlegend=row == 1, hovertemplate=f"{label} ({text.number(value, 'rad')})<extra></extra>",
+            row=row, col=1,
+        )  # fmt: skip
+    figure.update_xaxes(range=panel.x.range, row=row, col=1)
 
 
 def training_figure(data: Figure) -> go.Figure:
-    """Training loss and validation L_DE; ``data`` is of :func:`engine.analysis.figures.losses.training_curve`."""
-    upper, lower = data.panels
-    step, loss = upper[losses.LOSS].columns.values()
-    at, validation = lower[losses.VALIDATION].columns.values()
+    """Training loss above, validation L_DE beneath, from :func:`engine.analysis.figures.losses.training_curve`."""
+    above, beneath = data.panels
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.5, 0.5], vertical_spacing=0.08)
-    every = max(1, len(step) // style.MOST_POINTS)
+    (loss,), (validation,) = above.series, beneath.series
     hover = "step %{x}: loss %{y:.4g}"
-    style.line(figure, step[::every], loss[::every], losses.LOSS, style.BLUE, "solid", row=1, hover=hover)
+    style.line(figure, loss.columns["x"], loss.columns["y"], loss.name, style.BLUE, "solid", row=1, hover=hover)
     figure.add_scatter(
-        x=at, y=validation, customdata=np.radians(validation),
-        mode="lines+markers", marker={"size": 5}, line={"color": style.VERMILION}, name="validation L<sub>DE</sub>",
+        x=validation.columns["x"], y=validation.columns["y"], customdata=validation.columns["y_rad"],
+        mode="lines+markers", marker={"size": 5}, line={"color": style.VERMILION}, name=text.indexed(validation.name),
         hovertemplate="step %{x}: validation L<sub>DE</sub> %{y:.3g}° (%{customdata:.3g} rad)<extra></extra>",
         row=2, col=1,
     )  # fmt: skip
-    figure.update_xaxes(title=lower.x.title, row=2, col=1)
-    figure.update_yaxes(type="log", title=upper.y.title, dtick=1, row=1, col=1)
-    figure.update_yaxes(rangemode="tozero", title=text.indexed(lower.y.title), row=2, col=1)
+    figure.update_xaxes(title=beneath.x.title, row=2, col=1)
+    figure.update_yaxes(type="log", title=above.y.title, dtick=1, row=1, col=1)
+    figure.update_yaxes(rangemode="tozero", title=text.indexed(beneath.y.title), row=2, col=1)
     figure.update_layout(uirevision="training")  # keeps a zoom while the curve grows
     return style.styled(figure, data.title, style.MIDDLE)
 
 
 def recovery_figure(data: Figure) -> go.Figure:
-    """Recovery loss by iteration; ``data`` is of :func:`engine.analysis.figures.losses.recovery_curve`."""
+    """The loss of the final minimisation, from :func:`engine.analysis.figures.losses.recovery_curve`."""
     panel = data.panel
-    iteration, loss = panel.series[0].columns.values()
+    (loss,) = panel.series
     figure = make_subplots(rows=1, cols=1)
     figure.add_scatter(
-        x=iteration, y=loss, mode="lines+markers", line={"color": style.BLUE}, showlegend=False,
+        x=loss.columns["x"], y=loss.columns["y"], mode="lines+markers", line={"color": style.BLUE}, showlegend=False,
         hovertemplate="iteration %{x}: %{y:.4g} rad²<extra></extra>", row=1, col=1,
     )  # fmt: skip
     figure.update_xaxes(title=panel.x.title)
@@ -176,41 +168,42 @@ def recovery_figure(data: Figure) -> go.Figure:
 
 
 def fsc_figure(data: Figure) -> go.Figure:
-    """Fourier shell correlations on an axis labelled in Å.
+    """Both curves on an axis labelled in Å, each threshold on its curve and where it falls below it.
 
-    ``data`` is of :func:`engine.analysis.figures.fsc.fourier_shell_correlations`.
+    ``data`` is from :func:`engine.analysis.figures.fsc.fourier_shell_correlations`.
     """
     panel = data.panel
     figure = make_subplots(rows=1, cols=1)
-    colours = {fsc.INPUT: style.BLUE, fsc.HALVES: style.VERMILION}
-    nyquist = 0.0
-    for series in panel.series:
-        name, colour, threshold = series.name, colours[series.name], fsc.THRESHOLDS[series.name]
-        frequencies, curve = series.columns.values()
-        resolution, nyquist = data.values.get(name), float(frequencies[-1])
-        style.line(figure, frequencies, curve, name, colour, "solid", row=1, hover=f"{name}: %{{y:.3f}}")
-        figure.add_hline(threshold, line={"color": colour, "dash": "dot", "width": 1.5})
-        figure.add_annotation(
-            text=f"{threshold:g}: {fsc.reached(curve, threshold, resolution)}", x=0.99, xref="paper", xanchor="right",
-            y=threshold, yanchor="bottom", showarrow=False, font={"size": 12},
-        )  # fmt: skip
-        if resolution and np.any(curve < threshold):
-            figure.add_scatter(
-                x=[1 / resolution], y=[threshold], mode="markers", marker={"color": colour, "size": 9},
-                showlegend=False, hovertemplate=f"{resolution:.2f} Å<extra></extra>", row=1, col=1,
-            )  # fmt: skip
-    ticks = _resolution_ticks(nyquist)
-    labels = {"tickvals": [1 / tick for tick in ticks], "ticktext": [f"{tick:.3g}" for tick in ticks]}
+    for curve in (series for series in panel.series if series.kind == "line"):
+        _add_fsc_curve(figure, curve, panel, data)
+    labels = {"tickvals": [at for at, _ in panel.x.ticks], "ticktext": [word for _, word in panel.x.ticks]}
     figure.update_xaxes(title="resolution (Å)", range=panel.x.range, **labels)
     figure.update_yaxes(title=panel.y.title, range=panel.y.range)
     return style.styled(figure, data.title, style.WIDE)
 
 
-def _resolution_ticks(nyquist: float) -> list[float]:
-    """Round resolutions in Å, and Nyquist's, that are some way apart on an axis of spatial frequencies."""
-    round_ones = [m * 10.0**e for e in (3, 2, 1, 0, -1) for m in (8, 6, 5, 4, 3, 2.5, 2, 1.5, 1.2, 1)]
-    ticks = [1 / nyquist]
-    for resolution in sorted(round_ones):
-        if 1 / ticks[-1] - 1 / resolution > 0.09 * nyquist and resolution < 10 / nyquist:
-            ticks.append(resolution)
-    return ticks
+def _add_fsc_curve(figure: go.Figure, curve: Series, panel: Panel, data: Figure) -> None:
+    """A curve, its threshold with what it says, and the point where the curve falls below it."""
+    colour, hover = _COLOURS[curve.role], f"{curve.name}: %{{y:.3f}}"
+    style.line(figure, curve.columns["x"], curve.columns["y"], curve.name, colour, "solid", row=1, hover=hover)
+    same = [series for series in panel.series if series.role == curve.role]
+    (threshold,) = (float(series.columns["y"][0]) for series in same if series.kind == "reference")
+    crossing = next((series.columns for series in same if series.kind == "points"), None)
+    figure.add_hline(threshold, line={"color": colour, "dash": "dot", "width": 1.5})
+    resolution = data.values.get(f"resolution at {threshold:g} (Å)")
+    figure.add_annotation(
+        text=f"{threshold:g}: {resolution_text(resolution, crossing is not None)}", x=0.99, xref="paper",
+        xanchor="right", y=threshold, yanchor="bottom", showarrow=False, font={"size": 12},
+    )  # fmt: skip
+    if crossing is not None:
+        figure.add_scatter(
+            x=crossing["x"], y=crossing["y"], mode="markers", marker={"color": colour, "size": 9},
+            showlegend=False, hovertemplate=f"{resolution:.2f} Å<extra></extra>", row=1, col=1,
+        )  # fmt: skip
+
+
+def resolution_text(resolution: float | None, reached: bool) -> str:
+    """The resolution in Å where a curve falls below its threshold, or that it never does, or is from the start."""
+    if resolution is None:
+        return "below from the start"
+    return f"{resolution:.2f} Å" if reached else f"not reached (Nyquist {resolution:.2f} Å)"

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from scipy.spatial.distance import squareform
 
+from engine.analysis.figures import manifold
 from engine.base.files import read_arrays
 from engine.config.schema import Config
 from engine.record.runrecord import RunRecord
 from pages._run import manifold_figures
-from pages._shared import state
+from pages._shared import downloads, state
 
 _DIMENSIONS = ("2D", "3D")
 _OF = ("estimated", "true")
@@ -28,15 +28,17 @@ def show(record: RunRecord, chart: dict[str, object]) -> None:
     if kept is None or poses is None or "among_first" not in kept:
         return
     with st.container(horizontal=True, gap="medium"):
-        method = _choice("Embedding", tuple(manifold_figures.METHODS), "embedding")
+        method = _choice("Embedding", tuple(manifold.METHODS), "embedding")
         dimensions = _choice("Dimensions", _DIMENSIONS, "dimensions")
         of = _choice("Distances", _OF, "of")
-        colour = _choice("Colour", manifold_figures.COLOURS, "colour")
+        colour = _choice("Colour", manifold.COLOURS, "colour")
     symmetry = record.config.volume.symmetry if isinstance(record.config, Config) else "C1"
     left = tuple((record.path / name).stat().st_mtime_ns for name in ("distances.npz", "poses.npz"))
     points = _points(record.path, left, method, 2 + _DIMENSIONS.index(dimensions), of, symmetry)
-    figure = manifold_figures.embedding_figure(points, poses["true"], poses["errors"], method, colour, of)
-    st.plotly_chart(figure, key="embedded", config=chart)
+    data = manifold.embedding(points, poses["true"], poses["errors"], method, colour, of)
+    st.plotly_chart(manifold_figures.embedding_figure(data), key="embedded", config=chart)
+    with st.container(horizontal=True):
+        downloads.figure_data(data.to_csv, f"{record.run_id}-embedding")
 
 
 def _choice(label: str, options: tuple[str, ...], key: str) -> str:
@@ -49,10 +51,5 @@ def _points(
     path: Path, left: tuple[int, ...], method: str, dimensions: int, of: str, symmetry: str
 ) -> NDArray[np.floating]:
     """The points (m, dimensions); MDS takes seconds. ``left`` says when the run's files were written."""
-    from engine.poses import manifold  # only here: who embeds nothing need not load it
-
-    distances = squareform(read_arrays(path / "distances.npz")["among_first"], checks=False)
-    if of == "true":
-        poses = read_arrays(path / "poses.npz")["true"]
-        distances = manifold_figures.true_distances(poses, symmetry, len(distances))
-    return manifold.embed(distances, dimensions, manifold_figures.METHODS[method])
+    estimated, poses = (read_arrays(path / f"{name}.npz") for name in ("distances", "poses"))
+    return manifold.embedded(estimated["among_first"], poses["true"], symmetry, of, method, dimensions)

@@ -8,8 +8,8 @@ from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_to_toml
 from engine.record.runrecord import RunRecord
-from pages._run import report_figures, run_figures
-from pages._run.run_figures import Reading
+from pages._run import report_figures, run_data, run_figures
+from pages._run.run_data import Reading
 from pages._shared import summary, text
 
 # Tells the browser to fetch nothing, whatever is in here.
@@ -35,10 +35,10 @@ table { border-collapse: collapse; } td, th { padding: 0.15rem 1rem 0.15rem 0; t
 
 def html_report(record: RunRecord, reading: Reading | None = None) -> bytes:
     """Figures of merit, figures, configuration, environment and log of a run, as UTF-8; whatever was typed is text."""
-    reading = reading or run_figures.direct_reading()
+    reading = reading or run_data.direct_reading()
     name = record.name or record.run_id
     body = [_head(record, name), _merits(record, reading)]
-    for section, rows in run_figures.sections(record).items():
+    for section, rows in run_data.sections(record).items():
         drawn = [_figure(record, reading, key) for columns in rows for keys in columns for key in keys]
         if shown := "".join(drawn):
             body.append(f'<h2>{section}</h2><div class="figures">{shown}</div>')
@@ -67,15 +67,15 @@ def _head(record: RunRecord, name: str) -> str:
 
 def _merits(record: RunRecord, reading: Reading) -> str:
     try:
-        found = summary.merits(record, run_figures.fsc_curves(record, reading))
+        merits = summary.merits(record, run_data.fsc_curves(record, reading))
     except InputError as error:
         return _problem(error)
     cards = (
         f'<div title="{escape(merit.explained)}"><span class="small">{escape(merit.label)}</span>'
         f'<b>{escape(merit.value)}</b><span class="small">{escape(merit.small)}</span></div>'
-        for merit in found
+        for merit in merits
     )
-    return f'<div class="merits">{"".join(cards)}</div>' if found else ""
+    return f'<div class="merits">{"".join(cards)}</div>' if merits else ""
 
 
 def _figure(record: RunRecord, reading: Reading, key: str) -> str:
@@ -103,8 +103,8 @@ def _environment(record: RunRecord) -> str:
     if record.facts is None:
         return times
     packages = ", ".join(f"{name} {version}" for name, version in record.facts.packages.items())
-    told = "\n".join([*summary.environment(record.facts), packages])
-    return f"<h2>Environment and times</h2><pre>{escape(told)}</pre>{times}"
+    lines = "\n".join([*summary.environment(record.facts), packages])
+    return f"<h2>Environment and times</h2><pre>{escape(lines)}</pre>{times}"
 
 
 def _log(record: RunRecord) -> str:

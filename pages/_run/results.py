@@ -8,8 +8,8 @@ import streamlit as st
 
 from engine.base.errors import InputError
 from engine.record.runrecord import RunRecord
-from pages._run import manifold, record_tab, run_figures
-from pages._shared import state, summary, text
+from pages._run import manifold, record_tab, run_data, run_figures
+from pages._shared import downloads, state, summary, text
 from pages._shared.style import Figure
 
 _CHART = {
@@ -32,7 +32,7 @@ _NOTHING_YET = {
     "Losses": "Nothing has been trained or recovered to its end",
     "Projections": "There are no projections",
 }
-_READING = run_figures.Reading(state.arrays, state.density, state.input_volume)
+_READING = run_data.Reading(state.arrays, state.density, state.input_volume)
 
 
 def show(record: RunRecord) -> None:
@@ -41,7 +41,7 @@ def show(record: RunRecord) -> None:
         _show_merits(record, refined=False)
     except InputError as error:
         _tell(error)
-    names = [*run_figures.sections(record), _RECORD]
+    names = [*run_data.sections(record), _RECORD]
     for name, tab in zip(names, st.tabs(names, key="tab", bind="query-params"), strict=True):
         if tab.open:
             with tab:
@@ -55,7 +55,7 @@ def _tell(error: InputError) -> None:
 
 def _show_merits(record: RunRecord, refined: bool) -> None:
     """Those of the two steps, or those of the refinement, which are told apart."""
-    merits = summary.merits(record, run_figures.fsc_curves(record, _READING))
+    merits = summary.merits(record, run_data.fsc_curves(record, _READING))
     with st.container(horizontal=True, gap="small"):
         for merit in (merit for merit in merits if merit.refined == refined):
             st.metric(
@@ -71,14 +71,14 @@ def _show_section(record: RunRecord, name: str) -> None:
         _show_merits(record, refined=True)
     if name == "Manifold":
         _show_embedding(record)
-    for columns in run_figures.SECTIONS[name]:
-        drawn = [[(key, found) for key in keys if (found := _found(record, key)) is not None] for keys in columns]
+    for columns in run_data.SECTIONS[name]:
+        drawn = [[(key, one) for key in keys if (one := _figure(record, key)) is not None] for keys in columns]
         filled = [column for column in drawn if column]
         shown += len(filled)
         for place, column in zip(st.columns(max(1, len(filled))), filled, strict=False):
             with place:
-                for key, found in column:
-                    _show(record, key, found)
+                for key, one in column:
+                    _show(record, key, one)
     if not shown and record.status in ("running", "finished"):
         st.caption(f"{_NOTHING_YET[name]}{' yet' if record.status == 'running' else ''}.")
     if name == "Reconstruction" and shown:
@@ -92,33 +92,32 @@ def _show_embedding(record: RunRecord) -> None:
         _tell(error)
 
 
-def _found(record: RunRecord, key: str) -> Figure | InputError | None:
+def _figure(record: RunRecord, key: str) -> Figure | InputError | None:
     """The figure, None where there is nothing to draw, or what is wrong with its file."""
-    points = key == "distances" and st.session_state.get("points", st.query_params.get("points") == "true")
     try:
         with st.spinner("Drawing …"):
-            return _drawn(record.path, record.status, _left(record.path), f"{key}-points" if points else key, record)
+            return _drawn(record.path, record.status, _left(record.path), _asked(key), record)
     except InputError as error:
         return error
 
 
-def _show(record: RunRecord, key: str, found: Figure | InputError) -> None:
-    if isinstance(found, InputError):
-        _tell(found)
+def _asked(key: str) -> str:
+    """The figure's key, or that of the one with single pairs where they are asked for."""
+    points = key == "distances" and st.session_state.get("points", st.query_params.get("points") == "true")
+    return f"{key}-points" if points else key
+
+
+def _show(record: RunRecord, key: str, drawn: Figure | InputError) -> None:
+    """A figure, its data for download and, of the distances, a choice; or what is wrong with its file."""
+    if isinstance(drawn, InputError):
+        _tell(drawn)
         return
-    st.plotly_chart(found, key=key, config=_CHART)
-    if key == "distances":
-        st.toggle("Show a sample of single pairs", key="points", bind="query-params")
-    if key in run_figures.DATA:
-        st.download_button(
-            "Data (.csv)", lambda: _csv(record, key), f"{record.run_id}-{key}.csv", "text/csv", key=f"data {key}",
-            on_click="ignore", icon=":material/download:", type="tertiary", help="What this figure shows, as a table.",
-        )  # fmt: skip
-
-
-def _csv(record: RunRecord, key: str) -> str:
-    shown = run_figures.data(key, record, _READING)
-    return "" if shown is None else shown.to_csv()
+    st.plotly_chart(drawn, key=key, config=_CHART)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if key == "distances":
+            st.toggle("Show a sample of single pairs", key="points", bind="query-params")
+        asked = _asked(key)
+        downloads.figure_data(lambda: run_data.csv(asked, record, _READING), f"{record.run_id}-{asked}")
 
 
 @st.cache_resource(max_entries=200, show_spinner=False)
@@ -140,7 +139,7 @@ def _say_what_is_missing(record: RunRecord) -> None:
     try:
         made = state.density(record.path / "reconstruction.mrc")
     except InputError:
-        return  # told in the place of its figure
-    missing = "" if made is None else run_figures.reference(record, _READING, made[0].shape)[1]
+        return  # the warning stands in the place of its figure
+    missing = "" if made is None else run_data.reference(record, _READING, made[0].shape)[1]
     if missing:
         st.caption(text.escaped(missing))

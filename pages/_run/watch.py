@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.analysis.figures.losses import training_curve
+from engine.analysis.figures import losses
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.experiment.estimate import estimate
@@ -64,30 +64,30 @@ def _status(path: Path) -> Status:
 @st.cache_resource(ttl=2 * REFRESH_S, max_entries=64, show_spinner=False)
 def _training_figure(path: Path, _curve: Curve) -> Figure:
     """Drawn once for all who watch the run, however many they are: it takes longer than all else that they see."""
-    return figures.training_figure(training_curve(*curve_arrays(_curve)))
+    return figures.training_figure(losses.training_curve(*curve_arrays(_curve)))
 
 
 def _show_stage(name: str, stage: Stage) -> None:
-    said = {
+    words = {
         "waiting": "",
         "done": text.duration(stage.seconds),
         "reused": "reused from an earlier run",
         "failed": "stopped",
     }
-    told = said.get(stage.state, "")
+    progress = words.get(stage.state, "")
     if stage.state == "done" and stage.seconds is None:
-        told = "done"
+        progress = "done"
     if stage.state == "running":
         left = stage.seconds_left(time.time())
-        told = f"{stage.fraction:.0%}" + ("" if left is None else f", about {text.duration(round(left))} left")
+        progress = f"{stage.fraction:.0%}" + ("" if left is None else f", about {text.duration(round(left))} left")
         if "step" in stage.values:
-            told += f", step {stage.values['step']:,.0f}"
+            progress += f", step {stage.values['step']:,.0f}"
     fraction = 1.0 if stage.state in ("done", "reused") else stage.fraction
-    st.progress(fraction, text=f"{name.capitalize()}" + (f": {told}" if told else ""))
+    st.progress(fraction, text=f"{name.capitalize()}" + (f": {progress}" if progress else ""))
 
 
 def show_log(feed: RunFeed, expanded: bool = True) -> None:
-    """What the run has said."""
+    """The run's own lines."""
     with (
         st.expander("Log", expanded=expanded, icon=":material/notes:"),
         st.container(height="content" if len(feed.lines) < _LONG_LOG else 240, border=False, autoscroll=True),

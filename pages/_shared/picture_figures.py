@@ -1,4 +1,7 @@
-"""Arrays to pictures of them as Plotly figures: projections and slices of densities. No streamlit, no files."""
+"""Projections and slices of densities as Plotly draws them. No streamlit, no files.
+
+The data are from :mod:`engine.analysis.figures.projections` and :mod:`engine.analysis.figures.densities`.
+"""
 
 from __future__ import annotations
 
@@ -6,77 +9,62 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
-from scipy import fft
 
+from engine.analysis.figures.data import Figure, Panel
 from pages._shared import style
-
-Array = NDArray[np.floating]
 
 _MARGIN = {"l": 0, "r": 24, "t": 56, "b": 8}
 
 
-def projections_figure(images: Array, title: str, columns: int = 4, rows: int = 2) -> go.Figure:
-    """The first projections (n, size, size) in one montage."""
+def projections_figure(data: Figure, columns: int = 4, rows: int = 2) -> go.Figure:
+    """Projections in one montage."""
     figure = make_subplots(rows=1, cols=1)
-    add_projections(figure, images, 1, columns, rows)
-    return style.styled(figure, title, 320).update_layout(margin=_MARGIN)
+    add_projections(figure, data.panel, 1, columns, rows)
+    return style.styled(figure, data.title, 320).update_layout(margin=_MARGIN)
 
 
-def add_projections(figure: go.Figure, images: Array, row: int, columns: int, rows: int = 1) -> None:
-    """The first projections (n, size, size), each stretched from its 0.5 to its 99.5 percentile, as a montage."""
-    some = images[: columns * rows]
-    size = images.shape[-1]
-    gap = max(1, size // 40)
-    montage = np.full((rows * (size + gap) - gap, columns * (size + gap) - gap), np.nan, dtype=np.float32)
-    for number, image in enumerate(some):
-        top, left = (size + gap) * (number // columns), (size + gap) * (number % columns)
-        low, high = np.quantile(image, [0.005, 0.995])
-        montage[top : top + size, left : left + size] = np.clip((image - low) / ((high - low) or 1.0), 0, 1)
+def add_projections(figure: go.Figure, panel: Panel, row: int, columns: int, rows: int = 1) -> None:
+    """A panel's pictures, such as :func:`engine.analysis.figures.projections.gallery_panel` has them, as a montage."""
     figure.add_heatmap(
-        z=montage, colorscale="Greys_r", showscale=False, hoverinfo="skip", zmin=0, zmax=1, row=row, col=1
-    )
+        z=_montage(panel, columns, rows), colorscale="Greys_r", showscale=False, hoverinfo="skip", zmin=0, zmax=1,
+        row=row, col=1,
+    )  # fmt: skip
     _as_picture(figure, row, 1)
 
 
-def slices_figure(density: Array, name: str, reference: Array | None, center: Array, voxel_size: float) -> go.Figure:
-    """Slices xy, xz and yz of a density (nz, ny, nx), the input's above them where there is one, each on its own greys.
+def _montage(panel: Panel, columns: int, rows: int) -> NDArray[np.float32]:
+    """The panel's grey pictures, all (size, size), in their places; NaN between them and where there is none."""
+    pictures = [series.grid("grey") for series in panel.series]
+    size = len(pictures[0])
+    gap = max(1, size // 40)
+    montage = np.full((rows * (size + gap) - gap, columns * (size + gap) - gap), np.nan, dtype=np.float32)
+    for number, picture in enumerate(pictures):
+        top, left = (size + gap) * (number // columns), (size + gap) * (number % columns)
+        montage[top : top + size, left : left + size] = picture
+    return montage
 
-    ``center`` (3,) is the voxel index (x, y, z) that they go through, ``voxel_size`` is in Å.
-    """
-    volumes = {name: density} if reference is None else {"input": reference, name: density}
-    _, ny, nx = density.shape
+
+def slices_figure(data: Figure) -> go.Figure:
+    """Slices side by side, a row a density, each density on its own greys."""
+    sections = [panel.title for panel in data.panels[:3]]
+    names = [panel.series[0].name for panel in data.panels[:: len(sections)]]
+    widths = [len(panel.series[0].positions("x")) for panel in data.panels[:3]]
     figure = make_subplots(
-        rows=len(volumes), cols=3, horizontal_spacing=0.02, vertical_spacing=0.03,
-        column_titles=["xy", "xz", "yz"], row_titles=list(volumes), column_widths=[nx, nx, ny],
+        rows=len(names), cols=3, horizontal_spacing=0.02, vertical_spacing=0.03,
+        column_titles=sections, row_titles=names, column_widths=widths,
     )  # fmt: skip
     figure.update_annotations(font={"size": 12})
-    for row, volume in enumerate(volumes.values(), start=1):
-        low, high = np.quantile(volume, [0.005, 0.998])
-        z, y, x = (int(np.clip(round(float(c)), 0, n - 1)) for c, n in zip(center[::-1], volume.shape, strict=True))
-        for column, section in enumerate((volume[z], volume[:, y], volume[:, :, x]), start=1):
-            figure.add_heatmap(
-                z=section, dx=voxel_size, dy=voxel_size, x0=0, y0=0, colorscale="Greys_r", zmin=low, zmax=high,
-                showscale=False, hovertemplate="%{x:.0f}, %{y:.0f} Å: %{z:.3g}<extra></extra>", row=row, col=column,
-            )  # fmt: skip
-            _as_picture(figure, row, column, upside_down=False)
-    return style.styled(figure, f"Central slices, {voxel_size:.3g} Å per voxel", style.WIDE).update_layout(
-        margin=_MARGIN
-    )
-
-
-def low_passed(density: Array, voxel_size: float, resolution: float) -> Array:
-    """The density (nz, ny, nx), Å per voxel, without what is finer than ``resolution`` in Å.
-
-    With a cosine edge a tenth of the cut-off frequency wide, for a sharp one would ring.
-    """
-    axes = np.meshgrid(
-        *(np.fft.fftfreq(n, voxel_size) for n in density.shape[:2]),
-        np.fft.rfftfreq(density.shape[2], voxel_size),
-        indexing="ij",
-    )
-    excess = (np.sqrt(sum(axis**2 for axis in axes)) * resolution - 1) / 0.1
-    weight = 0.5 * (1 + np.cos(np.pi * np.clip(excess, 0, 1)))
-    return fft.irfftn(fft.rfftn(density) * weight, s=density.shape).astype(np.float32)
+    voxel_size = data.values["voxel_size"]
+    for number, panel in enumerate(data.panels):
+        place = {"row": number // 3 + 1, "col": number % 3 + 1}
+        low, high = style.ends(panel.colour)
+        figure.add_heatmap(
+            z=panel.series[0].grid("density"), dx=voxel_size, dy=voxel_size, x0=0, y0=0, colorscale="Greys_r",
+            zmin=low, zmax=high, showscale=False, hovertemplate="%{x:.0f}, %{y:.0f} Å: %{z:.3g}<extra></extra>",
+            **place,
+        )  # fmt: skip
+        _as_picture(figure, place["row"], place["col"], upside_down=False)
+    return style.styled(figure, data.title, style.WIDE).update_layout(margin=_MARGIN)
 
 
 def _as_picture(figure: go.Figure, row: int, column: int, upside_down: bool = True) -> None:

@@ -34,7 +34,6 @@ LEGEND = {
     "yanchor": "bottom",
     "title": None,
 }
-MOST_POINTS = 2000  # SVG stays quick; with more, Plotly wants WebGL, of which a page holds only a few
 
 
 def run_colour(number: int) -> str:

@@ -44,7 +44,7 @@ class Merit(NamedTuple):
 
 
 def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]:
-    """The figures of merit that the run has told; ``curves`` as :func:`pages._run.run_figures.fsc_curves` has them."""
+    """The figures of merit that the run has told; ``curves`` as :func:`pages._run.run_data.fsc_curves` has them."""
     found = record.metrics
     if not found:
         return []

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import streamlit as st
+from scipy.spatial.distance import squareform
 
 from engine.config.schema import Config
 from engine.dispatch import backends
 from engine.dispatch.backend import StartStatus
+from engine.poses.manifold import embed
 from engine.record import annotations
 from engine.record.runlog import RunWriter
 from engine.service import notes, runs
@@ -58,10 +63,39 @@ def test_the_tab_is_in_the_address_and_only_it_is_drawn(finished, tab, count):
     assert not app.warning
 
 
+@pytest.mark.parametrize(("tab", "count"), DRAWN.items())
+def test_beneath_each_figure_are_its_data_to_download(finished, monkeypatch, tab, count):
+    offered = {}
+
+    def button(label, data, file_name, *_, **named):
+        if label == "Data (CSV)":
+            offered[file_name] = data
+
+    monkeypatch.setattr(st, "download_button", button)
+    app = page("run", finished.run_id, tab=tab)
+    assert len(offered) == len(charts(app)) == count
+    tables = {name: make() for name, make in offered.items()}
+    assert all(name.startswith(finished.run_id) and name.endswith(".csv") for name in tables)
+    assert all(table.startswith("panel,series,") and table.count("\n") > 2 for table in tables.values())
+
+
+def test_the_data_to_download_are_of_the_figure_that_is_shown(finished, monkeypatch):
+    offered = {}
+    monkeypatch.setattr(st, "download_button", lambda label, data, name, *_, **named: offered.update({name: data}))
+    page("run", finished.run_id, points="true")
+    table = offered[f"{finished.run_id}-distances-points.csv"]()
+    assert table.count("1,000 single pairs") == 1000
+    page("run", finished.run_id, tab="Manifold", embedding="spectral", dimensions="3D")
+    rows = list(csv.DictReader(io.StringIO(offered[f"{finished.run_id}-embedding.csv"]())))
+    points = np.array([[float(row[axis]) for axis in "xyz"] for row in rows])
+    kept = squareform(np.load(finished.path / "distances.npz")["among_first"])
+    np.testing.assert_array_equal(points, embed(kept, 3, "spectral"))
+
+
 def test_a_figure_of_a_run_that_had_not_told_its_metrics_is_not_kept_for_its_end(finished):
     """The record was read before the last file came, what the run has left was listed after it."""
     before = replace(finished, status="running", metrics={})
-    said = [results._found(record, "distances").layout.annotations[0].text for record in (before, finished)]
+    said = [results._figure(record, "distances").layout.annotations[0].text for record in (before, finished)]
     assert "in a sample of 1,770 pairs" in said[0]
     assert "sample" not in said[1]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from engine.geometry import symmetry
@@ -49,6 +52,20 @@ def test_without_files_the_built_in_ones_are_there(runs_dir):
     assert not app.error
     (link,) = app.get("page_link")
     assert (link.label, link.proto.query_string) == ("New experiment with this one", "")  # it is the default
+
+
+def test_beneath_each_figure_are_its_data_to_download(folder, monkeypatch, toy_density):
+    offered = {}
+    monkeypatch.setattr(st, "download_button", lambda label, data, name, *_, **named: offered.update({name: data}))
+    page("volumes", volume="toy.mrc", level="3")
+    assert list(offered) == ["toy.mrc-surface.csv", "toy.mrc-slices.csv", "toy.mrc-gallery.csv"]
+    surface, slices, gallery = ([*csv.DictReader(io.StringIO(make()))] for make in offered.values())
+    assert {row["series"] for row in surface} == {"vertices", "faces"}
+    assert len(gallery) % 8 == 0
+    nz, _, nx = toy_density.shape
+    assert [row["panel"] for row in slices].count("xz") == nx * nz
+    densities = {float(row["density"]) for row in slices}
+    assert densities <= set(toy_density.ravel().tolist())
 
 
 def test_the_address_says_which(folder):

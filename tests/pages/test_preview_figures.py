@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engine.analysis.figures import densities, projections
 from engine.base.randomness import stream
 from engine.imaging import simulation
 from engine.imaging.noise import NoiseModel
@@ -62,7 +63,8 @@ def test_each_projection_stands_above_what_is_recorded(toy_volume):
     found = simulation.preview(
         toy_volume, Acquisition(noise_variance=1.0), preview_figures.MEASURED, stream(0, "test projections")
     )
-    figure = preview_figures.before_and_after_figure(found)
+    data = projections.before_and_after(found.truth.clean, found.images, preview_figures.SHOWN)
+    figure = preview_figures.before_and_after_figure(data)
     size = found.images.shape[-1]
     shown = np.asarray(figure.data[0].z)
     above, beneath = shown[:size, :size], shown[-size:, :size]
@@ -82,11 +84,11 @@ def test_noise_is_said_both_ways(toy_volume):
 
 
 def test_slices_of_a_large_volume_are_small(large):
-    figure = preview_figures.slices_figure(large)
+    figure = preview_figures.slices_figure(densities.volume_slices(large))
     assert len(figure.data) == 3
     assert np.shape(figure.data[0].z) == (110, 110)
     huge = replace(large, density=np.tile(large.density, (1, 1, 4)))
-    figure = preview_figures.slices_figure(huge)
+    figure = preview_figures.slices_figure(densities.volume_slices(huge))
     assert max(max(np.shape(trace.z)) for trace in figure.data) <= 128
     assert figure.data[0].dx == 1.5 * 4
     assert "1.5 Å per voxel" in figure.layout.title.text

@@ -13,7 +13,7 @@ from engine.config.settings import config_to_toml
 from engine.record.runrecord import read_run
 from engine.service import notes
 from engine.service.actor import Actor
-from pages._run import report, run_figures
+from pages._run import report, run_data
 from pages._shared import summary
 from tests.app_testing import TYPED, failed_run
 
@@ -35,8 +35,8 @@ def without_plotly(report: bytes) -> str:
 
 
 def test_it_has_the_numbers_of_the_page(finished, text):
-    reading = run_figures.direct_reading()
-    merits = summary.merits(finished, run_figures.fsc_curves(finished, reading))
+    reading = run_data.direct_reading()
+    merits = summary.merits(finished, run_data.fsc_curves(finished, reading))
     assert len(merits) == 6
     words = unescape(re.sub(r"<[^>]+>", "\n", text))
     for merit in merits:
@@ -49,7 +49,7 @@ def test_it_has_the_numbers_of_the_page(finished, text):
 
 
 def test_it_has_every_figure_that_the_run_can_show(finished, text):
-    sections = run_figures.sections(finished).values()
+    sections = run_data.sections(finished).values()
     keys = {key for rows in sections for columns in rows for column in columns for key in column}
     drawn = set(re.findall(r'<div id="([a-z-]+)" class="plotly-graph-div"', text))
     assert drawn == keys - {"training"}  # there was no network

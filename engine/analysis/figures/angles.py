@@ -1,4 +1,4 @@
-"""What the histograms of angle errors show."""
+"""Angle errors of projections as histograms, of two steps one above the other."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from .data import Axis, Figure, Panel, Series
 
 Array = NDArray[np.floating]
 
-BINS = 45
-_USUAL = 0.98  # quantile of the errors that the axis is made for
-_ROOM = 1.5  # times as far as that quantile
+_BARS = 45
 
 
 def angle_errors(
@@ -19,53 +17,40 @@ def angle_errors(
     errors_before: Array,
     titles: tuple[str, str] = ("after alignment", "before alignment (arbitrary frame)"),
     before_alike: bool = False,
+    name: str = "angle-errors",
 ) -> Figure:
-    """Histograms of angle errors (n,) in rad after and before a step, in degrees.
+    """Histograms in degrees of angle errors (n,) in rad, after alignment and before it, or of another pair of steps.
 
-    Parameters
-    ----------
-    titles
-        of the two panels.
-    before_alike
-        both on one axis; else the errors before reach to 180 degrees.
-
-    Returns
-    -------
-    two panels, each with a series of bars: lower and upper edge (deg) and projections. ``values`` are median and mean
-    of both in degrees, and how many of the first lie beyond its axis.
+    ``before_alike`` gives both one axis; else that of the errors before reaches to 180 degrees. Median and mean, and
+    how many errors lie beyond the upper histogram, are among the figure's values.
     """
     after, before = np.degrees(errors), np.degrees(errors_before)
     end = upper_end(np.concatenate([after, before]) if before_alike else after)
-    ends = (end, end if before_alike else 180.0)
-    panels = tuple(
-        Panel(
-            Axis("angle between recovered and true pose", "°", range=(0.0, last or 1.0)),
-            Axis("projections"),
-            (_histogram(values, last or 1.0),),
-            title,
-        )
-        for values, last, title in zip((after, before), ends, titles, strict=True)
-    )
-    return Figure(
-        "angle-errors",
-        f"Angle errors of {len(errors):,} projections",
-        panels,
-        f"Angle between recovered and true pose of each projection, {titles[0]} and {titles[1]}.",
-        {
-            "median_deg": float(np.median(after)), "mean_deg": float(np.mean(after)),
-            "median_before_deg": float(np.median(before)), "mean_before_deg": float(np.mean(before)),
-            "projections": len(errors), "beyond": int(np.count_nonzero(after > ends[0])),
-        },
-    )  # fmt: skip
+    panels = (_histogram(after, end, titles[0]), _histogram(before, end if before_alike else 180.0, titles[1]))
+    values = {
+        "angle_error_median": float(np.median(errors)), "angle_error_mean": float(np.mean(errors)),
+        "projections": float(len(errors)), "beyond": float(np.count_nonzero(after > end)),
+    }  # fmt: skip
+    caption = f"Angles between recovered and true poses, {titles[0]} and {titles[1]}; lines: median and mean."
+    return Figure(name, f"Angle errors of {len(errors):,} projections", panels, caption, values)
 
 
 def upper_end(values: Array) -> float:
     """Where the axis of a histogram ends: few outliers must not squeeze the others into one bar."""
-    if (highest := float(values.max())) <= (usual := _ROOM * float(np.quantile(values, _USUAL))):
+    if (highest := float(values.max())) <= (usual := 1.5 * float(np.quantile(values, 0.98))):
         return highest
     return usual or highest
 
 
-def _histogram(values: Array, end: float) -> Series:
-    counts, edges = np.histogram(values, bins=BINS, range=(0.0, end))
-    return Series("projections", "bars", {"from_deg": edges[:-1], "to_deg": edges[1:], "projections": counts})
+def _histogram(values: Array, end: float, title: str) -> Panel:
+    """Bars, median and mean of values (n,) in degrees; those beyond ``end`` are in no bar."""
+    end = end or 1.0
+    counts, edges = np.histogram(values, bins=_BARS, range=(0.0, end))
+    bars = {"x": (edges[:-1] + edges[1:]) / 2, "x_low": edges[:-1], "x_high": edges[1:], "projections": counts}
+    height = np.array([0.0, 1.08 * counts.max()])
+    lines = (
+        Series(name, "reference", {"x": np.full(2, value), "y": height})
+        for name, value in (("median", np.median(values)), ("mean", np.mean(values)))
+    )
+    x = Axis("angle between recovered and true pose", "°", range=(0.0, end))
+    return Panel(x, Axis("projections"), (Series("projections", "bars", bars), *lines), title)

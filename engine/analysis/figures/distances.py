@@ -1,20 +1,17 @@
-"""What the distance-versus-distance plot shows."""
+"""Estimated against true distances of pairs: how many pairs lie where, and the error by the true distance."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...poses.metrics import error_by_distance
-from .data import Axis, Figure, Panel, Series
+from ...poses.metrics import distance_metrics, error_by_distance
+from .data import Axis, Figure, Panel, Series, cells
 
 Array = NDArray[np.floating]
 
-SINGLE_PAIRS = 1000
-"""Pairs of the sample that can be shown one by one."""
-PAIRS, DIAGONAL, SAMPLE, ERRORS = "pairs", "estimated = true", "single pairs", "errors"
-"""Names of the series."""
-_WHOLE_CIRCLE = (0.0, 180.0)
+_SINGLE = 1000  # pairs that are shown one by one
+_ENDS = (0.0, 180.0)
 
 
 def distance_versus_distance(
@@ -24,60 +21,55 @@ def distance_versus_distance(
     estimated: Array,
     distance_mae: float | None,
     errors: Array | None = None,
+    points: bool = False,
 ) -> Figure:
-    """Estimated against true distance of all pairs as counts, and the error by true distance; in degrees.
+    """How many pairs have which true and which estimated distance, and error quantiles by true distance, in degrees.
 
     Parameters
     ----------
-    counts, edges
-        (bins, bins) pairs by [exact, estimated] over the edges (bins + 1,), rad.
+    counts
+        pairs (bins, bins) by [exact, estimated] distance over ``edges`` (bins + 1,) in rad, of all pairs.
     exact, estimated
-        (m,) a sample of the pairs, rad.
+        distances (m,) in rad of a sample of the pairs; the first 1,000 are a series of their own with ``points``.
     distance_mae
-        mean absolute error of all pairs, rad; ``values`` hold it where it is known, and that of the sample.
+        mean absolute error of all pairs in rad; None where it is not known: then that of the sample stands among the
+        figure's values, and ``sample`` says of how many pairs.
     errors
-        (bins, 4) as :func:`poses.metrics.error_by_distance` gives them for all pairs, rad; of the sample where None.
-
-    Returns
-    -------
-    two panels: ``pairs`` by cell, the diagonal and single pairs; quantiles and mean of the error by true distance.
+        of all pairs (bins, 4) in rad, as :func:`poses.metrics.error_by_distance` gives them; None: those of the sample.
     """
-    centres = np.degrees((edges[:-1] + edges[1:]) / 2)
-    true, guessed = (axis.ravel() for axis in np.meshgrid(centres, centres, indexing="ij"))
-    of_sample = float(np.mean(np.abs(estimated.astype(float) - exact)))
-    values = {"pairs_in_sample": float(exact.size), "distance_mae_of_sample": of_sample}
-    if distance_mae is not None:
+    total = int(counts.sum())
+    values = {"pairs": float(total)}
+    if distance_mae is None:
+        values |= {"distance_mae": distance_metrics(estimated, exact)["distance_mae"], "sample": float(exact.size)}
+    else:
         values["distance_mae"] = distance_mae
-    some = slice(SINGLE_PAIRS)
-    cells = {"true_deg": true, "estimated_deg": guessed, "pairs": counts.ravel()}
-    single = {"true_deg": np.degrees(exact[some]), "estimated_deg": np.degrees(estimated[some])}
-    true_axis = Axis("true distance", "°", range=_WHOLE_CIRCLE)
-    upper = Panel(
-        true_axis,
-        Axis("estimated distance", "°", range=_WHOLE_CIRCLE),
-        (
-            Series(PAIRS, "heatmap", cells),
-            Series(DIAGONAL, "reference", dict.fromkeys(("true_deg", "estimated_deg"), np.array(_WHOLE_CIRCLE))),
-            Series(SAMPLE, "points", single, role="sample"),
-        ),
-        title="pairs",
-        colour=Axis("pairs", log=True),
-    )
+    in_degrees = np.degrees(edges)
+    series = [
+        Series("pairs", "heatmap", cells(in_degrees, in_degrees, pairs=counts.T)),
+        Series("estimated = true", "reference", {"x": np.array(_ENDS), "y": np.array(_ENDS)}),
+    ]
+    if points:
+        columns = {"x": np.degrees(exact[:_SINGLE]), "y": np.degrees(estimated[:_SINGLE])}
+        series.append(Series(f"{_SINGLE:,} single pairs", "points", columns))
+    true = Axis("true distance", "°", range=_ENDS)
+    pairs = Axis("pairs", log=True, range=(1.0, float(max(10, counts.max()))))
+    upper = Panel(true, Axis("estimated distance", "°", range=_ENDS), tuple(series), "distances", colour=pairs)
     profile = np.degrees(error_by_distance(estimated, exact) if errors is None else errors)
-    at = (np.arange(len(profile)) + 0.5) * 180 / len(profile)
-    known = ~np.isnan(profile[:, 0])
-    low, middle, high, mean_absolute = profile[known].T
-    columns = {
-        "true_deg": at[known], "error_10_percent_deg": low, "error_median_deg": middle, "error_90_percent_deg": high,
-        "error_mean_absolute_deg": mean_absolute,
-    }  # fmt: skip
-    whose = "sampled pairs" if errors is None else "pairs"
-    lower = Panel(true_axis, Axis("error", "°"), (Series(ERRORS, "band", columns, role=whose),), title="error")
+    lower = Panel(true, Axis("error", "°"), _profile(profile, "sampled pairs" if errors is None else "pairs"), "errors")
     return Figure(
-        "distances",
-        f"Distances of {counts.sum():,} pairs of test projections",
-        (upper, lower),
-        "Estimated against true distance of all pairs, and the error by true distance: 10 %, 50 % and 90 % quantile of "
-        f"estimated minus true, and its mean absolute value, of all {whose}.",
-        values,
+        "distances", f"Distances of {total:,} pairs of test projections", (upper, lower),
+        "Estimated against true distance of pairs of test projections, and the error by true distance, "
+        f"in bins of {180 / len(profile):g}°.", values,
+    )  # fmt: skip
+
+
+def _profile(profile: Array, of_whom: str) -> tuple[Series, ...]:
+    """Band, median and mean absolute error from (bins, 4) in degrees; bins of too few pairs are left out."""
+    known = ~np.isnan(profile[:, 0])
+    at = ((np.arange(len(profile)) + 0.5) * 180 / len(profile))[known]
+    low, middle, high, mean_absolute = profile[known].T
+    return (
+        Series(f"10–90 % of {of_whom}", "band", {"x": at, "low": low, "high": high}),
+        Series("median", "line", {"x": at, "y": middle}),
+        Series("mean absolute", "line", {"x": at, "y": mean_absolute}),
     )

@@ -1,4 +1,4 @@
-"""What the Fourier shell correlation shows."""
+"""Fourier shell correlations against the spatial frequency, and where they fall below their thresholds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from .data import Axis, Figure, Panel, Series
 Array = NDArray[np.floating]
 
 INPUT, HALVES = "against the input map", "between the half maps"
-THRESHOLDS = {INPUT: 0.5, HALVES: 0.143}
-"""The thresholds of each curve."""
+"""Names of the curves, and roles of what belongs to them."""
+_ROUND = tuple(m * 10.0**e for e in (-1, 0, 1, 2, 3) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8))  # Å
+_APART = 0.09  # of the axis, between two ticks
 
 
 def fourier_shell_correlations(
@@ -20,46 +21,46 @@ def fourier_shell_correlations(
     between_halves: Array,
     at_half: float | None,
     at_143: float | None,
+    name: str = "fsc",
 ) -> Figure:
-    """Correlations (shells,) against the spatial frequency (shells,) in 1/Å.
+    """Fourier shell correlations (shells,) against the spatial frequency (shells,) in 1/Å, with ticks named in Å.
 
-    Parameters
-    ----------
-    to_input
-        None where there is no true map to compare with.
-    at_half, at_143
-        the resolutions in Å where the two curves fall below their thresholds.
-
-    Returns
-    -------
-    one panel, a series for each curve; ``values`` are the resolutions that are reached, by curve.
+    ``to_input`` is None where there is no true map to compare with: then there is one curve.
+    ``at_half`` and ``at_143`` are the resolutions in Å where the two curves fall below their thresholds, 0.5 and 0.143:
+    Nyquist's where a curve never does, infinite or None where it is below from the start. Each curve has its threshold
+    as a reference and, where it falls below it, that point, whose ``resolution`` is in Å.
     """
-    curves = {HALVES: between_halves} if to_input is None else {INPUT: to_input, HALVES: between_halves}
-    resolutions = {INPUT: at_half, HALVES: at_143}
     nyquist = float(frequencies[-1])
-    series = tuple(
-        Series(name, "line", {"frequency_per_angstrom": frequencies, "correlation": curve}, role=name)
-        for name, curve in curves.items()
-    )
-    lowest = min(-0.05, *(float(np.min(curve)) for curve in curves.values()))
-    panel = Panel(
-        Axis("spatial frequency", "1/Å", range=(0.0, nyquist * 1.01)), Axis("FSC", range=(lowest, 1.03)), series
-    )
-    reached = {
-        name: resolution for name in curves if (resolution := resolutions[name]) is not None and np.isfinite(resolution)
-    }
+    end = nyquist * 1.01
+    series, values = [], {}
+    curves = [(HALVES, between_halves, 0.143, at_143)]
+    if to_input is not None:
+        curves.insert(0, (INPUT, to_input, 0.5, at_half))
+    for curve_name, curve, threshold, resolution in curves:
+        series.append(Series(curve_name, "line", {"x": frequencies, "y": curve}, role=curve_name))
+        line = {"x": np.array([0.0, end]), "y": np.full(2, threshold)}
+        series.append(Series(f"threshold {threshold:g}", "reference", line, role=curve_name))
+        if resolution is None or not np.isfinite(resolution):
+            continue
+        values[f"resolution at {threshold:g} (Å)"] = resolution
+        if resolution and np.any(curve < threshold):
+            point = {"x": np.array([1 / resolution]), "y": np.array([threshold]), "resolution": np.array([resolution])}
+            series.append(Series(f"below {threshold:g}", "points", point, role=curve_name))
+    lowest = min(-0.05, *(float(np.min(curve)) for _, curve, _, _ in curves))
+    ticks = tuple((1 / tick, f"{tick:.3g}") for tick in resolution_ticks(nyquist))
+    x = Axis("spatial frequency", "1/Å", range=(0.0, end), ticks=ticks)
+    panel = Panel(x, Axis("FSC", range=(lowest, 1.03)), tuple(series))
     return Figure(
-        "fsc",
-        "Fourier shell correlation",
-        (panel,),
-        "Fourier shell correlation of the reconstruction with the input map (threshold 0.5) and of the two half maps "
-        "(threshold 0.143), without a mask.",
-        reached,
-    )
+        name, "Fourier shell correlation", (panel,),
+        "Fourier shell correlation of the reconstruction with the input map (threshold 0.5), if there is one, and of "
+        "the two half maps (threshold 0.143), without a mask.", values,
+    )  # fmt: skip
 
 
-def reached(curve: Array, threshold: float, resolution: float | None) -> str:
-    """The resolution in Å where a curve falls below its threshold, or that it never does."""
-    if resolution is None or not np.isfinite(resolution):
-        return "below from the start"
-    return f"{resolution:.2f} Å" if np.any(curve < threshold) else f"not reached (Nyquist {resolution:.2f} Å)"
+def resolution_ticks(nyquist: float) -> list[float]:
+    """Round resolutions in Å, after Nyquist's, that are some way apart on an axis of frequencies up to ``nyquist``."""
+    ticks = [1 / nyquist]
+    for resolution in _ROUND:
+        if 1 / ticks[-1] - 1 / resolution > _APART * nyquist and resolution < 10 / nyquist:
+            ticks.append(resolution)
+    return ticks

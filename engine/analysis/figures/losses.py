@@ -1,4 +1,4 @@
-"""What the curves of training and recovery show."""
+"""Losses: of the network against its training, of the recovery of the poses against its iterations."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from .data import Axis, Figure, Panel, Series
 
 Array = NDArray[np.floating]
 
-LOSS, VALIDATION = "training loss", "validation L_DE"
+_MOST_STEPS = 2000  # of a training loss: more points than a figure has pixels
 
 
 def training_curve(step: Array, loss: Array, validation_mae: Array) -> Figure:
-    """Training loss (n,) and validation error (n,) in rad, NaN where not measured, against the optimiser's step (n,).
+    """Training loss (n,) and validation L_DE (n,) in rad, NaN where not measured, against the optimiser's step (n,).
 
-    Two panels, one a series; the validation in degrees.
+    Of a long training every k-th step is kept, and every validation. L_DE is in degrees, and in rad beside it.
     """
+    every = max(1, len(step) // _MOST_STEPS)
     measured = np.isfinite(validation_mae)
-    steps = Axis("step")
-    losses = Series(LOSS, "line", {"step": step, "loss": loss}, role="training")
-    validation = {"step": step[measured], "validation_mae_deg": np.degrees(validation_mae[measured])}
-    return Figure(
-        "training",
-        "Training of the network",
-        (
-            Panel(steps, Axis("loss", log=True), (losses,)),
-            Panel(steps, Axis("L_DE", "°"), (Series(VALIDATION, "line", validation, role="validation"),)),
+    validation = validation_mae[measured]
+    columns = {"x": step[measured], "y": np.degrees(validation), "y_rad": validation}
+    x = Axis("step")
+    panels = (
+        Panel(
+            x, Axis("loss", log=True),
+            (Series("training loss", "line", {"x": step[::every], "y": loss[::every]}),), "training",
         ),
-        "Training loss, and mean absolute error of the distances of the validation set, against the optimiser's step.",
-    )
+        Panel(x, Axis("L_DE", "°"), (Series("validation L_DE", "line", columns),), "validation"),
+    )  # fmt: skip
+    caption = "Loss of the training batches, and mean absolute distance error on the validation projections."
+    return Figure("training", "Training of the network", panels, caption)
 
 
 def recovery_curve(loss_curve: Array) -> Figure:
     """Recovery loss L_OR (iterations + 1,) in rad² against the iteration of the final minimisation."""
-    columns = {"iteration": np.arange(len(loss_curve)), "recovery_loss_rad2": loss_curve}
-    axis = Axis("L_OR", "rad²", log=bool(np.all(loss_curve > 0)))
-    panel = Panel(Axis("iteration"), axis, (Series("recovery loss", "line", columns),))
-    return Figure("recovery", "Recovery of the poses", (panel,), "Mean squared difference of distances by iteration.")
+    columns = {"x": np.arange(len(loss_curve)), "y": loss_curve}
+    y = Axis("L_OR", "rad²", log=bool(np.all(loss_curve > 0)))
+    panel = Panel(Axis("iteration"), y, (Series("recovery loss", "line", columns),))
+    return Figure("recovery", "Recovery of the poses", (panel,), "Recovery loss of the best start.")

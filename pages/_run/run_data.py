@@ -1,0 +1,279 @@
+"""What a run has left, as the data of figures by section: for its page, its report and its downloads alike.
+
+No streamlit, no Plotly. The data of every figure are a function of the record and of a :class:`Reading`; None where the
+run has not left, or not yet, what the figure is made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.analysis.figures import angles, densities, directions, distances, fsc, losses, manifold, neighbours
+from engine.analysis.figures import projections as pictures
+from engine.analysis.figures.data import Figure
+from engine.base.errors import InputError
+from engine.base.files import read_arrays
+from engine.config.numeric import volume_of
+from engine.config.schema import Config, VolumeConfig
+from engine.geometry.rotations import viewing_directions
+from engine.imaging.volume import Volume
+from engine.record.runrecord import RunRecord
+from pages._shared.live import RunFeed, curve_arrays
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read, None for those that are not there; a page shares among all its visitors what was read."""
+
+    arrays: Callable[[Path], Arrays | None]
+    density: Callable[[Path], tuple[NDArray[np.float32], float] | None]
+    volume: Callable[[VolumeConfig], Volume]
+
+
+def direct_reading() -> Reading:
+    """Reading without a cache."""
+    return Reading(_arrays, _density, volume_of)
+
+
+def figure_data(key: str, record: RunRecord, reading: Reading) -> Figure | None:
+    """One of :data:`DATA`; InputError where the file that it is made from is damaged or foreign."""
+    try:
+        return DATA[key](record, reading)
+    except KeyError as error:
+        raise InputError(f"{key.replace('-', ' ')}: the run's file lacks {error}; it is not shown") from error
+
+
+def csv(key: str, record: RunRecord, reading: Reading) -> str:
+    """The data of a figure that the run has left; InputError as :func:`figure_data`, and where they are gone."""
+    data = figure_data(key, record, reading)
+    if data is None:
+        raise InputError(f"{key.replace('-', ' ')}: the run's file is no longer there; wanted the one that was drawn")
+    return data.to_csv()
+
+
+def reference(record: RunRecord, reading: Reading, shape: tuple[int, ...]) -> tuple[Volume | None, str]:
+    """The run's input volume or, where it cannot be had any more, None and why."""
+    if not isinstance(record.config, Config):
+        return None, ""
+    try:
+        volume = reading.volume(record.config.volume)
+    except InputError as error:
+        return None, f"The input is not shown: {error}"
+    if volume.density.shape != shape:
+        return None, "The input is not shown: its file has changed since the run."
+    return volume, ""
+
+
+def reconstruction(record: RunRecord, reading: Reading) -> tuple[str, NDArray[np.float32], float] | None:
+    """What to call the reconstruction, its density without what is finer than its resolution, Å per voxel."""
+    kept = reading.density(record.path / "reconstruction.mrc")
+    if kept is None:
+        return None
+    density, voxel_size = kept
+    resolution = record.metrics.get("fsc_0.143_angstrom")
+    if resolution is None or resolution <= 2.01 * voxel_size:  # no coarser than Nyquist's
+        return "reconstruction", density, voxel_size
+    return (
+        f"reconstruction, to {resolution:.3g} Å",
+        densities.low_passed(density, voxel_size, resolution),
+        voxel_size,
+    )
+
+
+def fsc_curves(record: RunRecord, reading: Reading) -> dict[str, NDArray[Any]]:
+    """The curves that a run has, by the key of the metric that says where they fall below their threshold."""
+    curves = {}
+    for prefix in ("", "refined_"):
+        if (kept := reading.arrays(record.path / f"{prefix}fsc.npz")) is not None:
+            if "to_input" in kept:
+                curves[f"{prefix}fsc_0.5_angstrom"] = kept["to_input"]
+            curves[f"{prefix}fsc_0.143_angstrom"] = kept["between_halves"]
+    return curves
+
+
+def _arrays(path: Path) -> Arrays | None:
+    try:
+        return read_arrays(path)
+    except FileNotFoundError:
+        return None
+
+
+def _density(path: Path) -> tuple[NDArray[np.float32], float] | None:
+    from engine.io import mrc
+
+    if not path.exists():
+        return None
+    density, voxel_size, _ = mrc.read_map(path)
+    return density, voxel_size
+
+
+def _distances(record: RunRecord, reading: Reading, points: bool = False) -> Figure | None:
+    """Estimated against true distance; ``points`` adds single pairs."""
+    kept = reading.arrays(record.path / "distances.npz")
+    if kept is None:
+        return None
+    exact, estimated = kept["exact"], kept["estimated"]
+    error = record.metrics.get("distance_mae")  # None as long as the run has not ended
+    errors = kept.get("error_by_distance")  # runs of older versions have not kept it
+    return distances.distance_versus_distance(kept["counts"], kept["edges"], exact, estimated, error, errors, points)
+
+
+def _angle_errors(record: RunRecord, reading: Reading) -> Figure | None:
+    poses = reading.arrays(record.path / "poses.npz")
+    return None if poses is None else angles.angle_errors(poses["errors"], poses["errors_before"])
+
+
+def _directions(record: RunRecord, reading: Reading) -> Figure | None:
+    poses = reading.arrays(record.path / "poses.npz")
+    if poses is None:
+        return None
+    both = _true_and_recovered(poses)
+    return directions.on_spheres(both, dict.fromkeys(both, poses["errors"]))
+
+
+def _direction_map(record: RunRecord, reading: Reading) -> Figure | None:
+    poses = reading.arrays(record.path / "poses.npz")
+    return None if poses is None else directions.by_solid_angle(_true_and_recovered(poses))
+
+
+def _true_and_recovered(poses: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {"true": viewing_directions(poses["true"]), "recovered, aligned": viewing_directions(poses["aligned"])}
+
+
+def _error_map(record: RunRecord, reading: Reading) -> Figure | None:
+    poses = reading.arrays(record.path / "poses.npz")
+    return None if poses is None else directions.errors_by_direction(poses["true"], poses["errors"])
+
+
+def _training(record: RunRecord, reading: Reading) -> Figure | None:
+    """The whole curve; of a training that was stopped, what its events tell."""
+    kept = reading.arrays(record.path / "training.npz")
+    if kept is not None:
+        curve = kept["curve"].T
+    elif record.status == "running":  # the curve that grows stands beside the stages
+        return None
+    else:
+        feed = RunFeed(record.path, Config())
+        feed.advance()
+        curve = curve_arrays(feed.curve)
+    return losses.training_curve(*curve) if curve.size else None
+
+
+def _recovery(record: RunRecord, reading: Reading) -> Figure | None:
+    kept = reading.arrays(record.path / "recovery.npz")
+    return None if kept is None else losses.recovery_curve(kept["loss_curve"])
+
+
+def _clean(record: RunRecord, reading: Reading) -> Figure | None:
+    kept = reading.arrays(record.path / "projections.npz")
+    return None if kept is None else pictures.gallery(kept["clean"], "Projections, clean", name="clean")
+
+
+def _given(record: RunRecord, reading: Reading) -> Figure | None:
+    kept = reading.arrays(record.path / "projections.npz")
+    if kept is None:
+        return None
+    same = " (no noise, no shift)" if np.array_equal(kept["clean"], kept["images"]) else ""
+    return pictures.gallery(kept["images"], f"The same, as given{same}", name="given")
+
+
+def _slices(record: RunRecord, reading: Reading) -> Figure | None:
+    made = reconstruction(record, reading)
+    if made is None:
+        return None
+    name, density, voxel_size = made
+    volume, _ = reference(record, reading, density.shape)
+    center = np.array(density.shape[::-1]) // 2 if volume is None else volume.center_index
+    return densities.slices(density, name, None if volume is None else volume.density, center, voxel_size)
+
+
+def _surface(record: RunRecord, reading: Reading) -> Figure | None:
+    made = reconstruction(record, reading)
+    if made is None:
+        return None
+    name, density, voxel_size = made
+    volume, _ = reference(record, reading, density.shape)
+    shown = {} if volume is None else {"input": (volume.density, voxel_size)}
+    return densities.isosurfaces(shown | {name: (density, voxel_size)}, title="Surfaces")
+
+
+def _fsc(record: RunRecord, reading: Reading, prefix: str = "") -> Figure | None:
+    kept = reading.arrays(record.path / f"{prefix}fsc.npz")
+    if kept is None:
+        return None
+    at_half, at_143 = (record.metrics.get(f"{prefix}fsc_{threshold}_angstrom") for threshold in ("0.5", "0.143"))
+    frequencies, between_halves = kept["frequencies_per_angstrom"], kept["between_halves"]
+    name = f"{prefix}fsc".replace("_", "-")
+    return fsc.fourier_shell_correlations(frequencies, kept.get("to_input"), between_halves, at_half, at_143, name)
+
+
+def _refined(record: RunRecord, reading: Reading) -> Figure | None:
+    after, before = (reading.arrays(record.path / name) for name in ("refined.npz", "poses.npz"))
+    if after is None or before is None:
+        return None
+    titles = ("after refinement", "before refinement")
+    return angles.angle_errors(after["errors"], before["errors"], titles, before_alike=True, name="refined")
+
+
+def _among_first(record: RunRecord, reading: Reading) -> tuple[NDArray[Any], NDArray[Any] | None, str] | None:
+    """What a run keeps of its first projections, which runs of older versions have not: distances, poses, symmetry."""
+    kept, poses = (reading.arrays(record.path / name) for name in ("distances.npz", "poses.npz"))
+    if kept is None or "among_first" not in kept:
+        return None
+    symmetry = record.config.volume.symmetry if isinstance(record.config, Config) else "C1"
+    return kept["among_first"], None if poses is None else poses["true"], symmetry
+
+
+def _spectrum(record: RunRecord, reading: Reading) -> Figure | None:
+    kept = _among_first(record, reading)
+    return None if kept is None else manifold.spectrum(*kept)
+
+
+def _graph(record: RunRecord, reading: Reading, by_pose: bool) -> Figure | None:
+    estimated, poses, symmetry = _among_first(record, reading) or (None, None, "")
+    if estimated is None or poses is None:
+        return None
+    return neighbours.neighbour_graph(estimated, poses, symmetry, by_pose)
+
+
+def _recall(record: RunRecord, reading: Reading) -> Figure | None:
+    estimated, poses, symmetry = _among_first(record, reading) or (None, None, "")
+    if estimated is None or poses is None:
+        return None
+    return neighbours.recall(estimated, poses, symmetry, record.metrics.get("neighbour_recall_at_10"))
+
+
+DATA: dict[str, Callable[[RunRecord, Reading], Figure | None]] = {
+    "distances": _distances, "distances-points": partial(_distances, points=True), "angle-errors": _angle_errors,
+    "directions": _directions, "error-map": _error_map, "direction-map": _direction_map, "slices": _slices,
+    "surface": _surface, "fsc": _fsc, "training": _training, "recovery": _recovery, "clean": _clean, "given": _given,
+    "refined": _refined, "refined-fsc": partial(_fsc, prefix="refined_"), "spectrum": _spectrum, "recall": _recall,
+    "nearest-by-pose": partial(_graph, by_pose=True), "nearest-by-estimate": partial(_graph, by_pose=False),
+}  # fmt: skip
+Rows = tuple[tuple[tuple[str, ...], ...], ...]
+SECTIONS: dict[str, Rows] = {
+    "Overview": ((("distances",), ("angle-errors",)),),
+    "Sphere": ((("directions", "error-map"), ("direction-map",)),),
+    "Reconstruction": ((("slices",), ("surface",)), (("fsc",),)),
+    "Refinement": ((("refined",), ("refined-fsc",)),),
+    "Manifold": ((("spectrum",),),),
+    "Neighbours": ((("nearest-by-pose",), ("nearest-by-estimate",)), (("recall",),)),
+    "Losses": ((("training",), ("recovery",)),),
+    "Projections": ((("clean",), ("given",)),),
+}
+"""Of each section the figures, by row and column."""
+
+
+def sections(record: RunRecord) -> dict[str, Rows]:
+    """The sections that a run of this configuration has."""
+    refined = isinstance(record.config, Config) and record.config.refinement.enabled
+    return {name: rows for name, rows in SECTIONS.items() if refined or name != "Refinement"}
