@@ -1,14 +1,9 @@
-"""Rows of the catalogue to analyse, without any run; and what every figure's CSV must do."""
+"""Rows of the catalogue to analyse, without any run."""
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
-import numpy as np
-
-from engine.analysis.figures.data import Figure
 from engine.config.settings import config_from_dict, config_to_dict
 
 SIGNAL = 2.5  # variance of the clean projections of these runs
@@ -43,25 +38,3 @@ def close(
     one = row(number, seed=seed, recovery={} if limit is None else {"max_distance": limit})
     metrics = {"angle_error_median": used / 100, "recovery_loss": 0.5, "recovery_pairs": used}
     return one | {"metrics": metrics, "seconds": {"recovery": seconds}, "reused": list(reused)}
-
-
-def assert_csv_reads_back(figure: Figure) -> None:
-    """The figure's CSV, read by Python's own reader, has every series' rows in order with the same numbers and texts.
-
-    Texts of these tests start with no sign that a spreadsheet would take for a formula's.
-    """
-    rows = list(csv.DictReader(io.StringIO(figure.to_csv())))
-    assert rows
-    for panel in figure.panels:
-        for series in panel.series:
-            own, rows = rows[: len(series)], rows[len(series) :]
-            assert all((one["panel"], one["series"]) == (panel.title, series.name) for one in own)
-            for name, values in series.columns.items():
-                cells = [one[name] for one in own]
-                if np.asarray(values).dtype.kind in "US":
-                    assert cells == list(values), (series, name)
-                else:
-                    np.testing.assert_array_equal(
-                        [float(cell or "nan") for cell in cells], values, f"{series!r}, {name}"
-                    )
-    assert not rows

@@ -1,4 +1,4 @@
-"""What every figure's data must do, whatever they show: come back from CSV as the same numbers."""
+"""What every figure's data must do, whatever they show: come back from CSV as the same numbers and texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from engine.analysis.figures.data import Figure
 
 
 def assert_csv_holds(figure: Figure) -> None:
-    """The figure's CSV, read by Python's own reader, has every series' rows in order with the very same values."""
+    """The figure's CSV, read by Python's own reader, has every series' rows in order with the very same values.
+
+    Texts are to start with no sign that makes a formula of them.
+    """
     rows = list(csv.DictReader(io.StringIO(figure.to_csv())))
     every = {name for panel in figure.panels for series in panel.series for name in series.columns}
     assert rows
@@ -20,7 +23,11 @@ def assert_csv_holds(figure: Figure) -> None:
             part, rows = rows[: len(series)], rows[len(series) :]
             assert all((row["panel"], row["series"]) == (panel.title, series.name) for row in part)
             for name, values in series.columns.items():
-                read = np.array([float(row[name] or "nan") for row in part])
+                cells = [row[name] for row in part]
+                if values.dtype.kind == "U":
+                    assert cells == values.tolist(), f"{series!r}: {name}"
+                    continue
+                read = np.array([float(cell or "nan") for cell in cells])
                 np.testing.assert_array_equal(read, np.asarray(values, dtype=float), err_msg=f"{series!r}: {name}")
             assert all(row[name] == "" for row in part for name in every - set(series.columns))
     assert not rows

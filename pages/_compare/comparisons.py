@@ -126,7 +126,8 @@ def show_projections(view: View) -> None:
     ):
         images = {labels[letter]: one[name] for letter, one in found.items()}
         with column:
-            chart(level_figures.projections_by_level_figure(images, title=title), name)
+            data = levels.projections(images, title=title)
+            chart(level_figures.projections_by_level_figure(data), name, data)
 
 
 def show_directions(view: View) -> None:
@@ -200,9 +201,8 @@ def _tell(message: str) -> None:
     st.warning(text.escaped(message), icon=":material/broken_image:")
 
 
-def chart(drawn: Figure, key: str, data: Data | None = None) -> None:
+def chart(drawn: Figure, key: str, data: Data) -> None:
     """A figure in its place, and its data to take away."""
     st.plotly_chart(drawn, key=f"compare-{key}", config=_CHART)
-    if data is not None:
-        with st.container(horizontal=True):
-            downloads.figure_data(data.to_csv, f"compare-{key}")
+    with st.container(horizontal=True):
+        downloads.figure_data(data.to_csv, f"compare-{key}")

@@ -88,12 +88,11 @@ def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None
     return shown
 
 
-def chart(factor: Factor, drawn: Figure, key: str, data: Data | None = None) -> None:
+def chart(factor: Factor, drawn: Figure, key: str, data: Data) -> None:
     """A figure in its place, and its data to take away."""
     st.plotly_chart(drawn, key=f"{factor.study} {key}", config=_CHART)
-    if data is not None:
-        with st.container(horizontal=True):
-            downloads.figure_data(data.to_csv, f"{factor.study}-{key}")
+    with st.container(horizontal=True):
+        downloads.figure_data(data.to_csv, f"{factor.study}-{key}")
 
 
 def read(shown: Shown, name: str, *keys: str, first_only: bool = False) -> dict[str, list[Arrays]]:
@@ -248,7 +247,7 @@ def draw_orientations(shown: Shown) -> None:
         chart(shown.factor, sphere_figures.sphere_figure(spheres), "spheres", spheres)
     with right:
         maps = directions.by_solid_angle(one_seed, "Viewing directions of one seed, by solid angle")
-        chart(shown.factor, sphere_figures.direction_heatmap_figure(maps), "direction maps", maps)
+        chart(shown.factor, sphere_figures.direction_heatmap_figure(maps), "direction-map", maps)
     every = poses(shown)
     counts, edges = _distance_counts(shown)
     left, right = st.columns(2)

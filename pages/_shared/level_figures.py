@@ -11,17 +11,13 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from engine.analysis.figures import projections
 from engine.analysis.figures.data import Figure, Panel, Series
 from engine.analysis.figures.levels import DIAGONAL, MEAN, MEDIAN, PAIRS, PROJECTIONS, PUBLISHED, SINGLE
 from engine.base.files import plain
 from engine.experiment.metrics import ANGLE_ERROR_MEDIAN, DISTANCE_MAE
 from pages._shared import picture_figures, style, text
-
-Array = NDArray[np.floating]
 
 _COLOURS = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE, style.SKY)
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -206,17 +202,16 @@ def _add_bars(figure: go.Figure, panel: Panel, row: int) -> None:
         )  # fmt: skip
 
 
-def projections_by_level_figure(
-    images: Mapping[str, Array], columns: int = 4, title: str = "Projections at each level"
-) -> go.Figure:
-    """The first projections (n, size, size) of each level, a row a level, each on its own greys."""
+def projections_by_level_figure(data: Figure, columns: int = 4) -> go.Figure:
+    """The first projections of each level, a row a level, each on its own greys."""
+    rows = len(data.panels)
     figure = make_subplots(
-        rows=len(images), cols=1, subplot_titles=[escape(name) for name in images], vertical_spacing=0.12 / len(images)
+        rows=rows, cols=1, subplot_titles=[escape(panel.title) for panel in data.panels], vertical_spacing=0.12 / rows
     )
     style.subtitled(figure)
-    for row, found in enumerate(images.values(), start=1):
-        picture_figures.add_projections(figure, projections.gallery_panel(found, columns), row, columns)
-    styled = style.styled(figure, title, 60 + 150 * len(images))
+    for row, panel in enumerate(data.panels, start=1):
+        picture_figures.add_projections(figure, panel, row, columns)
+    styled = style.styled(figure, data.title, 60 + 150 * rows)
     return styled.update_layout(margin={"l": 0, "r": 8, "t": 64, "b": 8})
 
 

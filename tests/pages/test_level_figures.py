@@ -192,9 +192,11 @@ def test_strategies_are_drawn_as_shares_of_the_weight():
 
 def test_projections_have_a_row_a_level(rng):
     images = {"no noise": rng.standard_normal((4, 10, 10)), "variance 9": rng.standard_normal((2, 10, 10))}
-    figure = level_figures.projections_by_level_figure(images)
+    data = levels.projections(images)
+    figure = level_figures.projections_by_level_figure(data)
     first, second = figure.data
     assert first.z.shape == second.z.shape == (10, 43)
+    np.testing.assert_array_equal(first.z[:, 11:21], data.panels[0].series[1].grid("grey"))
     assert np.isnan(second.z[:, 22:]).all()
     assert np.nanmin(first.z) == 0
     assert np.nanmax(first.z) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ...experiment.metrics import ANGLE_ERROR_MEDIAN, DISTANCE_MAE, RECOVERY_LOSS
 from ..level_table import Line, measure
 from .data import Axis, Figure, Panel, Series, cells
+from .projections import gallery_panel
 
 Array = NDArray[np.floating]
 Counts = NDArray[np.integer]
@@ -173,3 +175,9 @@ def recovery_losses(curves: Mapping[str, Sequence[Array]]) -> Figure:
     panel = Panel(Axis("iteration of the final minimisation"), y, series)
     caption = "Recovery loss of the best start of each run."
     return Figure("recovery", "Loss of each run, over the pairs that it used", (panel,), caption)
+
+
+def projections(images: Mapping[str, Array], count: int = 4, title: str = "Projections at each level") -> Figure:
+    """The first ``count`` projections (n, size, size) of each level, a panel a level."""
+    panels = (replace(gallery_panel(each, count), title=level) for level, each in images.items())
+    return Figure("projections", title, tuple(panels), "Projections, each on greys of its own.")

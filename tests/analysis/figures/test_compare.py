@@ -9,7 +9,8 @@ from engine.analysis import comparison_table
 from engine.analysis.figures import compare
 from engine.analysis.figures.compare import BASELINE, HALF, Training
 from tests.analysis.test_comparison_table import seeds_and_others
-from tests.analysis_testing import assert_csv_reads_back, row
+from tests.analysis_testing import row
+from tests.figure_testing import assert_csv_holds
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_measures_have_a_panel_each_with_means_single_runs_and_the_baseline(runs
     assert list(angle["D · <b>8</b>"].columns["runs"]) == [0]
     np.testing.assert_allclose(angle[BASELINE].columns["y"], np.degrees([0.2]))
     assert BASELINE not in [series.name for series in distance.series], "nobody has measured it"
-    assert_csv_reads_back(figure)
+    assert_csv_holds(figure)
 
 
 def test_histograms_and_cumulative_curves_are_of_the_errors(runs, rng):
@@ -56,7 +57,7 @@ def test_histograms_and_cumulative_curves_are_of_the_errors(runs, rng):
     assert (figure.values["projections of A"], figure.values["projections of A beyond"]) == (400, 0)
     assert histograms.x == curves.x
     assert histograms.x.title == "angle between recovered and true pose (°)"
-    assert_csv_reads_back(figure)
+    assert_csv_holds(figure)
 
 
 def test_outliers_of_one_run_do_not_squeeze_the_others(runs):
@@ -100,7 +101,7 @@ def test_training_curves_keep_every_validation(runs):
     np.testing.assert_allclose(measured.columns["y_rad"] * measured.columns["x"], 1)
     np.testing.assert_allclose(measured.columns["y"], measured.columns["y_rad"] * 57.29577951308232)
     assert [panel.y.title for panel in figure.panels] == ["training loss", "validation L_DE (°)"]
-    assert_csv_reads_back(figure)
+    assert_csv_holds(figure)
 
 
 @pytest.mark.parametrize(("last", "log"), [(0.5, True), (0.0, False)])
@@ -110,7 +111,7 @@ def test_a_recovery_loss_of_zero_has_no_logarithmic_axis(runs, last, log):
     assert (panel.y.log, panel.y.title) == (log, "L_OR (rad²)")
     np.testing.assert_array_equal(panel["B · <b>6</b>"].columns["x"], [0, 1, 2])
     np.testing.assert_array_equal(panel["B · <b>6</b>"].columns["y"], [1, 0.8, last])
-    assert_csv_reads_back(figure)
+    assert_csv_holds(figure)
 
 
 def test_a_name_in_the_csv_is_no_formula():

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from engine.analysis.figures import distributions
 from engine.analysis.figures.distributions import HAAR
-from tests.analysis_testing import assert_csv_reads_back
+from tests.figure_testing import assert_csv_holds
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_uniform_poses_meet_the_closed_forms(uniform):
             some, form = panel["some"].columns, panel[HAAR].columns
             expected = np.interp((some["x_low"] + some["x_high"]) / 2, form["x"], form["y"])
             np.testing.assert_allclose(some["y"], expected, atol=0.08 * max(form["y"]))
-        assert_csv_reads_back(figure)
+        assert_csv_holds(figure)
 
 
 def test_densities_count_poses_and_distances_in_their_bins(uniform):
@@ -97,4 +97,4 @@ def test_strategies_are_shares_of_the_weight():
     form = figure.panel[f"any two poses {HAAR}"].columns
     assert np.trapezoid(form["y"], form["x"]) / 5 == pytest.approx(100, abs=0.01)
     assert figure.panel.y.title == "% of the loss's weight in 5°"
-    assert_csv_reads_back(figure)
+    assert_csv_holds(figure)

@@ -9,7 +9,8 @@ from engine.analysis import level_table
 from engine.analysis.factors import CLOSE_PAIRS, COVERAGE, NOISE, study
 from engine.analysis.figures import levels
 from engine.analysis.figures.levels import DIAGONAL, MEAN, MEDIAN, PAIRS, PROJECTIONS, PUBLISHED, SINGLE
-from tests.analysis_testing import SIGNAL, assert_csv_reads_back, close, noisy, row
+from tests.analysis_testing import SIGNAL, close, noisy, row
+from tests.figure_testing import assert_csv_holds
 
 
 def test_measures_have_means_deviations_and_single_runs_by_level():
@@ -36,7 +37,7 @@ def test_measures_have_means_deviations_and_single_runs_by_level():
     assert published.role == PUBLISHED
     np.testing.assert_allclose(published.columns["y_rad"], [0.159, 0.189, 0.232, 0.418, 0.801, 0.725])
     np.testing.assert_allclose(published.columns["x"], np.array([0, 5, 10, 16, 20, 25]) * SIGNAL / 1.109)
-    assert_csv_reads_back(figure)
+    assert_csv_holds(figure)
 
 
 def test_levels_that_are_words_are_in_their_order():
@@ -47,7 +48,7 @@ def test_levels_that_are_words_are_in_their_order():
     means = figure.panels[0][MEAN]
     assert (means.kind, list(means.columns["x"])) == ("points", ["full", "quarter"])
     assert list(figure.panels[0]["published, 5A1A, Tesla K40c hours"].columns["x"]) == ["quarter"]
-    assert_csv_reads_back(figure)
+    assert_csv_holds(figure)
 
 
 def test_recoveries_have_a_panel_a_metric_against_the_largest_distance():
@@ -91,7 +92,7 @@ def test_cells_of_distances_hold_per_cent_of_their_level(rng):
     assert figure.panels[0].colour == figure.panels[1].colour
     assert figure.panels[0].colour.range[0] == pytest.approx(least)
     assert [panel.values for panel in figure.panels] == [{"distance_mae": 0.125}, {}]
-    assert_csv_reads_back(figure)
+    assert_csv_holds(figure)
 
 
 def _pairs_by_four(counts):
@@ -127,7 +128,7 @@ def test_angle_errors_share_their_bins_and_have_their_medians():
     assert low.y.range[1] == pytest.approx(
         1.05 * max(low[PROJECTIONS].columns["y"].max(), high[PROJECTIONS].columns["y"].max())
     )
-    assert_csv_reads_back(figure)
+    assert_csv_holds(figure)
 
 
 def test_losses_are_a_series_a_run():
@@ -140,4 +141,12 @@ def test_losses_are_a_series_a_run():
     assert figure.panel["all, run 2"].columns["x"].tolist() == [0, 1, 2]
     assert figure.panel.y.log
     assert not levels.recovery_losses({"exact": [np.array([1.0, 0.0])]}).panel.y.log
-    assert_csv_reads_back(figure)
+    assert_csv_holds(figure)
+
+
+def test_projections_are_the_first_of_each_level(rng):
+    images = {"no noise": rng.standard_normal((5, 6, 6)), "variance 9": rng.standard_normal((2, 6, 6))}
+    figure = levels.projections(images, count=3)
+    assert [(panel.title, len(panel.series)) for panel in figure.panels] == [("no noise", 3), ("variance 9", 2)]
+    np.testing.assert_array_equal(figure.panels[0].series[2].grid("value"), images["no noise"][2])
+    assert_csv_holds(figure)
