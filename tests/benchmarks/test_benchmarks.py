@@ -206,6 +206,7 @@ def test_spreads_have_the_decimals_of_their_mean(figure, text):
 # Recovery by itself
 
 
+@pytest.mark.slow
 def test_basins_counts_what_is_lost_and_goes_on(tmp_path: Path, monkeypatch, rng):
     poses = rotations.sample_orientations(30, rng)
     given = exact_distances(rotations.to_quaternion(poses), pairs.all_pairs(30))

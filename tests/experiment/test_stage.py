@@ -112,6 +112,7 @@ def toy(tmp_path_factory):
     return runs_dir, in_its_own_process(USE, runs_dir)
 
 
+@pytest.mark.slow
 def test_a_stage_in_one_file_is_run_estimated_cached_recorded_and_shown(toy):
     runs_dir, printed = toy
     assert "estimated 7.0" in printed
@@ -125,6 +126,7 @@ def test_a_stage_in_one_file_is_run_estimated_cached_recorded_and_shown(toy):
     assert (runs_dir / ".cache" / "roughness").is_dir()
 
 
+@pytest.mark.slow
 def test_a_stage_is_listed_on_the_run_page(toy):
     printed = in_its_own_process(LOOK, toy[0])
     assert "R, roughness of the map" in printed

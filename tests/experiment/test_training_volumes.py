@@ -62,6 +62,7 @@ def test_without_training_volumes_there_are_none(tested):
     assert loaded(tested) == (None, [])
 
 
+@pytest.mark.slow
 def test_proteins_of_atoms_come_on_the_test_volumes_voxels(tested):
     found, said = loaded(tested, "training.volumes=random:1:2, 1tii")
     assert [volume.name for volume in found] == ["random_1", "random_2", "1tii"]

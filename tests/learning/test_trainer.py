@@ -89,6 +89,7 @@ def test_the_same_seed_gives_the_same_weights(protein):
     assert any(not np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["cosine", "euclidean"])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_no_sum_of_a_step_depends_on_which_buffer_comes_free_first(head, mirrored, rng):

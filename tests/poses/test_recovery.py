@@ -25,7 +25,7 @@ def median_error(found, poses, rng):
 
 
 @pytest.mark.parametrize("coverage", ["full", "half", "quarter"])
-@pytest.mark.parametrize("count", [4, 30, 300])
+@pytest.mark.parametrize("count", [4, 30, pytest.param(300, marks=pytest.mark.slow)])
 def test_exact_distances_give_exact_poses(coverage, count, rng):
     poses, given = problem(count, rng, coverage)
     found = recover_poses(given, rng)
