@@ -1,8 +1,6 @@
-"""The app's pages, listed by ``app.py``. Files that start with an underscore are helpers, shared by the pages.
+"""The app's pages, listed by ``app.py``: entry files here, and a folder for each page or family of pages.
 
-Pages hold widgets and call helpers; they never import one another. What can be tested without a browser is kept apart:
-``_figures``, ``_pictures``, ``_spheres``, ``_surfaces``, ``_level_figures``, ``_compare_figures`` (arrays to Plotly
-figures), ``_level_table`` and ``_compare_table`` (runs to tables and CSV), ``_run_figures`` and ``_report`` (what a run
-has left to figures and to a file), ``_summary`` and ``_text`` (values to words), ``_tables`` (to CSV),
-``_live`` (events to progress), ``_settings`` (the configuration's schema to form fields) know no streamlit.
+A folder imports itself, ``_shared`` and the engine. What can be tested without a browser is kept apart and knows no
+streamlit: modules whose names end in ``figures`` draw with Plotly what :mod:`engine.analysis.figures` gives them;
+tables and words come from ``runtable``, ``compare_table``, ``families``, ``summary`` and ``text``.
 """

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit as st
 
 from engine.analysis import comparison_table
 from engine.analysis.measures import MEASURES
@@ -188,12 +189,38 @@ def test_seeds_are_apart_when_asked_for(eight):
     assert table(app, "n")["n"].tolist() == [1, 1, 1, 1]
 
 
+def data_to_download(monkeypatch) -> dict:
+    """By file name what makes the data of each figure that a page shows from now on."""
+    offered = {}
+
+    def button(label, data, file_name, *_, **named):
+        if label == "Data (CSV)":
+            offered[file_name] = data
+
+    monkeypatch.setattr(st, "download_button", button)
+    return offered
+
+
 @pytest.mark.parametrize("tab", TABS)
-def test_every_section_of_six_runs_is_drawn(eight, tab):
+def test_every_section_of_six_runs_is_drawn_and_each_figure_offers_its_data(eight, monkeypatch, tab):
+    offered = data_to_download(monkeypatch)
     app = compare(eight[:6], section=tab)
-    found = charts(app)
-    assert len(found) == WITH_CHARTS[tab]
+    assert len(charts(app)) == len(offered) == WITH_CHARTS[tab]
+    for name, make in offered.items():
+        assert name.startswith("compare-")
+        rows = list(csv.DictReader(io.StringIO(make())))
+        assert len(rows) >= 6
+        assert {"panel", "series"} < rows[0].keys()
     assert not app.warning
+
+
+def test_the_data_to_download_are_what_the_runs_have_left(eight, runs_dir, monkeypatch):
+    offered = data_to_download(monkeypatch)
+    compare(eight[:2], section="Losses")
+    rows = list(csv.DictReader(io.StringIO(offered["compare-recovery.csv"]())))
+    for letter, run_id in zip("AB", eight, strict=False):
+        written = [float(row["y"]) for row in rows if row["series"].startswith(letter)]
+        assert written == np.load(runs_dir / run_id / "recovery.npz")["loss_curve"].tolist()
 
 
 def test_panels_of_distances_are_in_one_figure(eight):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit as st
 
 from engine.analysis import level_table
 from engine.analysis.factors import COVERAGE, NOISE, study
@@ -175,8 +176,15 @@ def test_chart_table_and_csv_have_the_same_numbers(eight, name, factor):
     assert [float(entry["E_OR (°)"]) for entry in entries] == pytest.approx(list(found["E_OR (°)"]))
 
 
-def test_each_level_has_its_panels(eight):
-    figures = charts(page("coverage"))
+def test_each_level_has_its_panels_and_each_figure_offers_its_data(eight, monkeypatch):
+    offered = {}
+    monkeypatch.setattr(st, "download_button", lambda label, data, name, *_, **named: offered.update({name: data}))
+    app = page("coverage")
+    figures = charts(app)
+    rows = [row for row in csv.DictReader(io.StringIO(offered["coverage-metrics.csv"]())) if row["panel"] == "E_OR (°)"]
+    means = [float(row["y"]) for row in rows if row["series"] == "these runs, mean ± sd"]
+    assert means == pytest.approx(list(table(app)["E_OR (°)"]))
+    assert len(offered.keys() - {"coverage.csv"}) == len(figures) == 7, "the other is the table's"
     distances = figures["Distances, % of the level's pairs in a cell"]["data"]
     assert [trace["name"] for trace in distances if trace["type"] == "heatmap"] == ["full", "half"]
     errors = figures["Angle errors, % of the projections"]["data"]
