@@ -91,7 +91,7 @@ def _run_again(config: Config, name: str | None) -> None:
 def _show_queued(run: runqueue.QueuedRun) -> None:
     st.subheader(text.escaped(run.name or run.run_id), anchor=False)
     st.markdown(text.escaped(text.experiment(run.config)))
-    facts = [*([run.run_id] if run.name else []), f"submitted {text.moment(run.submitted)} by {run.user}"]
+    facts = [*([run.run_id] if run.name else []), f"submitted {text.moment(run.submitted)} by {run.launched_by}"]
     st.caption(text.escaped(" · ".join(facts)))
     state.show_told()
     _watch_queue(run.run_id)

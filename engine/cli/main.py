@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--run-id", help=argparse.SUPPRESS)  # given by the queue, which wants to know it beforehand
     run.add_argument("--sweep", help=argparse.SUPPRESS)
     run.add_argument("--launched-by", help=argparse.SUPPRESS)
+    run.add_argument("--backend", help=argparse.SUPPRESS)  # by which this process was started, if not by hand
     _add_runs_dir(run)
     run.set_defaults(command=_run)
 
@@ -159,6 +160,7 @@ def _run(arguments: argparse.Namespace) -> int:
     import logging
 
     from ..record.runlog import cancel_on_sigterm
+    from ..record.runrecord import LOCAL
     from ..service import runs
     from . import console
 
@@ -168,7 +170,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with console.Reporter() as reporter, cancel_on_sigterm():
         record = runs.run(
             actor, _runs_dir(arguments), config, command, arguments.run_id, arguments.name, reporter.on_event,
-            arguments.sweep,
+            arguments.sweep, arguments.backend or LOCAL,
         )  # fmt: skip
     if arguments.json:
         print(json.dumps(console.summary(record)))

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from ..base.errors import InputError
 from ..config.schema import Config
@@ -36,7 +37,11 @@ class Launch:
 
 
 class Backend(ABC):
-    """Runs experiments somewhere. The record of each is a directory in ``runs_dir``, whoever runs it."""
+    """Runs experiments somewhere. The record of each is a directory in ``runs_dir``, whoever runs it.
+
+    What a backend starts is the command line's ``run`` with ``--backend NAME``: the run's own process asks
+    :meth:`handle` and writes it into the record, for :meth:`cancel` of any other process.
+    """
 
     name: ClassVar[str]
 
@@ -61,13 +66,28 @@ class Backend(ABC):
         """What the run has printed; empty where nothing is known of it."""
 
     @abstractmethod
+    def handle(self) -> dict[str, Any]:
+        """What finds the run again that this very process makes: plain values, such as the number of a cluster's job.
+
+        Asked in the run's own process.
+        """
+
+    @abstractmethod
+    def launched(self, runs_dir: Path, run_ids: Collection[str]) -> set[str]:
+        """Those of these runs that it has been given: nobody may start or withdraw them any more."""
+
+    @abstractmethod
     def starting(self, runs_dir: Path) -> list[str]:
         """Runs that were started and have no directory of their own yet."""
 
     @abstractmethod
-    def launched(self, runs_dir: Path) -> set[str]:
-        """Runs whose start has left traces: it was begun, or has been done long since."""
+    def forget(self, runs_dir: Path, run_id: str) -> None:
+        """Remove what the start of a run has left behind, if anything."""
 
     @abstractmethod
     def prune(self, runs_dir: Path) -> None:
         """Remove what starts have left behind and nobody needs any more."""
+
+    def counts(self, handle: BackendHandle) -> bool:
+        """Whether a running run with this handle is one of those of which so many may run at a time: any of its own."""
+        return handle.name == self.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from ..base.errors import InputError
@@ -29,9 +30,16 @@ def get(name: str = LOCAL) -> Backend:
 def status(runs_dir: Path, run_id: str) -> StartStatus:
     """What became of a start: of the backend that knows of it, or InputError for an id never started here."""
     for backend in _BACKENDS.values():
-        if run_id in backend.launched(runs_dir):
+        if backend.launched(runs_dir, [run_id]):
             return backend.status(runs_dir, run_id)
     return get().status(runs_dir, run_id)
+
+
+def launched(runs_dir: Path, run_ids: Collection[str]) -> set[str]:
+    """Those of these runs that wait no more: a backend has been given them, or they have a directory of their own."""
+    runs_dir = Path(runs_dir)
+    here = {run_id for run_id in run_ids if (runs_dir / run_id).is_dir()}
+    return here.union(*(backend.launched(runs_dir, run_ids) for backend in _BACKENDS.values()))
 
 
 def output(runs_dir: Path, run_id: str) -> str:
@@ -42,6 +50,12 @@ def output(runs_dir: Path, run_id: str) -> str:
 def starting(runs_dir: Path) -> list[str]:
     """Runs that were started and have no directory of their own yet."""
     return [run_id for backend in _BACKENDS.values() for run_id in backend.starting(runs_dir)]
+
+
+def forget(runs_dir: Path, run_id: str) -> None:
+    """Remove what the start of a run has left behind, whichever backend that was."""
+    for backend in _BACKENDS.values():
+        backend.forget(runs_dir, run_id)
 
 
 def cancel(runs_dir: Path, run_id: str) -> None:

@@ -14,7 +14,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from ..base import environment
 from ..base.errors import InputError
@@ -68,9 +70,8 @@ class LocalBackend(Backend):
         given = {"name": name, "sweep": launch.sweep, "launched-by": launch.launched_by}
         command += [f"--{key}={value}" for key, value in given.items() if value]  # one word: it may begin with a dash
         pid = start_detached(command, folder / _OUTPUT)
-        process = {"pid": pid, "process_started": environment.process_started(pid), "host": socket.gethostname()}
         with writing(folder / PROCESS) as aside:
-            aside.write_text(json.dumps(process), encoding="utf-8")
+            aside.write_text(json.dumps(_process(pid, environment.process_started(pid))), encoding="utf-8")
         return run_id
 
     def status(self, runs_dir: Path, run_id: str) -> StartStatus:
@@ -98,9 +99,15 @@ class LocalBackend(Backend):
         lines = [line.strip() for line in self.output(runs_dir, run_id).splitlines() if line.strip()]
         return StartStatus("failed", lines[-1] if lines else "it ended without a word")
 
-    def launched(self, runs_dir: Path) -> set[str]:
-        """Runs whose start has left traces: it was begun, or has been done long since."""
-        return {folder.name for folder in _folders(runs_dir)}
+    def handle(self) -> dict[str, Any]:
+        """Machine, process id and start of this process."""
+        pid = os.getpid()
+        return _process(pid, environment.process_started(pid))
+
+    def launched(self, runs_dir: Path, run_ids: Collection[str]) -> set[str]:
+        """Those of these runs whose process has been noted; a start that was cut short before may be repeated."""
+        wanted = set(run_ids)
+        return {folder.name for folder in _folders(runs_dir) if folder.name in wanted and (folder / PROCESS).exists()}
 
     def starting(self, runs_dir: Path) -> list[str]:
         """Runs that were started and have no directory of their own yet."""
@@ -110,6 +117,10 @@ class LocalBackend(Backend):
             for folder in unseen
             if (folder / PROCESS).exists() and self.status(runs_dir, folder.name).state == "starting"
         ]
+
+    def forget(self, runs_dir: Path, run_id: str) -> None:
+        """Remove the folder of a start."""
+        shutil.rmtree(Path(runs_dir) / FOLDER / check_run_id(run_id), ignore_errors=True)
 
     def prune(self, runs_dir: Path) -> None:
         """Remove what starts have left behind: of runs that finished or were cancelled, of others after 30 days.
@@ -145,6 +156,14 @@ class LocalBackend(Backend):
         except PermissionError as error:
             owner = read_run(run_path(Path(runs_dir), run_id)).user
             raise InputError(f"run {run_id} belongs to {owner}; only they can cancel it") from error
+
+    def counts(self, handle: BackendHandle) -> bool:
+        """Processes of this machine."""
+        return super().counts(handle) and handle.handle["host"] == socket.gethostname()
+
+
+def _process(pid: int, started: float | None) -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": pid, "process_started": started}
 
 
 def _folders(runs_dir: Path) -> list[Path]:

@@ -22,7 +22,6 @@ from ..base.files import ASIDE, building
 from ..config.schema import Config
 from ..config.settings import config_to_toml, load_config
 from ..record.runrecord import RUN_ID, new_run_id
-from . import local
 
 FOLDER = ".queue"
 JOB, CONFIG = "job.json", "config.toml"
@@ -31,7 +30,9 @@ CHANGES, WORKER = "lock", "worker.lock"
 
 
 class Job(BaseModel):
-    """``job.json``. Jobs go by ``order``, then id."""
+    """``job.json``. Jobs go by ``order``, then id. ``user`` is the system's user of the process that submitted it;
+    ``launched_by`` whose action that was (None where an earlier PoseLab submitted it).
+    """
 
     model_config = ConfigDict(frozen=True)
     order: int
@@ -39,6 +40,12 @@ class Job(BaseModel):
     sweep: str | None
     submitted: AwareDatetime
     user: str
+    launched_by: str | None = None
+
+    @property
+    def submitter(self) -> str:
+        """Who submitted it, as far as it is known."""
+        return self.launched_by or self.user
 
 
 # Entries --------------------------------------------------------------------------------------------------------------
@@ -115,12 +122,6 @@ def remove(runs_dir: Path, run_id: str) -> bool:
         return False
     shutil.rmtree(aside, ignore_errors=True)
     return True
-
-
-def is_started(runs_dir: Path, run_id: str) -> bool:
-    """Whether its process was started; the entry stays until that has made the run's directory."""
-    runs_dir = Path(runs_dir)
-    return (runs_dir / local.FOLDER / run_id / local.PROCESS).exists() or (runs_dir / run_id).is_dir()
 
 
 # Files and locks ------------------------------------------------------------------------------------------------------

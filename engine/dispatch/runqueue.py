@@ -21,7 +21,7 @@ from ..base.files import writing
 from ..config.schema import Config
 from ..record.annotations import check_name
 from ..record.runrecord import check_run_id
-from . import local, queuefiles
+from . import backends, local, queuefiles
 from .queuefiles import CHANGES, FOLDER, JOB, WORKER, Job, locked, writing_to
 
 MOST_AT_A_TIME = 64
@@ -29,14 +29,14 @@ _SETTINGS = "settings.json"
 
 
 class QueuedRun(NamedTuple):
-    """A run that waits; ``position`` 1 is the next one, ``submitted`` is in UTC."""
+    """A run that waits; ``position`` 1 is the next one, ``submitted`` is in UTC, ``launched_by`` the submitter."""
 
     run_id: str
     name: str | None
     sweep: str | None
     config: Config
     submitted: datetime
-    user: str
+    launched_by: str
     position: int
 
 
@@ -50,17 +50,20 @@ def submit(
     """Put runs at the end of the queue, in this order, and see to it that a worker lives; their run ids.
 
     ``sweep`` is what the runs of one sweep have in common; ``launched_by`` who submits them, this process's user when
-    not given. Raises InputError for a name that is too long, before
-    anything is queued, and where nothing can be written.
+    not given. Raises InputError for a name that is too long, before anything is queued, and where nothing can be
+    written.
     """
     runs_dir = Path(runs_dir).absolute()
     checked = [check_name(name) for name in names or [None] * len(configs)]
-    submitted, user = datetime.now(UTC), launched_by or environment.user()
+    submitted, user = datetime.now(UTC), environment.user()
     run_ids = []
     with writing_to(runs_dir), locked(runs_dir, CHANGES):
         first = max([time.time_ns(), *(job.order + 1 for _, job, _ in queuefiles.jobs(runs_dir))])
         for number, (config, name) in enumerate(zip(configs, checked, strict=True)):
-            job = Job(order=first + number, name=name, sweep=sweep, submitted=submitted, user=user)
+            job = Job(
+                order=first + number, name=name, sweep=sweep, submitted=submitted, user=user,
+                launched_by=launched_by or user,
+            )  # fmt: skip
             run_ids.append(queuefiles.add(runs_dir, config, job))
     ensure_worker(runs_dir)
     return run_ids
@@ -68,10 +71,11 @@ def submit(
 
 def waiting(runs_dir: Path) -> list[QueuedRun]:
     """The runs that have not been started yet, the next one first."""
-    folder = Path(runs_dir) / local.FOLDER
-    jobs = [found for found in queuefiles.jobs(runs_dir) if not (folder / found[0] / local.PROCESS).exists()]
+    queued = queuefiles.jobs(runs_dir)
+    launched = backends.launched(runs_dir, [run_id for run_id, _, _ in queued])
+    jobs = [entry for entry in queued if entry[0] not in launched]
     return [
-        QueuedRun(run_id, job.name, job.sweep, config, job.submitted, job.user, position)
+        QueuedRun(run_id, job.name, job.sweep, config, job.submitted, job.submitter, position)
         for position, (run_id, job, config) in enumerate(jobs, 1)
     ]
 
@@ -99,7 +103,7 @@ def withdraw(runs_dir: Path, run_ids: Sequence[str]) -> None:
     late = []
     with writing_to(runs_dir), locked(runs_dir, CHANGES):
         for run_id in map(check_run_id, run_ids):
-            if queuefiles.is_started(runs_dir, run_id) or not queuefiles.remove(runs_dir, run_id):
+            if backends.launched(runs_dir, [run_id]) or not queuefiles.remove(runs_dir, run_id):
                 late.append(run_id)
     if late:
         raise InputError(f"{', '.join(late)} is not waiting in the queue (any more); cancel what runs already")
@@ -110,7 +114,7 @@ def move_to_front(runs_dir: Path, run_id: str) -> None:
     path = Path(runs_dir) / FOLDER / check_run_id(run_id)
     with writing_to(runs_dir), locked(runs_dir, CHANGES):
         jobs = {run_id: job for run_id, job, _ in queuefiles.jobs(runs_dir)}
-        if run_id not in jobs or queuefiles.is_started(runs_dir, run_id):
+        if run_id not in jobs or backends.launched(runs_dir, [run_id]):
             raise InputError(f"{run_id} is not waiting in the queue (any more)")
         first = jobs[run_id].model_copy(update={"order": min(job.order for job in jobs.values()) - 1})
         with writing(path / JOB) as aside:

@@ -9,7 +9,6 @@ takes back from a process that dies.
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from ..base import environment
 from ..base.errors import InputError
 from ..config.schema import Config
 from ..record.runlog import RunWriter
-from ..record.runrecord import RUN_ID, read_run
+from ..record.runrecord import LOCAL, RUN_ID, BackendHandle, read_run
 from . import backends, queuefiles
 from .backend import Backend, Launch, StartError
 from .queuefiles import CHANGES, WORKER, Job, locked
@@ -29,18 +28,18 @@ _POLL_S = 0.4
 _TROUBLE_S = 10.0  # until the next try where the disk is full or the folder cannot be written
 
 
-def work(runs_dir: Path, backend: Backend | None = None) -> None:
+def work(runs_dir: Path, backend: str = LOCAL) -> None:
     """Be the worker until nothing waits; return at once where another one is at work.
 
-    ``backend`` runs what it starts: local processes when not given.
+    ``backend`` is the name of that which runs what it starts. Raises InputError for one that is not there.
     """
-    runs_dir = Path(runs_dir).absolute()
+    runs_dir, runs = Path(runs_dir).absolute(), backends.get(backend)
     # What is submitted while the last one leaves finds the lock free or is found here: it is let go before this looks.
     while queuefiles.jobs(runs_dir):
         with locked(runs_dir, WORKER, wait_s=1) as ours:
             if not ours:
                 return
-            _Worker(runs_dir, backend or backends.get()).work()
+            _Worker(runs_dir, runs).work()
 
 
 class _Worker:
@@ -67,8 +66,7 @@ class _Worker:
 
         While there is no room the jobs themselves are not read: a worker that waits must cost nothing.
         """
-        known = {run_id for run_id, _ in queuefiles.entries(self._runs_dir)} & self._backend.launched(self._runs_dir)
-        started = [run_id for run_id in known if queuefiles.is_started(self._runs_dir, run_id)]
+        started = backends.launched(self._runs_dir, [run_id for run_id, _ in queuefiles.entries(self._runs_dir)])
         begun = queuefiles.jobs(self._runs_dir, started) if started else []
         for run_id, job, config in begun:
             self._settle(run_id, job, config)
@@ -83,7 +81,7 @@ class _Worker:
 
     def _start(self, run: QueuedRun) -> None:
         try:
-            launch = Launch(run.config, run.name, run.sweep, run.user)
+            launch = Launch(run.config, run.name, run.sweep, run.launched_by)
             self._backend.submit(launch, self._runs_dir, run.run_id)
         except StartError as error:
             self._record_failure(launch, run.run_id, str(error))
@@ -92,9 +90,9 @@ class _Worker:
         """Take a started job out of the queue once its run has a directory, if need be one that says why it failed."""
         state = "started"
         if not (self._runs_dir / run_id).is_dir():
-            state, message = self._backend.status(self._runs_dir, run_id)
+            state, message = backends.status(self._runs_dir, run_id)
             if state == "failed":
-                self._record_failure(Launch(config, job.name, job.sweep, job.user), run_id, message)
+                self._record_failure(Launch(config, job.name, job.sweep, job.submitter), run_id, message)
         if state != "starting":
             queuefiles.remove(self._runs_dir, run_id)
 
@@ -104,30 +102,30 @@ class _Worker:
             self._runs_dir, launch.config, command, run_id, launch.name, sweep=launch.sweep,
             launched_by=launch.launched_by,
         )  # fmt: skip
-        if printed := self._backend.output(self._runs_dir, run_id).strip():
+        if printed := backends.output(self._runs_dir, run_id).strip():
             run.log(printed)
         run.fail(message.removeprefix("error: "))
 
     def _running(self) -> int:
-        """Runs that are alive on this machine, whoever started them, and those that are being started."""
+        """Runs of the backend that are alive, whoever started them, and those that are being started."""
         alive = 0
         for run_id in _run_ids(self._runs_dir) - self._ended:
-            status, host = _status_and_host(self._runs_dir / run_id)
-            if status == "running" and host == socket.gethostname():
-                alive += 1
-            elif host == socket.gethostname() or status != "running":
+            status, handle = _status_and_handle(self._runs_dir / run_id)
+            if status != "running":
                 self._ended.add(run_id)
+            elif handle is not None and self._backend.counts(handle):
+                alive += 1
         return alive + len(self._backend.starting(self._runs_dir))
 
 
-def _status_and_host(path: Path) -> tuple[str, str | None]:
+def _status_and_handle(path: Path) -> tuple[str, BackendHandle | None]:
     if (path / "result.json").exists():
         return "finished", None
     try:
         record = read_run(path)
     except InputError:
         return "deleted", None
-    return record.status, record.host
+    return record.status, None if record.facts is None else record.facts.executor
 
 
 def _run_ids(runs_dir: Path) -> set[str]:

@@ -6,7 +6,6 @@ A name of their own, tags, a star, a note, whether it is archived. An archived r
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,7 +18,6 @@ LONGEST_TAG, MOST_TAGS, LONGEST_NOTE = 40, 20, 10_000
 _LONGEST_NAME = 200
 
 log = logging.getLogger(__name__)
-_one_at_a_time = threading.Lock()
 
 
 class Annotations(BaseModel):

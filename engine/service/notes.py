@@ -13,7 +13,7 @@ from typing import Any
 
 from ..base.errors import InputError
 from ..base.files import ASIDE, plain, writing
-from ..dispatch import local
+from ..dispatch import backends
 from ..record.annotations import (
     FILENAME,
     LONGEST_NOTE,
@@ -79,7 +79,7 @@ def delete(actor: Actor, runs_dir: Path, run_id: str) -> None:
             shutil.rmtree(aside)
     except OSError as error:
         raise InputError(f"cannot delete {error.filename or path}: {error.strerror or error}") from error
-    shutil.rmtree(Path(runs_dir) / local.FOLDER / run_id, ignore_errors=True)
+    backends.forget(runs_dir, run_id)
 
 
 def _checked(changes: dict[str, Any]) -> dict[str, Any]:

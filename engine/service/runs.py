@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..config.schema import Config
 from ..dispatch import backends, runqueue
+from ..record.runrecord import LOCAL, BackendHandle
 from .actor import Actor
 
 if TYPE_CHECKING:
@@ -24,15 +25,19 @@ def run(
     name: str | None = None,
     on_event: Callable[[Event], None] | None = None,
     sweep: str | None = None,
+    backend: str = LOCAL,
 ) -> RunRecord:
     """Run an experiment here and now; its record, which is in the catalogue by then.
 
-    Raises InputError as :func:`experiment.pipeline.run_experiment` does.
+    ``backend`` is the name of that which started this process, for its record: it knows how the run is found again.
+
+    Raises InputError as :func:`experiment.pipeline.run_experiment` does, and for a backend that is not there.
     """
     from ..experiment.pipeline import run_experiment  # only here: who queues runs need not load what computes them
     from ..record import catalogue
 
-    record = run_experiment(config, runs_dir, command, run_id, name, on_event, sweep, actor.name)
+    handle = BackendHandle(name=backend, handle=backends.get(backend).handle())
+    record = run_experiment(config, runs_dir, command, run_id, name, on_event, sweep, actor.name, handle)
     catalogue.sync(runs_dir)
     return record
 

@@ -63,7 +63,7 @@ def show(waiting: Sequence[runqueue.QueuedRun]) -> None:
                 "place": list(range(1, len(waiting) + 1)),
                 "name": [run.name or run.run_id for run in waiting],
                 "experiment": [text.experiment(run.config) for run in waiting],
-                "by": [run.user for run in waiting],
+                "by": [run.launched_by for run in waiting],
             },
             column_config={"place": st.column_config.NumberColumn("place", width=60, alignment="left")},
             hide_index=True,

@@ -146,7 +146,7 @@ def test_what_is_submitted_waits_in_order(project: Path, no_worker: None) -> Non
     assert [run.name for run in waiting] == ["<b>one</b>", None, None]
     assert [run.sweep for run in waiting] == ["noise-1", "noise-1", None]
     assert [run.config for run in waiting] == [*configs, config(3)]
-    assert {run.user for run in waiting} == {environment.user()}
+    assert {run.launched_by for run in waiting} == {environment.user()}
     assert begun - 1 <= waiting[0].submitted.timestamp() <= time.time()
     assert runqueue.find(project, first[1]) == waiting[1]
     assert runqueue.find(project, AN_ID) is None
