@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,7 +95,7 @@ def cluster(monkeypatch):
 def pauses(monkeypatch):
     """What happens, one call each time, while the worker waits for its next look; it may wait no oftener."""
     calls = []
-    monkeypatch.setattr(worker.time, "sleep", lambda seconds: calls.pop(0)())
+    monkeypatch.setattr(worker, "time", SimpleNamespace(sleep=lambda seconds: calls.pop(0)()))
     return calls
 
 
