@@ -19,6 +19,9 @@ from ..config.schema import Config
 from ..config.settings import if_not_given, known_keys
 from ..experiment import metrics
 
+SCIENCE_VERSION = "science version"
+"""What :func:`parameters` calls the version of the code's results, see :data:`config.history.SCIENCE`."""
+
 Row = dict[str, Any]
 Level = Any
 
@@ -70,16 +73,21 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: values.get(key) for key in sorted({*values, *known_keys()})}
 
 
-def parameters(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """All dotted keys of configurations (nested tables), in their order, each with its value in every one of them."""
-    tables = [flat(config) for config in configs]
+def parameters(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """All dotted keys of the runs' configurations, in their order, each with its value in every one of them.
+
+    Before them the science version of the code, where the runs differ in it.
+    """
+    versions = [row.get("science") for row in rows]
+    tables = [flat(row["config"]) for row in rows]
     keys = sorted({key for table in tables for key in table}, key=_order)
-    return {key: [table.get(key) for table in tables] for key in keys}
+    settings = {key: [table.get(key) for table in tables] for key in keys}
+    return ({SCIENCE_VERSION: versions} if len(set(versions)) > 1 else {}) | settings
 
 
-def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Dotted keys in which configurations (nested tables) differ, each with its value in every one of them."""
-    return {key: found for key, found in parameters(configs).items() if any(value != found[0] for value in found)}
+def differences(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """Those of :func:`parameters` in which the runs differ."""
+    return {key: values for key, values in parameters(rows).items() if any(value != values[0] for value in values)}
 
 
 def in_words(key: str, value: Any) -> str:
@@ -205,14 +213,11 @@ def _hashable(value: Any) -> Any:
 
 
 def _disagreement(row: Row, taken: Row, keys: Sequence[str]) -> str:
-    found = differences([row["config"], taken["config"]])
     told = [
         f"{key} is {in_words(key, own)}, not {in_words(key, theirs)}"
-        for key, (own, theirs) in found.items()
+        for key, (own, theirs) in differences([row, taken]).items()
         if key != "seed" and key not in keys
     ]
-    if row.get("science") != taken.get("science"):
-        told.append(f"it is of science version {row.get('science')}, not {taken.get('science')}")
     return ", ".join(told)
 
 

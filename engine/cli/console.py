@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from ..base import environment
 from ..base.files import plain
 from ..dispatch.runqueue import QueuedRun
 from ..experiment import metrics
@@ -93,6 +94,8 @@ def summary(record: RunRecord) -> dict[str, Any]:
         "seconds": {**record.seconds, "total": record.total_seconds},
         "peak_memory_mb": record.peak_memory_mb,
         "reused": list(record.reused),
+        "launched_by": record.launched_by,
+        "science": record.science,
     }
 
 
@@ -110,6 +113,9 @@ def describe(record: RunRecord) -> str:
         lines.append(f"  {'seconds':<42} {record.total_seconds:.1f} ({stages})")
     if record.peak_memory_mb is not None:
         lines.append(f"  {'peak memory':<42} {record.peak_memory_mb:.0f} MB")
+    if record.facts is not None:
+        lines.append(f"  {'launched by':<42} {record.launched_by}")
+        lines.append(f"  {'science version of the code':<42} {record.science}")
     if record.reused:
         lines.append(f"  {'reused from earlier runs':<42} {', '.join(record.reused)}")
     lines.append(f"  {'record':<42} {record.path}")
@@ -119,7 +125,7 @@ def describe(record: RunRecord) -> str:
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows of the catalogue for people: one line a run."""
     if not rows:
-        return "no runs yet; `python -m engine run` makes the first"
+        return f"no runs yet; `{environment.command_line()} run` makes the first"
     columns = (
         "run",
         "status",

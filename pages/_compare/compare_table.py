@@ -44,13 +44,14 @@ class Parameter:
 
 
 def parameter_rows(runs: Sequence[Compared], baseline: int, only_differences: bool) -> list[Parameter]:
-    """The settings in their order; ``baseline`` is the place of a run.
+    """The settings in their order, after the code's science version where runs differ in it.
 
+    ``baseline`` is the place of a run.
     Runs without a configuration have :data:`UNKNOWN` everywhere and differ from nothing.
     """
     known = [place for place, run in enumerate(runs) if run.row["config"]]
     rows = []
-    for key, values in parameters([runs[place].row["config"] for place in known]).items():
+    for key, values in parameters([runs[place].row for place in known]).items():
         if only_differences and all(value == values[0] for value in values):
             continue
         by_place = dict(zip(known, values, strict=True))

@@ -38,10 +38,9 @@ def _common(row: Row, factor: Factor) -> str:
 def _particulars(number: int, common: list[str], families: Sequence[Sequence[Row]], factor: Factor) -> str:
     """Settings that tell a family from others of the same name."""
     alike = [n for n, name in enumerate(common) if name == common[number]]
-    differing = differences([families[n][0]["config"] for n in alike])
     own = alike.index(number)
     return "".join(
         f" · {key}={in_words(key, values[own])}"
-        for key, values in differing.items()
+        for key, values in differences([families[n][0] for n in alike]).items()
         if key != "seed" and key not in factor.keys
     )

@@ -25,18 +25,30 @@ def test_differences_name_each_key_and_every_value():
         row(1), row(2, seed=3, projections={"noise_variance": 16}),
         row(3, projections={"coverage": [[0, 90], [0, 45], [0, 360]]}),
     ]  # fmt: skip
-    assert comparison.differences([one["config"] for one in rows]) == {
+    assert comparison.differences(rows) == {
         "seed": [0, 3, 0],
         "projections.coverage": ["full", "full", [[0.0, 90.0], [0.0, 45.0], [0.0, 360.0]]],
         "projections.noise_variance": [None, 16.0, None],
     }
-    assert comparison.differences([rows[0]["config"]] * 3) == {}
+    assert comparison.differences([rows[0]] * 3) == {}
 
 
 def test_a_setting_that_an_older_version_did_not_know_counts_as_what_its_runs_did():
-    old = row(1)["config"]
-    del old["recovery"]["calibrate"]
-    assert comparison.differences([old, row(2)["config"]]) == {"recovery.calibrate": [False, True]}
+    old = row(1)
+    del old["config"]["recovery"]["calibrate"]
+    assert comparison.differences([old, row(2)]) == {"recovery.calibrate": [False, True]}
+
+
+def test_runs_of_other_science_differ_in_that_first_and_are_no_family():
+    old, new = row(1) | {"science": 1}, row(2, seed=3) | {"science": 2}
+    assert list(comparison.differences([old, new]).items()) == [("science version", [1, 2]), ("seed", [0, 3])]
+    assert "science version" not in comparison.parameters([old, old])
+    assert [len(group) for group in comparison.fold_seeds([old, new])] == [1, 1]
+    noisy = row(3, projections={"noise_variance": 16}) | {"science": 2}
+    keys = ("projections.noise_variance",)
+    assert comparison.families([old, noisy], keys) == []
+    assert comparison.families([old | {"science": 2}, noisy], keys) == [[old | {"science": 2}, noisy]]
+    assert comparison.by_factor([new, noisy, old], keys).left_out == [(old, "science version is 1, not 2")]
 
 
 def test_runs_fold_over_seeds_and_nothing_else():

@@ -11,7 +11,10 @@ import pytest
 from engine.base.metric import Metric
 from engine.cli import console
 from engine.cli.main import main
+from engine.config.history import SCIENCE
+from engine.config.schema import Config
 from engine.experiment import metrics
+from engine.record.runlog import RunWriter
 from engine.record.runrecord import RunRecord, read_run
 from pages._shared import summary
 from tests.analysis_testing import row
@@ -89,3 +92,12 @@ def test_the_list_of_runs_has_a_dash_for_what_is_not_known():
     assert head.split()[-5:] == ["L_DE", "rad", "E_OR", "rad", "seconds"]
     assert first.split()[-3:] == ["0.5", "0.25", "–"]
     assert second.split()[-3:] == ["–", "0.25", "–"]
+
+
+def test_who_launched_a_run_and_the_science_of_its_code_are_told(tmp_path):
+    with RunWriter.create(tmp_path, Config(), ["test"], launched_by="ada@lab") as run:
+        run.finish({})
+    described = lines(console.describe(read_run(run.path)))
+    assert (described["launched by"], described["science version of the code"]) == ("ada@lab", str(SCIENCE))
+    summary = console.summary(read_run(run.path))
+    assert (summary["launched_by"], summary["science"]) == ("ada@lab", SCIENCE)

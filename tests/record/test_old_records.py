@@ -1,10 +1,11 @@
-"""Records that earlier versions left (one a commit: the first, with calibration, with symmetry, before the wings)."""
+"""Records that earlier versions left: the first, with calibration, a sweep, with symmetry, before the wings."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine.analysis import comparison
@@ -14,9 +15,13 @@ from engine.config.settings import config_to_dict, known_keys
 from engine.record import catalogue
 from engine.record.runlog import RunWriter
 from engine.record.runrecord import read_run
+from engine.service import notes
+from engine.service.actor import Actor
 
 RECORDS = Path(__file__).parents[1] / "data" / "records"
-FIRST, CALIBRATED, SYMMETRIC, LAST = sorted(path.name for path in RECORDS.iterdir())
+FIRST, CALIBRATED, SYMMETRIC, LAST, *SWEPT = sorted(path.name for path in RECORDS.iterdir())
+NOTED, UNNOTED = sorted(SWEPT, key=lambda run_id: not (RECORDS / run_id / "annotations.json").exists())
+"""Two seeds of one sweep, of the same version as ``CALIBRATED``."""
 
 
 @pytest.fixture
@@ -36,16 +41,28 @@ def test_an_old_record_is_read_whole(runs_dir, run_id):
 
 def test_old_records_are_listed_compared_and_the_catalogue_rebuilt_from_them(runs_dir):
     rows = catalogue.list_runs(runs_dir)
-    assert {row["run_id"] for row in rows} == {FIRST, CALIBRATED, SYMMETRIC, LAST}
-    assert catalogue.rebuild(runs_dir) == 4
+    assert {row["run_id"] for row in rows} == {FIRST, CALIBRATED, SYMMETRIC, LAST, *SWEPT}
+    assert catalogue.rebuild(runs_dir) == 6
     assert catalogue.list_runs(runs_dir) == rows
-    configs = [row["config"] for row in sorted(rows, key=lambda row: row["run_id"])]
-    differences = comparison.differences(configs)
+    single = [row for row in sorted(rows, key=lambda row: row["run_id"]) if row["sweep"] is None]
+    differences = comparison.differences(single)
     assert differences["recovery.calibrate"] == [False, True, True, True]
     assert differences.keys() == {
         "recovery.calibrate", "distance.feature_dim", "training.steps", "training.max_seconds",
         "training.learning_rate",
     }  # fmt: skip
+
+
+def test_an_old_sweep_keeps_its_notes_and_poses_and_its_seeds_are_folded(runs_dir):
+    noted, unnoted = read_run(runs_dir / NOTED), read_run(runs_dir / UNNOTED)
+    assert noted.sweep == unnoted.sweep is not None
+    assert (noted.name, noted.facts.name, unnoted.name) == ("perturbed, first seed", "sweep: seed=0", "sweep: seed=1")
+    assert (noted.annotations.tags, noted.annotations.starred) == (("old", "perturbed"), True)
+    assert np.median(noted.arrays("poses.npz")["errors"]) == pytest.approx(noted.metrics["angle_error_median"])
+    rows = catalogue.list_runs(runs_dir)
+    assert {NOTED, UNNOTED} in [{row["run_id"] for row in group} for group in comparison.fold_seeds(rows)]
+    assert [row["tags"] for row in rows if row["run_id"] == NOTED] == [["old", "perturbed"]]
+    assert notes.annotate(Actor("me"), runs_dir, NOTED, note="").tags == ("old", "perturbed")
 
 
 def test_a_key_that_an_old_record_lacks_is_what_its_run_used_not_todays_default(runs_dir):
@@ -77,5 +94,5 @@ def test_runs_of_different_science_are_no_seeds_of_one_experiment(runs_dir):
     assert len(comparison.fold_seeds(rows)) == 2
     levels = comparison.by_factor(rows, ["projections.coverage"])
     ((_, reason),) = levels.left_out
-    assert reason in (f"it is of science version 1, not {SCIENCE}", f"it is of science version {SCIENCE}, not 1")
+    assert reason in (f"science version is 1, not {SCIENCE}", f"science version is {SCIENCE}, not 1")
     assert len(comparison.fold_seeds([row | {"science": SCIENCE} for row in rows])) == 1
