@@ -8,7 +8,6 @@ import shutil
 import statistics
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -364,9 +363,9 @@ def test_a_catalogue_that_cannot_be_used_is_said(many):
 def queue(monkeypatch, runs_dir):
     """Three runs that wait, as a list; and what was asked of the queue."""
     waiting = [
-        SimpleNamespace(
-            run_id=f"20260101-00000{place}-1bd2-00000{place}", name=name, sweep=None, position=place, user="anna",
-            config=config_from_dict({"seed": place}), submitted=datetime.now(UTC),
+        runqueue.QueuedRun(
+            run_id=f"20260101-00000{place}-1bd2-00000{place}", name=name, sweep=None, position=place,
+            launched_by="anna", config=config_from_dict({"seed": place}), submitted=datetime.now(UTC),
         )
         for place, name in enumerate([TYPED, None, "third"])
     ]  # fmt: skip
