@@ -183,6 +183,7 @@ def test_submitting_is_checked_before_anything_is_queued(project: Path, no_worke
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_of_a_thousand_queued_runs_each_is_read_once(project: Path, no_worker: None) -> None:
     run_ids = submit(project, range(1000))
     assert len(set(run_ids)) == 1000

@@ -53,6 +53,7 @@ def test_bonds_bend_as_in_real_traces(protein):
         assert (angles[1:] < 150 + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_helices_are_right_handed_and_rise_one_and_a_half_angstrom_a_residue():
     """i to i + 3 is 5.0 Å in an alpha helix, where the torsion is +50 degrees (-50 in its mirror image)."""
     torsions, reach = [], []

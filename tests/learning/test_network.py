@@ -51,6 +51,7 @@ def test_seen_from_behind_one_column_of_a_pose_stays_and_two_change_their_sign(t
     assert np.abs(image).min(axis=0).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symmetry", ["C1", "D2", "I"])
 def test_distances_between_mirrored_images_are_those_between_images(symmetry, rng):
     degrees = degrees_of(group(symmetry))

@@ -26,7 +26,7 @@ from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
 
 ME = Actor("somebody")
 
-pytestmark = pytest.mark.usefixtures("visited_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
 TABS = ("Overview", "Distances", "Angle errors", "Losses", "Projections", "Directions")
 WITH_CHARTS = {"Overview": 1, "Distances": 1, "Angle errors": 1, "Losses": 1, "Projections": 2, "Directions": 2}
 

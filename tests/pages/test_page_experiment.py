@@ -26,7 +26,7 @@ from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press,
 
 ME = Actor("somebody")
 
-pytestmark = pytest.mark.usefixtures("visited_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
 STUDY = Sweep("few", "Few & <b>noisy</b>", {"projections": {"count": 50}}, {"projections.noise_variance": [0, 5.5]})
 
 

@@ -27,7 +27,7 @@ from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
 
 ME = Actor("somebody")
 
-pytestmark = pytest.mark.usefixtures("visited_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
 PAGES = {"coverage": "coverage", "noise": "noise", "sampling": "orientation-sampling", "recovery": "recovery-pairs"}
 
 

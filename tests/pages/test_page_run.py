@@ -26,7 +26,7 @@ from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press,
 
 ME = Actor("somebody")
 
-pytestmark = pytest.mark.usefixtures("visited_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
 DRAWN = {
     "Overview": 2, "Sphere": 3, "Reconstruction": 3, "Manifold": 2, "Neighbours": 3, "Losses": 1, "Projections": 2,
     "Record": 0,

@@ -8,7 +8,7 @@ from engine.dispatch import local, runqueue
 from pages._shared import text
 from tests.app_testing import QUICK, TYPED, page, press, texts
 
-pytestmark = pytest.mark.usefixtures("visited_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from tests.benchmarks.bench_pages import make_varied_runs
 
 ME = Actor("somebody")
 
-pytestmark = pytest.mark.usefixtures("visited_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
 _TABLE = "runs-table"
 
 

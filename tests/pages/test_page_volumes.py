@@ -19,7 +19,7 @@ from engine.io.loading import BUILT_IN, local_path
 from engine.io.mrc import write_map
 from tests.app_testing import page, shown, texts
 
-pytestmark = pytest.mark.usefixtures("visited_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
 
 
 def facts(app: AppTest) -> dict[str, str]:

@@ -129,6 +129,7 @@ def test_distances_that_cannot_go_below_zero_are_allowed_for(rng):
     assert median_error(calibrated, poses, rng) < 0.9 * median_error(plain, poses, rng)
 
 
+@pytest.mark.slow
 def test_without_systematic_errors_nothing_is_calibrated(rng):
     _, given = problem(100, rng)
     one, other = (recover_poses(given, np.random.default_rng(3), calibrate=choice) for choice in (True, False))
