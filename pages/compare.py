@@ -36,7 +36,7 @@ def _show_page() -> None:
     except InputError as error:
         state.show_error(error)
         return
-    state.show_told()
+    state.show_notices()
     runs = compared(asked.rows)
     if not runs:
         st.info("Nothing to compare yet: pick runs above, or tick them on **Runs** and press **Compare**.")

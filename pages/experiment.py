@@ -52,12 +52,14 @@ def _coverage(disabled: bool) -> dict[str, Any]:
 
 
 def _interval(name: str, bounds: tuple[float, float]) -> list[float | None]:
-    found: list[float | None] = []
+    interval: list[float | None] = []
     for column, end, first in zip(st.columns(2), ("from", "to"), bounds, strict=True):
         key = f"{name} {end}"
-        found.append(column.number_input(f"{name}, {end} (°)", format="%g", step=1.0, key=form.hold(key, float(first))))
+        interval.append(
+            column.number_input(f"{name}, {end} (°)", format="%g", step=1.0, key=form.hold(key, float(first)))
+        )
         form.keep(key)
-    return found
+    return interval
 
 
 def _noise(varied: frozenset[str]) -> dict[str, Any]:
@@ -163,10 +165,10 @@ with head:
         disabled=nothing,
         width="stretch",
     )
-    said, problem = st.container(), False
+    notes, problem = st.container(), False
     if planned is not None:
         origin.write_address(planned.config, planned.vary)
-        with said:
+        with notes:
             origin.show_origin(planned.config, planned.vary)
         if pressed:
             try:
@@ -186,13 +188,13 @@ if planned is not None:
     with previews:
         try:
             costs, first = preview_panel.cost(planned.configs), text.escaped(text.experiment(planned.configs[0]))
-            said.caption(
+            notes.caption(
                 f"**{len(planned.runs):,} runs**, {text.escaped(costs)}. The first, previewed here: {first}"
                 if planned.vary
                 else f"{first} · {text.escaped(costs)}"
             )
             if preview_panel.show(planned.configs[0]):
-                with said:
+                with notes:
                     ambiguity.warn(planned.configs[0].volume)
         except InputError as error:
             if not problem:

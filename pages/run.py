@@ -93,7 +93,7 @@ def _show_queued(run: runqueue.QueuedRun) -> None:
     st.markdown(text.escaped(text.experiment(run.config)))
     facts = [*([run.run_id] if run.name else []), f"submitted {text.moment(run.submitted)} by {run.launched_by}"]
     st.caption(text.escaped(" · ".join(facts)))
-    state.show_told()
+    state.show_notices()
     _watch_queue(run.run_id)
 
 
@@ -146,8 +146,8 @@ def _show_end(record: RunRecord) -> None:
             st.warning(text.escaped(record.message))
         return
     box = st.info if record.status == "cancelled" else st.error
-    told = record.message if record.message and record.status != "cancelled" else f"This run was {record.status}."
-    message = text.escaped(told)
+    reason = record.message if record.message and record.status != "cancelled" else f"This run was {record.status}."
+    message = text.escaped(reason)
     box(f"{message}\n\n{text.WHAT_TO_DO[record.status]}", icon=text.STATUS_ICONS[record.status])
 
 
@@ -166,7 +166,7 @@ if isinstance(opened, StartStatus):
         st.page_link(state.EXPERIMENT_PAGE, label="Back to the experiment", icon=":material/arrow_back:")
     st.stop()
 _show_header(opened)
-state.show_told()
+state.show_notices()
 config = opened.config if isinstance(opened.config, Config) else Config()
 feed = state.feed(opened, config)
 for warning in feed.warnings:

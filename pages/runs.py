@@ -130,7 +130,7 @@ def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -
     folder = state.runs_dir()
     try:
         rows, waiting = state.runs().rows, runqueue.waiting(folder)
-        state.show_told()
+        state.show_notices()
         if (not rows and not waiting) != none_yet:
             st.rerun()
         queue.show(waiting)
@@ -145,8 +145,8 @@ def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -
         _open(selection.line(_TABLE, click["row"]))
     ticked = selection.follow(_TABLE, [[row["run_id"] for row in group] for group in groups])
     by_id = {row["run_id"]: row for row in rows}
-    told = _how_many(rows, groups, view, archived, len(backends.starting(folder)))
-    runactions.show([by_id[run_id] for run_id in ticked], archived, _TABLE, told)
+    status_line = _how_many(rows, groups, view, archived, len(backends.starting(folder)))
+    runactions.show([by_id[run_id] for run_id in ticked], archived, _TABLE, status_line)
     if not groups:
         st.info("No run is like that: take a filter away." if str(view) else "The archive is empty.")
         return
@@ -172,11 +172,13 @@ def _progress(run_id: str) -> str:
 def _how_many(rows: list[Row], groups: list[list[Row]], view: View, archived: bool, starting: int) -> str:
     here = [row for row in rows if row["archived"] == archived]
     running = sum(row["status"] == "running" for row in here)
-    said = f"{len(here):,} {'archived ' if archived else ''}run{'' if len(here) == 1 else 's'}, {running} running"
-    said += f", {starting} starting" if starting else ""
+    status_line = (
+        f"{len(here):,} {'archived ' if archived else ''}run{'' if len(here) == 1 else 's'}, {running} running"
+    )
+    status_line += f", {starting} starting" if starting else ""
     if asked := str(view):
-        said = f"{sum(len(group) for group in groups):,} of {said}, {text.escaped(asked)}"
-    return said + (f", in {len(groups):,} lines: mean and standard deviation over seeds" if view.folded else "")
+        status_line = f"{sum(len(group) for group in groups):,} of {status_line}, {text.escaped(asked)}"
+    return status_line + (f", in {len(groups):,} lines: mean and standard deviation over seeds" if view.folded else "")
 
 
 def _welcome() -> None:

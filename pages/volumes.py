@@ -64,7 +64,7 @@ def _facts(config: VolumeConfig) -> dict[str, str]:
     """What is known of a protein, in words."""
     volume = state.input_volume(config)
     nz, ny, nx = volume.density.shape
-    found = {
+    facts = {
         "Outer radius": f"{shape.outer_radius(volume):.1f} Å",
         "Radius of gyration": f"{shape.radius_of_gyration(volume):.1f} Å",
         "Voxel": f"{volume.voxel_size:.3g} Å",
@@ -72,12 +72,12 @@ def _facts(config: VolumeConfig) -> dict[str, str]:
         "Frame": f"{volume.diagonal} px, {volume.diagonal * volume.voxel_size:.0f} Å",
         "Symmetry": _SYMMETRIES.get(config.source) or _axes_in_words(config),
     }
-    return found | _composition(config.source)
+    return facts | _composition(config.source)
 
 
 def _axes_in_words(config: VolumeConfig) -> str:
-    found = [f"{fold}-fold about {axis}" for fold, axis, _ in ambiguity.axes(config)]
-    return ", ".join(found) or "none seen"
+    axes = [f"{fold}-fold about {axis}" for fold, axis, _ in ambiguity.axes(config)]
+    return ", ".join(axes) or "none seen"
 
 
 def _composition(source: str) -> dict[str, str]:

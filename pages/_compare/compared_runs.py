@@ -21,7 +21,7 @@ from pages._shared.state import MOST_COMPARED, RUNS
 _PICKED, _BASELINE = "compared", "compared-baseline"
 BASELINE = "baseline"  # the URL parameter
 _ADDRESS = "address of the comparison"
-_FEW_TOLD = 3
+_MOST_LISTED = 3
 _STRIPES = {
     "solid": (1,), "dash": (8, 4), "dot": (3, 3), "dashdot": (8, 3, 3, 3), "longdash": (13, 4),
     "longdashdot": (13, 3, 3, 3),
@@ -39,7 +39,7 @@ def read_address(text: str, rows: Sequence[Row], waiting: Collection[str] = ()) 
     """What ``?runs=`` asks for among these rows; ``waiting`` are the ids of runs that have not begun."""
     words = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     by_id = {row["run_id"]: row for row in rows}
-    found = [by_id[word] for word in words if word in by_id]
+    known = [by_id[word] for word in words if word in by_id]
     missing = [word for word in words if word not in by_id and RUN_ID.fullmatch(word)]
     queued = [word for word in missing if word in waiting]
     gone = [word for word in missing if word not in waiting]
@@ -51,17 +51,17 @@ def read_address(text: str, rows: Sequence[Row], waiting: Collection[str] = ()) 
         problems.append(f"Not shown, for {_few(gone)} {_is(gone)} not here: deleted, or of another machine.")
     if queued:
         problems.append(f"Not begun yet, shown as soon as there is something to show: {_few(queued)}.")
-    if len(found) > MOST_COMPARED:
-        problems.append(f"The first {MOST_COMPARED} of {len(found)} runs are shown; more cannot be told apart.")
-    return Asked(found[:MOST_COMPARED], problems)
+    if len(known) > MOST_COMPARED:
+        problems.append(f"The first {MOST_COMPARED} of {len(known)} runs are shown; more cannot be told apart.")
+    return Asked(known[:MOST_COMPARED], problems)
 
 
 _EXAMPLE = "20261122-173015-1bd2-3f9c1a"
 
 
 def _few(words: Sequence[str]) -> str:
-    told = ", ".join(words[:_FEW_TOLD])
-    return told if len(words) <= _FEW_TOLD else f"{told} and {len(words) - _FEW_TOLD} more"
+    first = ", ".join(words[:_MOST_LISTED])
+    return first if len(words) <= _MOST_LISTED else f"{first} and {len(words) - _MOST_LISTED} more"
 
 
 def _is(words: Sequence[str]) -> str:

@@ -49,12 +49,12 @@ def left(row: Row, growing: bool) -> tuple[tuple[str, int], ...]:
 
 def show_distances(view: View) -> None:
     """Distance-versus-distance panels on one scale."""
-    found = _read(view.runs, "distances.npz", "distances", "counts", "edges")
-    if not found:
+    arrays_by_letter = _read(view.runs, "distances.npz", "distances", "counts", "edges")
+    if not arrays_by_letter:
         return
-    first = next(iter(found.values()))["edges"]
-    alike = {letter: one for letter, one in found.items() if len(one["edges"]) == len(first)}
-    if others := [run for run in view.runs if run.letter in found.keys() - alike.keys()]:
+    first = next(iter(arrays_by_letter.values()))["edges"]
+    alike = {letter: one for letter, one in arrays_by_letter.items() if len(one["edges"]) == len(first)}
+    if others := [run for run in view.runs if run.letter in arrays_by_letter.keys() - alike.keys()]:
         st.caption(text.escaped(f"Not shown: {by_reason(others, lambda run: 'bins of another width')}."))
     counts = {letter: one["counts"] for letter, one in alike.items()}
     errors = {run.letter: recorded(run.row, DISTANCE_MAE.name) for run in view.runs if run.letter in alike}
@@ -65,11 +65,11 @@ def show_distances(view: View) -> None:
 
 def show_angle_errors(view: View) -> None:
     """Histograms and cumulative curves, overlaid."""
-    found = _read(view.runs, "poses.npz", "poses", "errors")
-    if not found:
+    arrays_by_letter = _read(view.runs, "poses.npz", "poses", "errors")
+    if not arrays_by_letter:
         return
     logarithmic = st.toggle("Logarithmic angles", key="log", bind="query-params")
-    errors = {letter: one["errors"] for letter, one in found.items()}
+    errors = {letter: one["errors"] for letter, one in arrays_by_letter.items()}
     data = compare.angle_errors(view.runs, errors, logarithmic)
     chart(compare_figures.angle_errors_figure(data, view.runs), "angle-errors", data)
 
@@ -97,15 +97,15 @@ def _training(run: Compared) -> Training | None:
     """The whole curve or, of a training that goes on or was stopped, what its events tell."""
     path = state.runs_dir() / run.row["run_id"]
     try:
-        found = state.arrays(path / "training.npz")
-        if found is not None:
-            return Training(*found["curve"].T)
+        arrays = state.arrays(path / "training.npz")
+        if arrays is not None:
+            return Training(*arrays["curve"].T)
         if run.row["distance_method"] not in _TRAINED:
             return None
         record = read_run(path)
         curve = curve_arrays(state.feed(record, record.config if isinstance(record.config, Config) else Config()).curve)
     except (InputError, KeyError, TypeError) as error:
-        _tell(f"{run.label}: the training curve cannot be shown: {error}")
+        _warn(f"{run.label}: the training curve cannot be shown: {error}")
         return None
     return Training(*curve) if curve.size else None
 
@@ -117,14 +117,14 @@ def _why_untrained(run: Compared) -> str:
 
 def show_projections(view: View) -> None:
     """Clean and as given, a row a run."""
-    found = _read(view.runs, "projections.npz", "projections", "clean", "images")
-    if not found:
+    arrays_by_letter = _read(view.runs, "projections.npz", "projections", "clean", "images")
+    if not arrays_by_letter:
         return
     labels = {run.letter: run.label for run in view.runs}
     for column, name, title in zip(
         st.columns(2), ("clean", "images"), ("Projections, clean", "The same, as given"), strict=True
     ):
-        images = {labels[letter]: one[name] for letter, one in found.items()}
+        images = {labels[letter]: one[name] for letter, one in arrays_by_letter.items()}
         with column:
             data = levels.projections(images, title=title)
             chart(level_figures.projections_by_level_figure(data), name, data)
@@ -132,12 +132,12 @@ def show_projections(view: View) -> None:
 
 def show_directions(view: View) -> None:
     """True viewing directions with their errors on spheres, and how many there are on maps."""
-    found = _read(view.runs, "poses.npz", "poses", "true", "errors")
-    if not found:
+    arrays_by_letter = _read(view.runs, "poses.npz", "poses", "true", "errors")
+    if not arrays_by_letter:
         return
-    each = max(100, _MOST_DIRECTIONS // len(found))
-    directions = {letter: viewing_directions(one["true"]) for letter, one in found.items()}
-    errors = {letter: one["errors"][:each] for letter, one in found.items()}
+    each = max(100, _MOST_DIRECTIONS // len(arrays_by_letter))
+    directions = {letter: viewing_directions(one["true"]) for letter, one in arrays_by_letter.items()}
+    errors = {letter: one["errors"][:each] for letter, one in arrays_by_letter.items()}
     left, right = st.columns(2)
     with left:
         some = {letter: vectors[:each] for letter, vectors in directions.items()}
@@ -146,8 +146,8 @@ def show_directions(view: View) -> None:
         if any(len(vectors) > each for vectors in directions.values()):
             st.caption(f"The first {each:,} projections of each run, coloured by their angle errors.")
     with right:
-        labelled = {run.label: directions[run.letter] for run in view.runs if run.letter in found}
-        height = _MAP if len(found) <= _FEW_MAPS else _SMALL_MAP
+        labelled = {run.label: directions[run.letter] for run in view.runs if run.letter in arrays_by_letter}
+        height = _MAP if len(arrays_by_letter) <= _FEW_MAPS else _SMALL_MAP
         maps = by_solid_angle(labelled)
         chart(sphere_figures.direction_heatmap_figure(maps, row_height=height), "maps", maps)
 
@@ -159,14 +159,14 @@ def fsc_bounds(runs: Sequence[Compared], keys: Collection[str]) -> dict[str, set
         filename, name, threshold = _FSC_OF[key]
         with_one = [run for run in runs if MEASURES[key].value(run.row) is not None]
         curves = _read(with_one, filename, f"curve of {MEASURES[key].label}", name)
-        if letters := {letter for letter, found in curves.items() if summary.stays_above(found[name], threshold)}:
+        if letters := {letter for letter, arrays in curves.items() if summary.stays_above(arrays[name], threshold)}:
             bounds[key] = letters
     return bounds
 
 
 def _read(runs: Sequence[Compared], filename: str, what: str, *keys: str) -> dict[str, Arrays]:
     """The file's arrays by letter; of which runs they are not to be had is said."""
-    found: dict[str, Arrays] = {}
+    arrays_by_letter: dict[str, Arrays] = {}
     missing = []
     for run in runs:
         try:
@@ -176,12 +176,12 @@ def _read(runs: Sequence[Compared], filename: str, what: str, *keys: str) -> dic
             elif lacking := [key for key in keys if key not in arrays]:
                 raise InputError(f"{filename} has no array {lacking[0]!r}")
             else:
-                found[run.letter] = arrays
+                arrays_by_letter[run.letter] = arrays
         except InputError as error:
-            _tell(f"{run.label}: {error}")
+            _warn(f"{run.label}: {error}")
     if missing:
         st.caption(text.escaped(f"No {what}: {by_reason(missing, status)}."))
-    return found
+    return arrays_by_letter
 
 
 def by_reason(runs: Sequence[Compared], why: Callable[[Compared], str]) -> str:
@@ -197,7 +197,7 @@ def status(run: Compared) -> str:
     return str(run.row["status"])
 
 
-def _tell(message: str) -> None:
+def _warn(message: str) -> None:
     st.warning(text.escaped(message), icon=":material/broken_image:")
 
 

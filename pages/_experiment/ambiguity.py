@@ -31,6 +31,6 @@ def warn(config: VolumeConfig) -> None:
     voxels = state.input_volume(config).density.size
     if voxels * symmetric_density.turns_looked_at(config.symmetry) > _MOST_TURNED:
         return
-    found = _remark(config)
-    if found is not None and found.doubtful:
-        state.show_warning(found.text)
+    remark = _remark(config)
+    if remark is not None and remark.doubtful:
+        state.show_warning(remark.text)

@@ -84,14 +84,14 @@ def read_values(setting: Setting, shown: Any) -> list[Any]:
     Numbers are separated by commas or spaces; ``0:9`` means 0, 1, ... 9 and ``0:20:5`` means 0, 5, ... 20.
     """
     if setting.kind in NUMERIC:
-        found = [value for word in re.split(r"[,;\s]+", shown or "") if word for value in _numbers(setting, word)]
+        values = [value for word in re.split(r"[,;\s]+", shown or "") if word for value in _numbers(setting, word)]
     elif setting.key == "projections.coverage":
-        found = [value if value in PUBLISHED_COVERAGES else tomllib.loads(f"v = {value}")["v"] for value in shown]
+        values = [value if value in PUBLISHED_COVERAGES else tomllib.loads(f"v = {value}")["v"] for value in shown]
     else:
-        found = list(shown or [])
-    if len(found) > _MOST_VALUES:
-        raise InputError(f"sweep over {setting.key}: {len(found):,} values; wanted at most {_MOST_VALUES:,}")
-    return [value for number, value in enumerate(found) if value not in found[:number]]
+        values = list(shown or [])
+    if len(values) > _MOST_VALUES:
+        raise InputError(f"sweep over {setting.key}: {len(values):,} values; wanted at most {_MOST_VALUES:,}")
+    return [value for number, value in enumerate(values) if value not in values[:number]]
 
 
 def to_address(config: Config, vary: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
@@ -99,8 +99,8 @@ def to_address(config: Config, vary: Mapping[str, Sequence[Any]]) -> dict[str, l
     line; empty for the default experiment.
     """
     lists = {key: [NONE if value is None else value for value in values] for key, values in vary.items()}
-    found = {"set": text.overrides(config), "vary": [f"{k}={text.toml_value(v)}" for k, v in lists.items()]}
-    return {name: texts for name, texts in found.items() if texts}
+    parameters = {"set": text.overrides(config), "vary": [f"{k}={text.toml_value(v)}" for k, v in lists.items()]}
+    return {name: texts for name, texts in parameters.items() if texts}
 
 
 def from_address(overrides: Sequence[str], vary: Sequence[str]) -> tuple[Config, Vary]:
@@ -114,13 +114,13 @@ def from_address(overrides: Sequence[str], vary: Sequence[str]) -> tuple[Config,
 
 def normal(vary: Mapping[str, Sequence[Any]]) -> Vary:
     """The values as the form would have them; InputError where a key has values of another kind."""
-    found: Vary = {}
+    lists: Vary = {}
     for key, values in vary.items():
         try:
-            found[key] = read_values(SETTINGS[key], shown_values(SETTINGS[key], values))
+            lists[key] = read_values(SETTINGS[key], shown_values(SETTINGS[key], values))
         except (TypeError, ValueError) as error:
             raise InputError(f"sweep over {key}: {str(values)[:80]}; wanted values that this key can have") from error
-    return found
+    return lists
 
 
 def _numbers(setting: Setting, word: str) -> list[float] | list[None]:

@@ -54,9 +54,9 @@ def open_address(files: Sequence[Entry]) -> None:
 
 def write_address(config: Config, vary: Vary) -> None:
     """Let the address open the form as it is now."""
-    says = to_address(config, vary)
+    settings = to_address(config, vary)
     asked, meant = st.session_state.get(_OPENED, ({}, {}))
-    wanted = asked if says == meant and {CLONE, STUDY} & set(asked) else says
+    wanted = asked if settings == meant and {CLONE, STUDY} & set(asked) else settings
     if wanted != _asked():
         others = {key: st.query_params.get_all(key) for key in st.query_params if key not in (CLONE, STUDY, SET, VARY)}
         st.query_params.from_dict(others | wanted)

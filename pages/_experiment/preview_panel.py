@@ -52,11 +52,11 @@ def cost(configs: Sequence[Config]) -> str:
         known = st.session_state[_COST] = configs, estimate.total(configs, state.runs().rows, _source)
     expected = known[1]
     together = min(runqueue.at_a_time(state.runs_dir()), len(configs))
-    said = (
+    costs = (
         f"about {text.duration(max(1, round(expected.seconds / together)))}"
         f" and up to {preview_figures.memory_text(expected.memory_bytes * together)} of memory"
     )
-    return said + (f", assuming 116 px for {', '.join(expected.assumed)}" if expected.assumed else "")
+    return costs + (f", assuming 116 px for {', '.join(expected.assumed)}" if expected.assumed else "")
 
 
 def show(config: Config) -> bool:

@@ -53,15 +53,15 @@ class Section:
 def sections() -> dict[str, Section]:
     """The tables of the configuration, in their order; ``""`` holds what belongs to none (the seed)."""
     schema = Config.model_json_schema()
-    found: dict[str, Section] = {"": Section("", "", {})}
+    tables: dict[str, Section] = {"": Section("", "", {})}
     for name, entry in schema["properties"].items():
         if "$ref" not in entry:
-            found[""].settings[name] = _setting(name, entry)
+            tables[""].settings[name] = _setting(name, entry)
             continue
         table = schema["$defs"][entry["$ref"].rpartition("/")[2]]
         settings = {f"{name}.{key}": _setting(f"{name}.{key}", value) for key, value in table["properties"].items()}
-        found[name] = Section(name, table.get("description", ""), settings)
-    return found
+        tables[name] = Section(name, table.get("description", ""), settings)
+    return tables
 
 
 def listed(values: Sequence[str] | str) -> str:

@@ -54,16 +54,16 @@ def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None
     except InputError as error:
         state.show_error(error)
         return None
-    state.show_told()
+    state.show_notices()
     if chosen is None:
-        _say_how_to_begin(factor)
+        _explain_how_to_begin(factor)
         return None
     study = factors.study(chosen.rows, factor, chosen.like)
     left_out = chosen.left_out + [(row["name"] or "", row["run_id"], reason) for row, reason in study.left_out]
     if not study.levels:
         st.warning("None of these runs can be shown.", icon=":material/search_off:")
         _show_left_out(left_out)
-        _say_how_to_begin(factor)
+        _explain_how_to_begin(factor)
         return None
     shown = Shown(factor, study, {level_table.label(factor, level): level for level in study.levels}, set())
     if len(study.levels) == 1:
@@ -100,7 +100,7 @@ def read(shown: Shown, name: str, *keys: str, first_only: bool = False) -> dict[
 
     What is damaged or foreign is said and passed over.
     """
-    found: dict[str, list[Arrays]] = {}
+    arrays_by_level: dict[str, list[Arrays]] = {}
     for words, level in shown.levels.items():
         for row in level.rows:
             path = state.runs_dir() / row["run_id"] / name
@@ -113,18 +113,18 @@ def read(shown: Shown, name: str, *keys: str, first_only: bool = False) -> dict[
                     shown.problems.add(str(error))
                     st.warning(text.escaped(str(error)), icon=":material/broken_image:")
                 continue
-            if arrays is not None and not (first_only and words in found):
-                found.setdefault(words, []).append(arrays)
-    return found
+            if arrays is not None and not (first_only and words in arrays_by_level):
+                arrays_by_level.setdefault(words, []).append(arrays)
+    return arrays_by_level
 
 
 def poses(shown: Shown, first_only: bool = False) -> dict[str, NDArray[np.floating]]:
     """True poses (n, 3, 3) by level."""
-    found = read(shown, "poses.npz", "true", first_only=first_only)
-    return {name: np.concatenate([one["true"] for one in each]) for name, each in found.items()}
+    arrays_by_level = read(shown, "poses.npz", "true", first_only=first_only)
+    return {name: np.concatenate([one["true"] for one in each]) for name, each in arrays_by_level.items()}
 
 
-def _say_how_to_begin(factor: Factor) -> None:
+def _explain_how_to_begin(factor: Factor) -> None:
     st.info(
         f"No two finished runs differ only in {factor.name}. Start the study **{factor.study}**, "
         "or any sweep over it, and look here when it has run."
@@ -192,15 +192,15 @@ def _about_published(lines: Sequence[Line], shown: Shown) -> list[str]:
         return [
             "Nothing published has this factor at the coverage, sampling, noise, shift and distances of these runs."
         ]
-    said = [
+    sentences = [
         "Published figures (arXiv:2104.06237) are of 1,650 projections of the protein named, by another network. "
         "They have the coverage, sampling, noise, shift and kind of distances of these runs, apart from the factor."
     ]
     if shown.factor.is_noise:
-        said.append(
+        sentences.append(
             "Their noise, of a variance in the units of their own map, stands where the runs have the same SNR."
         )
-    return said
+    return sentences
 
 
 def _draw_distances(shown: Shown) -> None:
@@ -238,7 +238,7 @@ def _draw_errors(shown: Shown) -> None:
 
 def draw_orientations(shown: Shown) -> None:
     """Where the true poses look, on spheres and maps, and how their angles and distances are distributed."""
-    one_seed = {name: viewing_directions(found) for name, found in poses(shown, first_only=True).items()}
+    one_seed = {name: viewing_directions(rotations) for name, rotations in poses(shown, first_only=True).items()}
     if not one_seed:
         return
     left, right = st.columns(2)

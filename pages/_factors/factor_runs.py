@@ -106,32 +106,32 @@ def _linked(rows: Sequence[Row]) -> Chosen | None:
 
 def _linked_runs(asked: Iterable[str], rows: Sequence[Row]) -> Chosen | None:
     by_id = {row["run_id"]: row for row in rows}
-    found: list[Row] = []
+    linked: list[Row] = []
     left_out: list[LeftOut] = []
     for run_id in dict.fromkeys(asked):
         if run_id in by_id:
-            found.append(by_id[run_id])
+            linked.append(by_id[run_id])
             continue
         try:
             left_out.append(("", check_run_id(run_id), "there is no such run"))
         except InputError as error:
             _warn(f"{error}.")
-    if found:
-        return Chosen(found, None, left_out)
+    if linked:
+        return Chosen(linked, None, left_out)
     _warn("The address asks for runs of which there are none here.")
     return None
 
 
 def _linked_sweep(asked: str, rows: Sequence[Row]) -> Chosen | None:
-    found = [row for row in rows if row["sweep"] == asked]
-    left_out = [(row["name"] or "", row["run_id"], "it is archived") for row in found if row["archived"]]
+    linked = [row for row in rows if row["sweep"] == asked]
+    left_out = [(row["name"] or "", row["run_id"], "it is archived") for row in linked if row["archived"]]
     left_out += [
         (queued.name or "", queued.run_id, "it waits for its turn")
         for queued in runqueue.waiting(state.runs_dir())
         if queued.sweep == asked
     ]
-    if found or left_out:
-        return Chosen([row for row in found if not row["archived"]], None, left_out)
+    if linked or left_out:
+        return Chosen([row for row in linked if not row["archived"]], None, left_out)
     _warn(f"There is no sweep {asked[:80]!r} here.")
     return None
 

@@ -51,8 +51,8 @@ def show(record: RunRecord) -> None:
 
 def _artefacts(record: RunRecord) -> dict[str, list[str]]:
     """The files that the stages left in the run's directory, and what each is."""
-    found = [one for stage in stages() for one in stage.artefacts if (record.path / one.filename).exists()]
-    return {"file": [one.filename for one in found], "what it is": [one.description for one in found]} if found else {}
+    kept = [one for stage in stages() for one in stage.artefacts if (record.path / one.filename).exists()]
+    return {"file": [one.filename for one in kept], "what it is": [one.description for one in kept]} if kept else {}
 
 
 def _show_downloads(record: RunRecord) -> None:

@@ -40,7 +40,7 @@ def show(record: RunRecord) -> None:
     try:
         _show_merits(record, refined=False)
     except InputError as error:
-        _tell(error)
+        _warn(error)
     names = [*run_data.sections(record), _RECORD]
     for name, tab in zip(names, st.tabs(names, key="tab", bind="query-params"), strict=True):
         if tab.open:
@@ -48,7 +48,7 @@ def show(record: RunRecord) -> None:
                 _show_section(record, name) if name != _RECORD else record_tab.show(record)
 
 
-def _tell(error: InputError) -> None:
+def _warn(error: InputError) -> None:
     """A damaged file costs its own figure, no more."""
     st.warning(text.escaped(str(error)), icon=":material/broken_image:")
 
@@ -82,14 +82,14 @@ def _show_section(record: RunRecord, name: str) -> None:
     if not shown and record.status in ("running", "finished"):
         st.caption(f"{_NOTHING_YET[name]}{' yet' if record.status == 'running' else ''}.")
     if name == "Reconstruction" and shown:
-        _say_what_is_missing(record)
+        _explain_missing_input(record)
 
 
 def _show_embedding(record: RunRecord) -> None:
     try:
         manifold.show(record, _CHART)
     except InputError as error:
-        _tell(error)
+        _warn(error)
 
 
 def _figure(record: RunRecord, key: str) -> Figure | InputError | None:
@@ -110,7 +110,7 @@ def _asked(key: str) -> str:
 def _show(record: RunRecord, key: str, drawn: Figure | InputError) -> None:
     """A figure, its data for download and, of the distances, a choice; or what is wrong with its file."""
     if isinstance(drawn, InputError):
-        _tell(drawn)
+        _warn(drawn)
         return
     st.plotly_chart(drawn, key=key, config=_CHART)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -135,7 +135,7 @@ def _left(path: Path) -> tuple[tuple[str, int], ...]:
     return tuple(sorted((file.name, file.stat().st_mtime_ns) for file in names if file.exists()))
 
 
-def _say_what_is_missing(record: RunRecord) -> None:
+def _explain_missing_input(record: RunRecord) -> None:
     try:
         made = state.density(record.path / "reconstruction.mrc")
     except InputError:

@@ -73,15 +73,17 @@ class RunFeed:
         None between two stages, and while the stage that runs says too little.
         """
         running = [stage for stage in self.stages.values() if stage.state == "running"]
-        told = [stage.seconds_left(now) for stage in running]
-        if not told or told[0] is None:
+        seconds = [stage.seconds_left(now) for stage in running]
+        if not seconds or seconds[0] is None:
             return None
-        return told[0] + sum(expected.get(name, 0.0) for name, stage in self.stages.items() if stage.state == "waiting")
+        return seconds[0] + sum(
+            expected.get(name, 0.0) for name, stage in self.stages.items() if stage.state == "waiting"
+        )
 
     def _take(self, event: dict[str, Any]) -> None:
         kind, time, name = event["kind"], event["time"], event.get("stage")
         if kind in ("log", "warning"):
-            self._say(time, event["message"])
+            self._add_line(time, event["message"])
         if kind == "warning":
             self.warnings.append(event["message"])
         elif kind == "training":
@@ -97,16 +99,16 @@ class RunFeed:
             stage.fraction, stage.values = event["fraction"], event["values"]
         elif kind == "stage_reused":
             stage.state = "reused"
-            self._say(time, f"{name}: reused from an earlier run")
+            self._add_line(time, f"{name}: reused from an earlier run")
         elif kind == "stage_ended":
             stage.state = "reused" if stage.state == "reused" else "done"
             stage.fraction, stage.seconds = 1.0, event["seconds"]
-            self._say(time, f"{name}: done in {event['seconds']:.1f} s")
+            self._add_line(time, f"{name}: done in {event['seconds']:.1f} s")
         elif kind == "stage_failed":
             stage.state, stage.seconds = "failed", event["seconds"]
-            self._say(time, f"{name}: stopped after {event['seconds']:.1f} s")
+            self._add_line(time, f"{name}: stopped after {event['seconds']:.1f} s")
 
-    def _say(self, time: float, message: str) -> None:
+    def _add_line(self, time: float, message: str) -> None:
         self.lines.append(f"{datetime.fromtimestamp(time):%H:%M:%S}  {message}")
 
 

@@ -13,8 +13,8 @@ from pages._shared import selection, state
 from pages._shared.runtable import Row
 
 
-def show(rows: Sequence[Row], archived: bool, table: str, said: str) -> None:
-    """The buttons for the ticked ``rows`` of the table with the key ``table``, and what is ``said`` of all of them."""
+def show(rows: Sequence[Row], archived: bool, table: str, status_line: str) -> None:
+    """The buttons for the ticked ``rows`` of the table with the key ``table``, and a line on the list as a whole."""
     ids = [row["run_id"] for row in rows]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         compare = st.button(
@@ -36,7 +36,7 @@ def show(rows: Sequence[Row], archived: bool, table: str, said: str) -> None:
         else:
             _button("Archive", ":material/archive:", ids, table, lambda run_id: note(run_id, archived=True))
         hint = f"**{len(ids):,} ticked**" if ids else "Click a name to open it, tick runs to compare them"
-        st.caption(f"{said} · {hint}")
+        st.caption(f"{status_line} · {hint}")
     if compare:
         state.go_to_compare(ids)
     if opened:

@@ -156,15 +156,15 @@ class View:
 
     def __str__(self) -> str:
         """What is asked for, in words; empty where all runs are."""
-        said = [f"“{self.search.strip()}”"] if self.search.strip() else []
-        said += [f"{facet} {' or '.join(labels)}" for facet, labels in self.facets.items() if labels]
-        return ", ".join(said + (["starred"] if self.starred else []))
+        filters = [f"“{self.search.strip()}”"] if self.search.strip() else []
+        filters += [f"{facet} {' or '.join(labels)}" for facet, labels in self.facets.items() if labels]
+        return ", ".join(filters + (["starred"] if self.starred else []))
 
 
 def labels(rows: Iterable[Row], facet: str) -> list[str]:
     """All labels that the runs have in a facet, numbers within them in their order."""
-    found = {label for row in rows for label in FACETS[facet](row) if label}
-    return sorted(found, key=_natural)
+    distinct = {label for row in rows for label in FACETS[facet](row) if label}
+    return sorted(distinct, key=_natural)
 
 
 def lines(
@@ -200,8 +200,8 @@ def lines(
 
 def _spread(group: Group, column: Column) -> tuple[float | None, float | None]:
     """Mean and standard deviation of a measure over a line's runs, as far as they are known."""
-    found = mean_and_spread([column.value(row) for row in group])
-    return (None, None) if found is None else (found.mean, found.sd)
+    spread = mean_and_spread([column.value(row) for row in group])
+    return (None, None) if spread is None else (spread.mean, spread.sd)
 
 
 def _numbers(cells: Iterable[float | None]) -> Any:

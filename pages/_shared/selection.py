@@ -21,26 +21,26 @@ def follow(table: str, lines: Sequence[Sequence[str]]) -> list[str]:
     ``lines`` are the ids that each line of the table stands for; those of the ticked ones come back, in their order.
     (Streamlit itself knows rows by their place only.)
     """
-    told = tuple(st.session_state.get(table, {}).get("selection", {}).get("rows", ()))
-    before = _meant(told, st.session_state.get(_drawings(table), []))
-    ticked = {run_id for row in told if row < len(before) for run_id in before[row]}
+    selected_rows = tuple(st.session_state.get(table, {}).get("selection", {}).get("rows", ()))
+    before = _meant(selected_rows, st.session_state.get(_drawings(table), []))
+    ticked = {run_id for row in selected_rows if row < len(before) for run_id in before[row]}
     rows = tuple(row for row, ids in enumerate(lines) if ticked.intersection(ids))
     drawn = _Drawn(lines, rows)
-    st.session_state[_drawings(table)] = [_Drawn(before, told), drawn] if before != lines else [drawn]
-    if rows != told:
+    st.session_state[_drawings(table)] = [_Drawn(before, selected_rows), drawn] if before != lines else [drawn]
+    if rows != selected_rows:
         st.session_state[table] = {"selection": {"rows": list(rows)}}
     return [run_id for row in rows for run_id in lines[row]]
 
 
-def _meant(told: tuple[int, ...], drawings: Sequence[_Drawn]) -> Sequence[Sequence[str]]:
-    """The lines that the browser's ticks are of.
+def _meant(selected_rows: tuple[int, ...], drawings: Sequence[_Drawn]) -> Sequence[Sequence[str]]:
+    """The lines of the drawing that ``selected_rows`` refer to.
 
-    For a moment after the lines have moved it still shows, and tells the ticks of, the earlier drawing: it is the one
-    whose ticks differ least from what is told, the last one where two are alike.
+    For a moment after the lines have moved the browser still shows the earlier drawing and reports its ticks. The
+    drawing meant is the one whose ticks differ least from ``selected_rows``, the latest of several that match equally.
     """
     if not drawings:
         return ()
-    return min(reversed(drawings), key=lambda drawn: len(set(told).symmetric_difference(drawn.rows))).lines
+    return min(reversed(drawings), key=lambda drawn: len(set(selected_rows).symmetric_difference(drawn.rows))).lines
 
 
 def clear(table: str) -> None:

@@ -131,7 +131,7 @@ def go_to_compare(run_ids: Sequence[str]) -> NoReturn:
 
 
 def attempt(action: Callable[..., Any], *given: Any, **named: Any) -> bool:
-    """For callbacks: whether it could be done; where the user is to blame, the reason is left to :func:`show_told`."""
+    """For callbacks: run an action, keep an InputError for :func:`show_notices`, and return whether it succeeded."""
     try:
         action(*given, **named)
     except InputError as error:
@@ -165,12 +165,12 @@ def _listing(folder: Path) -> Listing:
     return Listing(catalogue.list_runs(folder, archived=None, on_notice=notices.append), notices)
 
 
-def show_told() -> None:
-    """What went wrong in callbacks, once; what was said about the catalogue, for a minute."""
+def show_notices() -> None:
+    """Show each error of a callback once, and each notice about the catalogue for a minute."""
     for problem in st.session_state.pop(_PROBLEMS, []):
         show_error(problem)
-    for notice, told in st.session_state.get(_NOTICES, {}).items():
-        if time.monotonic() - told < _NOTICE_S:
+    for notice, reported_at in st.session_state.get(_NOTICES, {}).items():
+        if time.monotonic() - reported_at < _NOTICE_S:
             st.info(text.escaped(notice), icon=":material/database:")
 
 

@@ -44,21 +44,21 @@ class Merit(NamedTuple):
 
 
 def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]:
-    """The figures of merit that the run has told; ``curves`` as :func:`pages._run.run_data.fsc_curves` has them."""
-    found = record.metrics
-    if not found:
+    """The figures of merit that the run has reported; ``curves`` as :func:`pages._run.run_data.fsc_curves` has them."""
+    recorded = record.metrics
+    if not recorded:
         return []
-    hand = "; the recovered poses were a mirror image and have been turned back" if found.get("mirrored") else ""
+    hand = "; the recovered poses were a mirror image and have been turned back" if recorded.get("mirrored") else ""
     listed = [
-        _merit(metric, found.get(metric.name), hand if metric == metrics.ANGLE_ERROR_MEDIAN else "")
+        _merit(metric, recorded.get(metric.name), hand if metric == metrics.ANGLE_ERROR_MEDIAN else "")
         for metric in _FIRST
-        if metric.name in found or not metric.needs_truth
+        if metric.name in recorded or not metric.needs_truth
     ]
-    if (refined := found.get(metrics.REFINED_ANGLE_ERROR_MEDIAN.name)) is not None:
+    if (refined := recorded.get(metrics.REFINED_ANGLE_ERROR_MEDIAN.name)) is not None:
         listed.append(_merit(metrics.REFINED_ANGLE_ERROR_MEDIAN, refined)._replace(refined=True))
-    told = {*(metric.name for metric in _FIRST), metrics.REFINED_ANGLE_ERROR_MEDIAN.name, *_THRESHOLDS, *_UNSHOWN}
-    listed += [_merit(metrics.find(name), value) for name, value in found.items() if name not in told]
-    resolutions = [_resolution(metrics.find(key), found.get(key), curve) for key, curve in curves.items()]
+    elsewhere = {*(metric.name for metric in _FIRST), metrics.REFINED_ANGLE_ERROR_MEDIAN.name, *_THRESHOLDS, *_UNSHOWN}
+    listed += [_merit(metrics.find(name), value) for name, value in recorded.items() if name not in elsewhere]
+    resolutions = [_resolution(metrics.find(key), recorded.get(key), curve) for key, curve in curves.items()]
     return listed + [
         merit._replace(refined=key.startswith("refined")) for key, merit in zip(curves, resolutions, strict=True)
     ]
@@ -89,16 +89,16 @@ def _resolution(metric: Metric, resolution: float | None, curve: NDArray[Any]) -
 
 def facts(record: RunRecord) -> list[str]:
     """Who, when, where, how long."""
-    told = [f"started {text.moment(record.created)}"]
+    phrases = [f"started {text.moment(record.created)}"]
     if record.launched_by:
-        told.append(f"by {record.launched_by} on {record.host}")
+        phrases.append(f"by {record.launched_by} on {record.host}")
     if record.total_seconds is not None:
-        told.append(f"took {text.duration(record.total_seconds)}")
+        phrases.append(f"took {text.duration(record.total_seconds)}")
     if record.peak_memory_mb is not None:
-        told.append(f"peak memory {record.peak_memory_mb:,.0f} MB")
+        phrases.append(f"peak memory {record.peak_memory_mb:,.0f} MB")
     if record.reused:
-        told.append(f"reused from an earlier run: {', '.join(record.reused)}")
-    return told
+        phrases.append(f"reused from an earlier run: {', '.join(record.reused)}")
+    return phrases
 
 
 def environment(facts: RunFile) -> list[str]:

@@ -135,10 +135,10 @@ def overrides(config: Config) -> list[str]:
 
 def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     """Tables of a configuration to dotted keys."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for name, value in table.items():
-        found |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
-    return found
+        settings |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
+    return settings
 
 
 def toml_value(value: Any) -> str:
