@@ -64,13 +64,13 @@ def _show_comparison(runs: list[Compared]) -> None:
 
 @st.fragment(run_every=_REFRESH_S)
 def _follow() -> None:
-    """Show what runs leave, and what others change, soon after."""
+    """Rerun the page soon after a run writes new results or somebody changes a run."""
     if _seen() != st.session_state[_SEEN]:
         st.rerun()
 
 
 def _seen() -> Any:
-    """What changes when there is something else to show."""
+    """A value that changes whenever the page has something new to show."""
     try:
         asked = compared_runs.asked()
     except InputError as error:

@@ -1,4 +1,4 @@
-"""Coverage: which viewing directions occur, and what that does to the errors."""
+"""Coverage: which viewing directions occur, and how that affects the errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new experiment, or many at once: the default is ready, everything can be changed, one press runs it."""
+"""A new experiment or a sweep: the form starts with the defaults, and one button runs it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _method(varied: frozenset[str]) -> dict[str, Any]:
 
 
 def _settings(proteins: list[Entry]) -> tuple[dict[str, Any], Vary | None]:
-    """The configuration's keys and values as the widgets have them, and what a sweep varies."""
+    """The values of the configuration's keys in the widgets, and the keys that the sweep varies."""
     varied = sweep_form.varied_keys()
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
@@ -105,7 +105,7 @@ def _settings(proteins: list[Entry]) -> tuple[dict[str, Any], Vary | None]:
 
 
 def _planned(values: dict[str, Any], vary: Vary | None, name: str) -> Plan | None:
-    """What the widgets ask for; where that is no experiment, None after having said why."""
+    """The plan for the widgets' values; None, after showing the reason, if they are not a valid experiment."""
     if vary is None:
         return None
     if values.get("volume.source") == "":
@@ -119,10 +119,10 @@ def _planned(values: dict[str, Any], vary: Vary | None, name: str) -> Plan | Non
 
 
 def _submit(plan: Plan) -> None:
-    """Into the queue; away to the run, or to the list of the sweep's runs."""
+    """Submit the plan to the queue, then open the run or the list of the sweep's runs."""
     for source in {config.volume.source: config.volume for config in plan.configs}.values():
         if is_at_hand(source):
-            volume_of(source)  # so that a file which will not do is told of here, beside the form
+            volume_of(source)  # so that an unusable file is reported here, beside the form
     sweep = plan.new_sweep_id()
     run_ids = runs.submit(state.actor(), state.runs_dir(), plan.configs, [name for name, _ in plan.runs], sweep)
     if sweep is None:
@@ -131,7 +131,7 @@ def _submit(plan: Plan) -> None:
 
 
 def _show_runs(plan: Plan) -> None:
-    """Each run of the sweep, with what is its own."""
+    """A table of the sweep's runs and the values that set each apart."""
     rows = []
     for name, config in plan.runs[:_SHOWN_RUNS]:
         flat = text.flat(config.model_dump())

@@ -1,4 +1,4 @@
-"""Noise: what it does to projections, and to the errors."""
+"""Noise: how it affects the projections and the errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recovery of the poses: which pairs it uses, how far apart they may be, where its search starts."""
+"""Pose recovery: which pairs it uses, how far apart they may be, and where its search starts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TABS: dict[str, tuple[Factor, str, str]] = {
         "random poses.",
     ),
 }
-"""By tab the factor, the URL parameter that keeps its family, and what it is about."""
+"""For each tab: the factor, the URL parameter that holds its family, and an explanation."""
 
 
 state.require_navigation()

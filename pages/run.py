@@ -1,4 +1,4 @@
-"""One run: how it advances while it does, what came of it afterwards."""
+"""One run: its progress while it is running, its results afterwards."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _show_queued(run: runqueue.QueuedRun) -> None:
 
 @st.fragment(run_every=watch.REFRESH_S)
 def _watch_queue(run_id: str) -> None:
-    """Until it is the run's turn."""
+    """Show the place in the queue until the run starts."""
     folder = state.runs_dir()
     waiting = runqueue.waiting(folder)
     place = next((run.position for run in waiting if run.run_id == run_id), None)
@@ -131,7 +131,7 @@ def _withdraw(run_id: str) -> None:
 
 @st.fragment(run_every=0.5)
 def _watch_start(run_id: str) -> None:
-    """Until the run has a record of its own: its volume is being loaded or downloaded."""
+    """Show the start until the run has a record: its volume is being loaded or downloaded."""
     if backends.status(state.runs_dir(), run_id).state != "starting":
         st.rerun()
     st.info("Starting: the volume is being loaded.", icon=":material/hourglass_top:")
@@ -140,7 +140,7 @@ def _watch_start(run_id: str) -> None:
 
 
 def _show_end(record: RunRecord) -> None:
-    """Why a run has no complete results, and what to do about it."""
+    """Show why a run has no complete results, and what to do about it."""
     if record.status == "finished":
         if record.message:
             st.warning(text.escaped(record.message))

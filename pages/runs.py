@@ -1,4 +1,4 @@
-"""All runs: found, put in order, compared, noted, archived; those that wait for their turn above them."""
+"""All runs: search, filter, sort, compare, annotate, archive; the queue is shown above them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONG, _HEIGHT = 18, 690  # lines; px
 
 
 def _controls(rows: list[Row]) -> tuple[View, list[str], bool]:
-    """What is shown, the columns, whether of the archive; all of it is in the address."""
+    """The view, the columns, and whether archived runs are shown; all of it is in the address."""
     linked: dict[str, Any] = {"bind": "query-params", "persist_state": "session"}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         search = st.text_input(
@@ -52,9 +52,9 @@ def _controls(rows: list[Row]) -> tuple[View, list[str], bool]:
 
 
 def _restore_address() -> None:
-    """The view of before, for somebody who comes back from a run or a comparison by the browser's button.
+    """Restore the previous view for a user who comes back from a run or a comparison with the browser's back button.
 
-    On the way there, st.switch_page (Streamlit 1.67) has put that page's parameters in the place of this one's.
+    On the way there, st.switch_page (Streamlit 1.67) replaced this page's parameters by those of the other page.
     """
     if state.RUN in st.query_params or state.RUNS in st.query_params:
         st.query_params.from_dict(st.session_state.get(_ADDRESS, {}))
@@ -68,7 +68,7 @@ def _clear_filters() -> None:
 
 def _facet(rows: list[Row], facet: str, linked: dict[str, Any]) -> list[str]:
     key = f"only-{facet}"
-    asked = st.query_params.get_all(key)  # a linked filter stays where no run has what it asks for
+    asked = st.query_params.get_all(key)  # a linked filter is kept even if no run matches it
     options = [*dict.fromkeys([*runtable.labels(rows, facet), *asked])]
     choice = linked | {"disabled": not options, "select_all": False}
     return st.multiselect(facet.capitalize(), options, key=key, placeholder="any", width=244, **choice)
@@ -109,7 +109,7 @@ def _column_configs() -> dict[str, Any]:
 
 
 def _star() -> None:
-    """The star of a line was clicked."""
+    """Star or unstar the runs of the line whose star was clicked."""
     by_id = {row["run_id"]: row for row in state.runs().rows}
     line = selection.line(_TABLE, st.session_state[_STAR]["row"])
     for run_id in line:
@@ -118,7 +118,7 @@ def _star() -> None:
 
 
 def _open(line: Sequence[str]) -> None:
-    """The name of a line was clicked."""
+    """Open the run, or the comparison of the runs, of the line whose name was clicked."""
     if len(line) == 1:
         state.go_to_run(line[0])
     elif line:
@@ -182,7 +182,7 @@ def _how_many(rows: list[Row], groups: list[list[Row]], view: View, archived: bo
 
 
 def _welcome() -> None:
-    """For somebody who has not run anything yet."""
+    """Show how to start, while there are no runs."""
     st.info("No runs yet. The default experiment is ready: run it, or open **New experiment** and press **Run**.")
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Run the default experiment", type="primary", icon=":material/play_arrow:"):

@@ -1,4 +1,4 @@
-"""Sampling, in both meanings: how the orientations of projections are drawn, and which pairs the network is shown."""
+"""Sampling in both senses: how orientations of projections are drawn, and which pairs the network is trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proteins at hand: how they look, how large they are, what their projections are like."""
+"""The available proteins: their surface, size, symmetry and projections."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HELP = {
 
 
 def _choose(entries: list[Entry]) -> Entry:
-    """The protein of the address, of the list where one is picked from it, or of the last upload."""
+    """The protein to show: the last upload, the one picked from the list, or the one in the address."""
     by_name = {entry.name: entry for entry in entries}
     source = protein.uploaded()
     new = next((entry.name for entry in entries if entry.source == source), None)
@@ -61,7 +61,7 @@ def _choose(entries: list[Entry]) -> Entry:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _facts(config: VolumeConfig) -> dict[str, str]:
-    """What is known of a protein, in words."""
+    """Facts about a protein, by label, as text."""
     volume = state.input_volume(config)
     nz, ny, nx = volume.density.shape
     facts = {
@@ -124,14 +124,14 @@ def _gallery(config: VolumeConfig) -> Figure:
 
 
 def _show_figure(drawn: Figure, key: str, name: str, data: Callable[[], FigureData]) -> None:
-    """A figure of the protein of that name and, beneath it, its data to download."""
+    """Show a figure of the protein of that name, with its data for download beneath it."""
     st.plotly_chart(drawn, key=key)
     with st.container(horizontal=True):
         downloads.figure_data(lambda: data().to_csv(), f"{name}-{key}")
 
 
 def _level(volume: Volume, name: str) -> float:
-    """Where the surface is drawn: of the address, of the slider, else the usual place."""
+    """The level of the surface: from the address, the slider, or else the default."""
     usual = round(min(max(shape.surface_level(volume.density), _LEVELS[0]), _LEVELS[1]), 1)
     key = f"level of {name}"
     if key not in st.session_state:
@@ -145,7 +145,7 @@ def _level(volume: Volume, name: str) -> float:
 
 
 def _number(text: str | None, default: float) -> float:
-    """What an address says, if that is a level."""
+    """The level in the address if it is valid, else the default."""
     try:
         value = float(text or default)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Distances, angle errors, losses and FSC as Plotly draws them, from their data alone. No streamlit, no files."""
+"""Distances, angle errors, losses and FSC drawn with Plotly from their data alone. No Streamlit, no files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _mean_error(data: Figure) -> str:
 
 
 def _add_counts(figure: go.Figure, panel: Panel) -> None:
-    """The heat map of pairs, in decades, for Plotly has no colours on a logarithmic scale."""
+    """The heat map of pairs, in decades, because Plotly has no logarithmic colour scale."""
     pairs = panel["pairs"]
     counts = pairs.grid("pairs")
     across, up = (pairs.positions(axis) for axis in ("x", "y"))
@@ -168,7 +168,7 @@ def recovery_figure(data: Figure) -> go.Figure:
 
 
 def fsc_figure(data: Figure) -> go.Figure:
-    """Both curves on an axis labelled in Å, each threshold on its curve and where it falls below it.
+    """Both curves on an axis labelled in Å, each with its threshold and the point where it falls below it.
 
     ``data`` is from :func:`engine.analysis.figures.fsc.fourier_shell_correlations`.
     """
@@ -183,7 +183,7 @@ def fsc_figure(data: Figure) -> go.Figure:
 
 
 def _add_fsc_curve(figure: go.Figure, curve: Series, panel: Panel, data: Figure) -> None:
-    """A curve, its threshold with what it says, and the point where the curve falls below it."""
+    """A curve, its labelled threshold, and the point where the curve falls below it."""
     colour, hover = _COLOURS[curve.role], f"{curve.name}: %{{y:.3f}}"
     style.line(figure, curve.columns["x"], curve.columns["y"], curve.name, colour, "solid", row=1, hover=hover)
     same = [series for series in panel.series if series.role == curve.role]
@@ -203,7 +203,7 @@ def _add_fsc_curve(figure: go.Figure, curve: Series, panel: Panel, data: Figure)
 
 
 def resolution_text(resolution: float | None, reached: bool) -> str:
-    """The resolution in Å where a curve falls below its threshold, or that it never does, or is from the start."""
+    """The resolution in Å where a curve falls below its threshold, or that it never is, or always is, below it."""
     if resolution is None:
         return "below from the start"
     return f"{resolution:.2f} Å" if reached else f"not reached (Nyquist {resolution:.2f} Å)"

@@ -1,4 +1,4 @@
-"""Projections as points, on a run's page: which embedding, of which distances, in which colour; the address has it."""
+"""The embedding of projections as points on a run's page; method, distances and colour are kept in the address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OF = ("estimated", "true")
 
 
 def show(record: RunRecord, chart: dict[str, object]) -> None:
-    """The embedding and its choices; nothing where the run has not left, or not yet, what it is made from.
+    """Show the embedding and its options; nothing if the run has not (yet) written the arrays it is computed from.
 
     Raises InputError where a file is damaged or the distances cannot be embedded.
     """
@@ -50,6 +50,6 @@ def _choice(label: str, options: tuple[str, ...], key: str) -> str:
 def _points(
     path: Path, left: tuple[int, ...], method: str, dimensions: int, of: str, symmetry: str
 ) -> NDArray[np.floating]:
-    """The points (m, dimensions); MDS takes seconds. ``left`` says when the run's files were written."""
+    """The points (m, dimensions); MDS takes seconds. ``left``: when the run's files were written."""
     estimated, poses = (read_arrays(path / f"{name}.npz") for name in ("distances", "poses"))
     return manifold.embedded(estimated["among_first"], poses["true"], symmetry, of, method, dimensions)

@@ -15,8 +15,8 @@ from engine.analysis.figures.data import Axis, Figure
 from pages._shared import style
 
 _COLOUR_SCALES = {"rot": "Phase", "tilt": "Viridis", "psi": "Phase", "error": "Cividis"}
-"""By column; angles that come back to where they began have colours that do."""
-_GRID = "#9CA3AF"  # is seen on light and on dark; WebGL draws no transparent grids
+"""Colour scale by column; cyclic for periodic angles."""
+_GRID = "#9CA3AF"  # visible on light and dark backgrounds; WebGL draws no transparent grids
 _SQUARE = 520  # px
 _EDGE_COLOURS = [[0, "rgba(0,0,0,0)"], [0.5, style.BLUE], [1, style.VERMILION]]
 

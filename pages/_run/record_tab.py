@@ -1,4 +1,4 @@
-"""The record of a run on its page: files to download, configuration, where it ran, how long the stages took."""
+"""The record of a run on its page: files to download, configuration, environment, times of the stages."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _FILES = {
     "model.keras": "Model (.keras)",
     "log.txt": "Log (.txt)",
 }
-_MOST_BYTES = 500_000_000  # of a stack, which the server and the browser hold in memory
+_MOST_BYTES = 500_000_000  # of a stack, which server and browser hold in memory
 
 
 def show(record: RunRecord) -> None:
-    """Downloads, and the record beneath them."""
+    """Show the downloads, and the record beneath them."""
     _show_downloads(record)
     left, right = st.columns(2)
     if isinstance(record.config, Config):
@@ -74,13 +74,13 @@ def _show_downloads(record: RunRecord) -> None:
 
 
 def _download(label: str, read: Callable[[], bytes], filename: str) -> None:
-    """``read`` is called when somebody asks for the file."""
+    """Show a download button; ``read`` is called when it is pressed."""
     st.download_button(label, read, filename, key=f"download {filename}", on_click="ignore", icon=":material/download:")
 
 
 def _offer_particles(record: RunRecord) -> None:
-    """Make the stack and offer it; where that would be too much for a browser, say how else to have it."""
-    from engine.experiment import stack  # only here: it loads what simulates
+    """Make the stack and offer it for download; if it is too large for a browser, show the command that writes it."""
+    from engine.experiment import stack  # only here, because it imports the simulation
 
     assert isinstance(record.config, Config)
     try:

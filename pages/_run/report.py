@@ -1,4 +1,4 @@
-"""A run as one HTML file that needs nothing else, neither PoseLab nor a network. No streamlit."""
+"""A run as one self-contained HTML file, readable without PoseLab and without a network. No Streamlit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pages._run import report_figures, run_data, run_figures
 from pages._run.run_data import Reading
 from pages._shared import summary, text
 
-# Tells the browser to fetch nothing, whatever is in here.
+# Forbids the browser to fetch anything, whatever this file contains.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
 _STYLE = """
 :root { color-scheme: light; }
@@ -34,7 +34,7 @@ table { border-collapse: collapse; } td, th { padding: 0.15rem 1rem 0.15rem 0; t
 
 
 def html_report(record: RunRecord, reading: Reading | None = None) -> bytes:
-    """Figures of merit, figures, configuration, environment and log of a run, as UTF-8; whatever was typed is text."""
+    """Figures of merit, figures, configuration, environment and log of a run, as UTF-8; typed text is escaped."""
     reading = reading or run_data.direct_reading()
     name = record.name or record.run_id
     body = [_head(record, name), _merits(record, reading)]

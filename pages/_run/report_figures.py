@@ -1,4 +1,4 @@
-"""Figures in a file that needs no server: as HTML that one script, in the same file, brings to life."""
+"""Interactive figures in a file that needs no server: HTML, and one script in the same file that draws it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from plotly.offline import get_plotlyjs
 
 
 def script() -> str:
-    """Plotly's own JavaScript, for the whole report."""
+    """Plotly's JavaScript, included once for the whole report."""
     text: str = get_plotlyjs()
     return text
 

@@ -1,4 +1,4 @@
-"""The results of a run on its page: figures of merit, then figures in tabs, each as soon as its stage has left it."""
+"""The results of a run on its page: figures of merit, then figures in tabs, each as soon as its stage has finished."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _READING = run_data.Reading(state.arrays, state.density, state.input_volume)
 
 
 def show(record: RunRecord) -> None:
-    """Everything that the run's directory holds by now; only the open tab is drawn, and the address has it."""
+    """Show all results written so far; only the open tab is drawn, and the address holds its name."""
     try:
         _show_merits(record, refined=False)
     except InputError as error:
@@ -49,12 +49,12 @@ def show(record: RunRecord) -> None:
 
 
 def _warn(error: InputError) -> None:
-    """A damaged file costs its own figure, no more."""
+    """Show a warning: a damaged file affects only its own figure."""
     st.warning(text.escaped(str(error)), icon=":material/broken_image:")
 
 
 def _show_merits(record: RunRecord, refined: bool) -> None:
-    """Those of the two steps, or those of the refinement, which are told apart."""
+    """Show the figures of merit of the two steps or, separately, of the refinement."""
     merits = summary.merits(record, run_data.fsc_curves(record, _READING))
     with st.container(horizontal=True, gap="small"):
         for merit in (merit for merit in merits if merit.refined == refined):
@@ -65,7 +65,7 @@ def _show_merits(record: RunRecord, refined: bool) -> None:
 
 
 def _show_section(record: RunRecord, name: str) -> None:
-    """The section's figures in their columns; a column that would be empty leaves its place to the others."""
+    """Show the section's figures in columns; empty columns are omitted."""
     shown = 0
     if name == "Refinement":
         _show_merits(record, refined=True)
@@ -93,7 +93,7 @@ def _show_embedding(record: RunRecord) -> None:
 
 
 def _figure(record: RunRecord, key: str) -> Figure | InputError | None:
-    """The figure, None where there is nothing to draw, or what is wrong with its file."""
+    """The figure, None if there is nothing to draw, or the error in its file."""
     try:
         with st.spinner("Drawing …"):
             return _drawn(record.path, record.status, _left(record.path), _asked(key), record)
@@ -102,13 +102,13 @@ def _figure(record: RunRecord, key: str) -> Figure | InputError | None:
 
 
 def _asked(key: str) -> str:
-    """The figure's key, or that of the one with single pairs where they are asked for."""
+    """The figure's key, or that of the variant with single pairs if they are switched on."""
     points = key == "distances" and st.session_state.get("points", st.query_params.get("points") == "true")
     return f"{key}-points" if points else key
 
 
 def _show(record: RunRecord, key: str, drawn: Figure | InputError) -> None:
-    """A figure, its data for download and, of the distances, a choice; or what is wrong with its file."""
+    """Show a figure, its data for download and, for the distances, an option; or the error in its file."""
     if isinstance(drawn, InputError):
         _warn(drawn)
         return
@@ -122,15 +122,15 @@ def _show(record: RunRecord, key: str, drawn: Figure | InputError) -> None:
 
 @st.cache_resource(max_entries=200, show_spinner=False)
 def _drawn(path: Path, status: str, left: tuple[tuple[str, int], ...], key: str, _record: RunRecord) -> Figure | None:
-    """Drawn once for all who look at the run, until it leaves something else or ends.
+    """The figure, drawn once for all viewers until the run writes another file or ends.
 
-    (Its last file may come between the reading of the record, which then has no metrics yet, and ``left``.)
+    (``status`` is part of the key because the last file may be written after the record was read without metrics.)
     """
     return run_figures.draw(key, _record, _READING)
 
 
 def _left(path: Path) -> tuple[tuple[str, int], ...]:
-    """What a run has left to draw, and when."""
+    """The files that a run has written for its figures, and when."""
     names = (*path.glob("*.npz"), *path.glob("*.mrc"), path / "result.json", path / "config.toml")
     return tuple(sorted((file.name, file.stat().st_mtime_ns) for file in names if file.exists()))
 
@@ -139,7 +139,7 @@ def _explain_missing_input(record: RunRecord) -> None:
     try:
         made = state.density(record.path / "reconstruction.mrc")
     except InputError:
-        return  # the warning stands in the place of its figure
+        return  # the warning is shown in place of the figure
     missing = "" if made is None else run_data.reference(record, _READING, made[0].shape)[1]
     if missing:
         st.caption(text.escaped(missing))

@@ -1,7 +1,7 @@
-"""What a run has left, as the data of figures by section: for its page, its report and its downloads alike.
+"""A run's results as data of figures, by section, for its page, its report and its downloads.
 
-No streamlit, no Plotly. The data of every figure are a function of the record and of a :class:`Reading`; None where the
-run has not left, or not yet, what the figure is made from.
+No Streamlit, no Plotly. The data of every figure are a function of the record and of a :class:`Reading`; None if the
+run has not (yet) written the arrays that the figure needs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are read, None for those that are not there; a page shares among all its visitors what was read."""
+    """How files are read, None for missing ones; a page caches what was read for all its visitors."""
 
     arrays: Callable[[Path], Arrays | None]
     density: Callable[[Path], tuple[NDArray[np.float32], float] | None]
@@ -45,7 +45,7 @@ def direct_reading() -> Reading:
 
 
 def figure_data(key: str, record: RunRecord, reading: Reading) -> Figure | None:
-    """One of :data:`DATA`; InputError where the file that it is made from is damaged or foreign."""
+    """One of :data:`DATA`; InputError if its file is damaged or not written by PoseLab."""
     try:
         return DATA[key](record, reading)
     except KeyError as error:
@@ -53,7 +53,7 @@ def figure_data(key: str, record: RunRecord, reading: Reading) -> Figure | None:
 
 
 def csv(key: str, record: RunRecord, reading: Reading) -> str:
-    """The data of a figure that the run has left; InputError as :func:`figure_data`, and where they are gone."""
+    """The data of a figure as CSV; InputError as :func:`figure_data`, and if the file is gone."""
     data = figure_data(key, record, reading)
     if data is None:
         raise InputError(f"{key.replace('-', ' ')}: the run's file is no longer there; wanted the one that was drawn")
@@ -61,7 +61,7 @@ def csv(key: str, record: RunRecord, reading: Reading) -> str:
 
 
 def reference(record: RunRecord, reading: Reading, shape: tuple[int, ...]) -> tuple[Volume | None, str]:
-    """The run's input volume or, where it cannot be had any more, None and why."""
+    """The run's input volume or, if it is no longer available, None and the reason."""
     if not isinstance(record.config, Config):
         return None, ""
     try:
@@ -74,13 +74,13 @@ def reference(record: RunRecord, reading: Reading, shape: tuple[int, ...]) -> tu
 
 
 def reconstruction(record: RunRecord, reading: Reading) -> tuple[str, NDArray[np.float32], float] | None:
-    """What to call the reconstruction, its density without what is finer than its resolution, Å per voxel."""
+    """The reconstruction's label, its density low-pass filtered at its resolution, and its Å per voxel."""
     kept = reading.density(record.path / "reconstruction.mrc")
     if kept is None:
         return None
     density, voxel_size = kept
     resolution = record.metrics.get("fsc_0.143_angstrom")
-    if resolution is None or resolution <= 2.01 * voxel_size:  # no coarser than Nyquist's
+    if resolution is None or resolution <= 2.01 * voxel_size:  # not coarser than Nyquist's
         return "reconstruction", density, voxel_size
     return (
         f"reconstruction, to {resolution:.3g} Å",
@@ -90,7 +90,7 @@ def reconstruction(record: RunRecord, reading: Reading) -> tuple[str, NDArray[np
 
 
 def fsc_curves(record: RunRecord, reading: Reading) -> dict[str, NDArray[Any]]:
-    """The curves that a run has, by the key of the metric that says where they fall below their threshold."""
+    """The FSC curves of a run, by the key of the metric that holds the resolution at their threshold."""
     curves = {}
     for prefix in ("", "refined_"):
         if (kept := reading.arrays(record.path / f"{prefix}fsc.npz")) is not None:
@@ -122,8 +122,8 @@ def _distances(record: RunRecord, reading: Reading, points: bool = False) -> Fig
     if kept is None:
         return None
     exact, estimated = kept["exact"], kept["estimated"]
-    error = record.metrics.get("distance_mae")  # None as long as the run has not ended
-    errors = kept.get("error_by_distance")  # runs of older versions have not kept it
+    error = record.metrics.get("distance_mae")  # None until the run has ended
+    errors = kept.get("error_by_distance")  # not recorded by older versions
     return distances.distance_versus_distance(kept["counts"], kept["edges"], exact, estimated, error, errors, points)
 
 
@@ -155,11 +155,11 @@ def _error_map(record: RunRecord, reading: Reading) -> Figure | None:
 
 
 def _training(record: RunRecord, reading: Reading) -> Figure | None:
-    """The whole curve; of a training that was stopped, what its events tell."""
+    """The whole curve or, if the training was stopped, the part that its events have recorded."""
     kept = reading.arrays(record.path / "training.npz")
     if kept is not None:
         curve = kept["curve"].T
-    elif record.status == "running":  # the curve that grows stands beside the stages
+    elif record.status == "running":  # the growing curve is shown beside the stages
         return None
     else:
         feed = RunFeed(record.path, Config())
@@ -225,7 +225,7 @@ def _refined(record: RunRecord, reading: Reading) -> Figure | None:
 
 
 def _among_first(record: RunRecord, reading: Reading) -> tuple[NDArray[Any], NDArray[Any] | None, str] | None:
-    """What a run keeps of its first projections, which runs of older versions have not: distances, poses, symmetry."""
+    """Distances, poses and symmetry of a run's first projections; None for runs of older versions, which lack them."""
     kept, poses = (reading.arrays(record.path / name) for name in ("distances.npz", "poses.npz"))
     if kept is None or "among_first" not in kept:
         return None
@@ -270,10 +270,10 @@ SECTIONS: dict[str, Rows] = {
     "Losses": ((("training",), ("recovery",)),),
     "Projections": ((("clean",), ("given",)),),
 }
-"""Of each section the figures, by row and column."""
+"""The figures of each section, by row and column."""
 
 
 def sections(record: RunRecord) -> dict[str, Rows]:
-    """The sections that a run of this configuration has."""
+    """The sections for a run of this configuration."""
     refined = isinstance(record.config, Config) and record.config.refinement.enabled
     return {name: rows for name, rows in SECTIONS.items() if refined or name != "Refinement"}

@@ -14,13 +14,13 @@ from pages._shared import picture_figures, sphere_figures, style, surface_figure
 
 
 def draw(key: str, record: RunRecord, reading: Reading) -> go.Figure | None:
-    """One of :data:`DRAWN`, None where there is nothing to draw; InputError as :func:`run_data.figure_data`."""
+    """One of :data:`DRAWN`, None if there is nothing to draw; InputError as :func:`run_data.figure_data`."""
     data = run_data.figure_data(key, record, reading)
     return None if data is None else DRAWN[key](data)
 
 
 def _surfaces(data: Figure) -> go.Figure:
-    """The input, where it is there, in another colour than the reconstruction, the last."""
+    """The input, if available, and the reconstruction (last) in another colour."""
     return surface_figures.isosurface_figure(data, {"input": style.SKY, data.panels[-1].title: style.ORANGE})
 
 

@@ -1,4 +1,4 @@
-"""A running experiment on its page: stages, losses and log as they advance, drawn once for all who watch."""
+"""A running experiment on its page: live stages, losses and log, drawn once for all viewers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REFRESH_S = 1.0
 
 @st.fragment(run_every=REFRESH_S)
 def watch(record: RunRecord, config: Config, finished_stages: int) -> None:
-    """Stages, losses and log of a running experiment; the whole page again when a stage has left its results."""
+    """Show stages, losses and log of a running experiment; rerun the whole page when a stage finishes."""
     feed = state.feed(record, config)
     if feed.finished_stages != finished_stages or _status(record.path) != "running":
         st.rerun()
@@ -45,7 +45,7 @@ def watch(record: RunRecord, config: Config, finished_stages: int) -> None:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _expected(config: Config) -> dict[str, float]:
-    """Seconds of each stage, from the work there is to do and the runs that this machine has finished."""
+    """Expected seconds of each stage, from the amount of work and the runs finished on this machine."""
     try:
         volume = state.input_volume(config.volume)
         source = Source(volume.fingerprint, volume.diagonal, volume.density.size, volume.voxel_size)
@@ -57,13 +57,13 @@ def _expected(config: Config) -> dict[str, float]:
 
 @st.cache_resource(ttl=REFRESH_S, max_entries=64, show_spinner=False)
 def _status(path: Path) -> Status:
-    """Looked up once for all who watch the run."""
+    """The run's status, looked up once for all viewers."""
     return read_run(path).status
 
 
 @st.cache_resource(ttl=2 * REFRESH_S, max_entries=64, show_spinner=False)
 def _training_figure(path: Path, _curve: Curve) -> Figure:
-    """Drawn once for all who watch the run, however many they are: it takes longer than all else that they see."""
+    """The training figure, drawn once for all viewers because it takes longer than the rest of the page."""
     return figures.training_figure(losses.training_curve(*curve_arrays(_curve)))
 
 
@@ -87,7 +87,7 @@ def _show_stage(name: str, stage: Stage) -> None:
 
 
 def show_log(feed: RunFeed, expanded: bool = True) -> None:
-    """The run's own lines."""
+    """Show the lines of the run's log."""
     with (
         st.expander("Log", expanded=expanded, icon=":material/notes:"),
         st.container(height="content" if len(feed.lines) < _LONG_LOG else 240, border=False, autoscroll=True),

@@ -1,4 +1,4 @@
-"""The runs that wait for their turn: their order, who goes first, who leaves, how many run at a time."""
+"""The queue of waiting runs: reorder or withdraw them, and set how many run at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AT_A_TIME, _TABLE = "at-a-time", "queue"
 
 
 def set_at_a_time() -> None:
-    """A field for the number of runs at a time, showing what is in force whoever set it."""
+    """A field for the number of runs at a time, showing the value in force even if somebody else set it."""
     folder = state.runs_dir()
     st.session_state[_AT_A_TIME] = runqueue.at_a_time(folder)
 
@@ -33,9 +33,9 @@ def set_at_a_time() -> None:
 
 
 def show(waiting: Sequence[runqueue.QueuedRun]) -> None:
-    """The queue as a table whose rows can be ticked; no more than what is damaged where nobody waits.
+    """Show the queue as a table with selectable rows, or only its damaged entries if no run is waiting.
 
-    Its worker is there afterwards.
+    Makes sure that the queue's worker is running.
     """
     folder = state.runs_dir()
     _show_damaged(folder)
@@ -78,7 +78,7 @@ def show(waiting: Sequence[runqueue.QueuedRun]) -> None:
 
 
 def _show_damaged(folder: Path) -> None:
-    """Entries that cannot be read, and a way to be rid of them."""
+    """Show entries that cannot be read, and a button that removes them."""
     damaged = runqueue.problems(folder)
     for problem in damaged.values():
         state.show_error(problem)
