@@ -1,4 +1,4 @@
-"""Runs compared as Plotly draws them, each run in its own colour and kind of line. No streamlit, no files.
+"""Comparisons of runs drawn with Plotly, each run in its own colour and line style. No Streamlit, no files.
 
 The data are from :mod:`engine.analysis.figures.compare`.
 """
@@ -20,16 +20,16 @@ from engine.base.files import plain
 from pages._compare.compare_table import colour, dash
 from pages._shared import style, text
 
-_FEW_RUNS = 3  # have their names in the legend
+_FEW_RUNS = 3  # up to so many, the legend has their names
 _ROW = 230  # px
 _FAINT = 0.45
 _BENEATH = 44 + 3 * 20  # px: the axis and three lines of a legend
 
 
 def metrics_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
-    """Measures with their standard deviations, a panel a measure, the runs by letter; single runs as small dots.
+    """Measures with their standard deviations, one panel each, the runs by letter; single runs are small dots.
 
-    A dashed line is at the baseline's value.
+    A dashed line marks the baseline's value.
     """
     columns = min(2, len(data.panels))
     rows = -(-len(data.panels) // columns)
@@ -78,7 +78,7 @@ def _add_mean(figure: go.Figure, series: Series, label: str, colour: str, legend
 
 
 def angle_errors_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
-    """Histograms of angle errors, and beneath them which share is below an error."""
+    """Histograms of angle errors, and beneath them the share of projections below each error."""
     histograms, curves = data.panels
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09, subplot_titles=[panel.title for panel in data.panels]
@@ -170,7 +170,7 @@ def _line(run: Compared, shape: str = "linear") -> dict[str, Any]:
 
 
 def _with_key(figure: go.Figure, title: str, height: int, entries: int) -> go.Figure:
-    """With a legend: of few runs their names; of many their letters, for names would fill a narrow screen."""
+    """Add a legend: names if there are few runs, else letters, because names would fill a narrow screen."""
     if entries > _FEW_RUNS:
         figure.for_each_trace(lambda trace: trace.update(name=(trace.name or "").partition(SEPARATOR)[0]))
     styled = style.styled(figure, title, height + _BENEATH)

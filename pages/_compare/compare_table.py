@@ -1,4 +1,4 @@
-"""The settings of compared runs in words: which they are, and which differ from the baseline's. No streamlit."""
+"""The settings of compared runs as text, and which of them differ from the baseline's. No Streamlit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DIFFERS = "≠ "
 
 @dataclass(frozen=True)
 class View:
-    """The runs, the place of the baseline among them, and what the tables show."""
+    """The runs, the index of the baseline among them, and the options of the tables."""
 
     runs: list[Compared]
     baseline: int
@@ -25,18 +25,18 @@ class View:
 
 
 def colour(run: Compared) -> str:
-    """The run's colour, the same as everywhere."""
+    """The run's colour, the same on every page."""
     return style.run_colour(run.row["number"])
 
 
 def dash(run: Compared) -> str:
-    """The run's kind of line, the same as everywhere."""
+    """The run's line style, the same on every page."""
     return style.run_dash(run.row["number"])
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A setting: its value in words in each run, and whether that is not the baseline's."""
+    """A setting: its value in each run as text, and whether that differs from the baseline's."""
 
     key: str
     values: tuple[str, ...]
@@ -46,8 +46,8 @@ class Parameter:
 def parameter_rows(runs: Sequence[Compared], baseline: int, only_differences: bool) -> list[Parameter]:
     """The settings in their order, after the code's science version where runs differ in it.
 
-    ``baseline`` is the place of a run.
-    Runs without a configuration have :data:`UNKNOWN` everywhere and differ from nothing.
+    ``baseline`` is the index of a run.
+    Runs without a configuration have :data:`UNKNOWN` for every setting, which does not count as a difference.
     """
     known = [place for place, run in enumerate(runs) if run.row["config"]]
     rows = []
@@ -65,7 +65,7 @@ def parameter_rows(runs: Sequence[Compared], baseline: int, only_differences: bo
 
 
 def parameter_table(runs: Sequence[Compared], rows: Sequence[Parameter]) -> dict[str, list[str]]:
-    """Columns of the page's table; values unlike the baseline's have a sign before them."""
+    """Columns of the page's table; values that differ from the baseline's are preceded by a sign."""
     columns = {
         run.label: [(DIFFERS if row.differs[place] else "") + row.values[place] for row in rows]
         for place, run in enumerate(runs)
@@ -74,8 +74,10 @@ def parameter_table(runs: Sequence[Compared], rows: Sequence[Parameter]) -> dict
 
 
 def particulars(runs: Sequence[Compared]) -> list[str]:
-    """Of each run its values of the settings in which the runs differ, in a line."""
-    rows = sorted(parameter_rows(runs, 0, only_differences=True), key=lambda row: row.key == "seed")  # it says least
+    """For each run, on one line, its values of the settings in which the runs differ."""
+    rows = sorted(
+        parameter_rows(runs, 0, only_differences=True), key=lambda row: row.key == "seed"
+    )  # the seed last, as the least informative
     return [
         ", ".join(f"{row.key.rpartition('.')[2].replace('_', ' ')} {row.values[place]}" for row in rows)
         if run.row["config"]

@@ -1,4 +1,4 @@
-"""Which runs the comparison is of: those of the address, changed by picking; what is wrong with others; a key."""
+"""Which runs are compared: those in the address, which picking changes; problems with others; a key to the runs."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _STRIPES = {
 
 
 class Asked(NamedTuple):
-    """The runs that an address asks for, in its order, and a line on each kind of those that cannot be had."""
+    """The runs in an address, in its order, and a message for each kind of problem with the others."""
 
     rows: list[Row]
     problems: list[str]
 
 
 def read_address(text: str, rows: Sequence[Row], waiting: Collection[str] = ()) -> Asked:
-    """What ``?runs=`` asks for among these rows; ``waiting`` are the ids of runs that have not begun."""
+    """Look up the ids of ``?runs=`` among these rows; ``waiting`` are the ids of runs that have not started."""
     words = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     by_id = {row["run_id"]: row for row in rows}
     known = [by_id[word] for word in words if word in by_id]
@@ -69,17 +69,17 @@ def _is(words: Sequence[str]) -> str:
 
 
 def restore_address() -> None:
-    """The comparison of before, for who comes back: on the way Streamlit (1.67) loses the page's parameters."""
+    """Restore the previous comparison for a user who comes back: Streamlit (1.67) loses the page's parameters."""
     kept = st.session_state.get(_ADDRESS, {})
     if RUNS in kept and RUNS not in st.query_params:
-        for key in kept.keys() - st.session_state.keys():  # widgets that are there have theirs still
+        for key in kept.keys() - st.session_state.keys():  # existing widgets still have their values
             st.query_params[key] = kept[key]
         st.rerun()
     st.session_state[_ADDRESS] = {key: st.query_params.get_all(key) for key in st.query_params}
 
 
 def asked() -> Asked:
-    """What this page's address asks for at present."""
+    """The runs in this page's current address."""
     folder = state.runs_dir()
     text = st.query_params.get(RUNS, "")
     waiting = {run.run_id for run in runqueue.waiting(folder)} | set(backends.starting(folder)) if text else set()
@@ -87,9 +87,9 @@ def asked() -> Asked:
 
 
 def pick(chosen: Asked, head: DeltaGenerator) -> None:
-    """The field with the runs, and what is wrong with the address, which alone says which runs are compared.
+    """Show the field with the runs, and problems with the address, which alone decides which runs are compared.
 
-    The field is put away into a popover in ``head`` once there are runs.
+    The field is in a popover in ``head`` once there are runs.
     """
     ids = [row["run_id"] for row in chosen.rows]
     by_id = {row["run_id"]: row for row in state.runs().rows}
@@ -111,16 +111,16 @@ def _write_picked() -> None:
         st.query_params[RUNS] = ",".join(picked)
     else:
         st.query_params.pop(RUNS, None)
-        del st.session_state[_ADDRESS]  # or it would be restored
+        del st.session_state[_ADDRESS]  # otherwise it would be restored
 
 
 def _option(row: Row) -> str:
-    """Unlike any other run's."""
+    """The run's label in the list, which is unique."""
     return f"{row['name']} · {row['run_id']}" if row["name"] else str(row["run_id"])
 
 
 def pick_baseline(runs: Sequence[Compared]) -> int:
-    """The place of the run that the others are compared with: the one in the address, else the first."""
+    """The index of the run that the others are compared with: the one in the address, else the first."""
     ids = [run.row["run_id"] for run in runs]
     wanted = st.query_params.get(BASELINE, ids[0])
     if wanted not in ids:
@@ -141,7 +141,7 @@ def _write_baseline() -> None:
 
 
 def show_key(runs: Sequence[Compared]) -> None:
-    """A line a run: its letter, colour and kind of line, name, state where it has not finished, and what is its own."""
+    """Show a line per run: letter, colour and line style, name, state if it has not finished, distinctive settings."""
     lines = "".join(map(_key, runs, compare_table.particulars(runs)))
     st.html(f"<style>{_STYLE}</style><div class='compared'>{lines}</div>")
 
@@ -158,7 +158,7 @@ _STYLE = """
 
 
 def _stripes(colour: str, dash: str) -> str:
-    """A line of this kind as a CSS background: pictures are not let through into a page."""
+    """A line of this style as a CSS background: Streamlit removes inline pictures from HTML."""
     stops, at = [], 0
     for number, length in enumerate(_STRIPES[dash]):
         stops.append(f"{'transparent' if number % 2 else colour} {at}px {at + length}px")

@@ -1,4 +1,4 @@
-"""The comparison's sections of figures: each shows what the runs have left, and says in a line which have not."""
+"""The comparison's sections of figures: each shows the available results, and names the runs without them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pages._shared.state import Arrays
 from pages._shared.style import Figure
 
 _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
-_PANEL = 320  # px, with what stands beside it: so panels of distances are about as wide as high
+_PANEL = 320  # px, with its margins: makes panels of distances about square
 _FEW_MAPS, _MAP, _SMALL_MAP = 2, 250, 150  # px
 _MOST_DIRECTIONS = 4000  # of all spheres together: each is an element of the page
 _TRAINED = ("siamese",)
@@ -38,7 +38,7 @@ _FSC_OF = {
 
 
 def left(row: Row, growing: bool) -> tuple[tuple[str, int], ...]:
-    """What a run has left to draw and when; ``growing``: the events of a running one too."""
+    """The files that a run has written for its figures, and when; ``growing``: also the events of a running one."""
     path = state.runs_dir() / row["run_id"]
     files = [*path.glob("*.npz"), *([path / "events.jsonl"] if growing and row["status"] == "running" else [])]
     try:
@@ -94,7 +94,7 @@ def show_losses(view: View) -> None:
 
 
 def _training(run: Compared) -> Training | None:
-    """The whole curve or, of a training that goes on or was stopped, what its events tell."""
+    """The whole curve or, if the training is running or was stopped, the part that its events have recorded."""
     path = state.runs_dir() / run.row["run_id"]
     try:
         arrays = state.arrays(path / "training.npz")
@@ -116,7 +116,7 @@ def _why_untrained(run: Compared) -> str:
 
 
 def show_projections(view: View) -> None:
-    """Clean and as given, a row a run."""
+    """Clean projections and the same as given, one row per run."""
     arrays_by_letter = _read(view.runs, "projections.npz", "projections", "clean", "images")
     if not arrays_by_letter:
         return
@@ -153,7 +153,7 @@ def show_directions(view: View) -> None:
 
 
 def fsc_bounds(runs: Sequence[Compared], keys: Collection[str]) -> dict[str, set[str]]:
-    """By measure of resolution the runs, by letter, whose FSC stays above its threshold up to Nyquist's frequency."""
+    """For each measure of resolution, the letters of runs whose FSC stays above its threshold up to Nyquist."""
     bounds: dict[str, set[str]] = {}
     for key in (key for key in keys if key in _FSC_OF):
         filename, name, threshold = _FSC_OF[key]
@@ -165,7 +165,7 @@ def fsc_bounds(runs: Sequence[Compared], keys: Collection[str]) -> dict[str, set
 
 
 def _read(runs: Sequence[Compared], filename: str, what: str, *keys: str) -> dict[str, Arrays]:
-    """The file's arrays by letter; of which runs they are not to be had is said."""
+    """The file's arrays by letter; a caption or warning names the runs for which they are not available."""
     arrays_by_letter: dict[str, Arrays] = {}
     missing = []
     for run in runs:
@@ -185,7 +185,7 @@ def _read(runs: Sequence[Compared], filename: str, what: str, *keys: str) -> dic
 
 
 def by_reason(runs: Sequence[Compared], why: Callable[[Compared], str]) -> str:
-    """Runs by letter, those with the same reason together."""
+    """The runs' letters, grouped by reason."""
     groups: dict[str, list[str]] = {}
     for run in runs:
         groups.setdefault(why(run), []).append(run.letter)
@@ -193,7 +193,7 @@ def by_reason(runs: Sequence[Compared], why: Callable[[Compared], str]) -> str:
 
 
 def status(run: Compared) -> str:
-    """Its state, the reason why most things are missing."""
+    """The run's state, the reason why most results are missing."""
     return str(run.row["status"])
 
 
@@ -202,7 +202,7 @@ def _warn(message: str) -> None:
 
 
 def chart(drawn: Figure, key: str, data: Data) -> None:
-    """A figure in its place, and its data to take away."""
+    """Show a figure, with its data for download beneath it."""
     st.plotly_chart(drawn, key=f"compare-{key}", config=_CHART)
     with st.container(horizontal=True):
         downloads.figure_data(data.to_csv, f"compare-{key}")

@@ -1,4 +1,4 @@
-"""Whether poses of a density can be told apart, as the pages say it; looked at once for all."""
+"""Symmetry of a density that makes its poses ambiguous, computed once for all visitors and shown on the pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.imaging import symmetric_density
 from pages._shared import state
 
 _SETTING = "volume.symmetry"
-_MOST_TURNED = 1e7  # voxels: some seconds. Of larger densities a run says it.
+_MOST_TURNED = 1e7  # voxels: takes some seconds. For larger densities the run itself reports it.
 Axis = tuple[int, str, float]
 
 
@@ -27,7 +27,7 @@ def _remark(config: VolumeConfig) -> symmetric_density.Remark | None:
 
 
 def warn(config: VolumeConfig) -> None:
-    """Say where a density lacks the symmetry that an experiment gives it, or has one that it does not give."""
+    """Warn if a density lacks the symmetry that the experiment sets, or has one that it does not set."""
     voxels = state.input_volume(config).density.size
     if voxels * symmetric_density.turns_looked_at(config.symmetry) > _MOST_TURNED:
         return

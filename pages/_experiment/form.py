@@ -1,7 +1,7 @@
-"""Widgets for the configuration, made from its schema. A key's widget is kept in the session under the key itself.
+"""Widgets for the configuration, made from its schema. A key's widget has the key itself as its session key.
 
-What was entered outlives leaving the page and fields that are not shown for a while: before a widget is made its value
-is put into the session, from :func:`fill` or from the last time it was shown.
+Values survive leaving the page, and being hidden for a while: before a widget is made its value is put into the
+session, from :func:`fill` or from the last time it was shown.
 """
 
 from __future__ import annotations
@@ -15,53 +15,53 @@ import streamlit as st
 from pages._experiment.form_values import NUMERIC, SETTINGS
 from pages._experiment.settings import Section, Setting, sections
 
-_WEB_INTEGER = 2**53 - 1  # the largest that a browser counts to
+_WEB_INTEGER = 2**53 - 1  # the largest integer that JavaScript represents exactly
 _SECTIONS = sections()
 _IN_A_ROW = 4
-_FEW = 4  # choices that can stand side by side
+_FEW = 4  # choices that fit side by side
 _KEPT = "kept values of the form"
 
 
 def fill(values: Mapping[str, Any]) -> None:
-    """Let the widgets show these values, by their keys; to be called before any of them is made."""
+    """Set the widgets to these values, by their keys; to be called before any of them is made."""
     st.session_state[_KEPT] = dict(values)
     for key in values:
-        # Only what hold() puts there: a value put under the key of a widget that is not made would come back later.
+        # Values are put there by hold() only: one under the key of a widget that is not made would reappear later.
         st.session_state.pop(key, None)
 
 
 def filled() -> bool:
-    """Whether this session has had the form before."""
+    """Whether the form has been filled in this session."""
     return _KEPT in st.session_state
 
 
 def value_of(key: str, default: Any = None) -> Any:
-    """What the widget of that key has now, or had when it was last shown."""
+    """The value of that key's widget now, or when it was last shown."""
     if key not in st.session_state:
         return st.session_state.get(_KEPT, {}).get(key, default)
     return st.session_state[key]
 
 
 def hold(key: str, default: Any) -> str:
-    """The key, with a value in the session; every widget of the form is made with ``key=hold(...)``."""
-    if key not in st.session_state:  # what is put there counts as changed, and overwrites what is being typed
+    """Make sure the session has a value for the key, and return the key: widgets are made with ``key=hold(...)``."""
+    if key not in st.session_state:  # setting it counts as a change and overwrites what is being typed
         st.session_state[key] = value_of(key, default)
     return key
 
 
 def keep(*keys: str) -> None:
-    """Remember what these widgets have; to be called after they were made."""
+    """Remember the values of these widgets; to be called after they were made."""
     st.session_state.setdefault(_KEPT, {}).update({key: st.session_state[key] for key in keys})
 
 
 def fields(*keys: str, varied: Collection[str] = (), narrow: bool = False) -> dict[str, Any]:
-    """Widgets of these keys and their values; what was left empty is not among them, nor what a sweep varies."""
+    """Make the widgets of these keys and return their values, without empty ones and those that a sweep varies."""
     values = {key: _widget(SETTINGS[key], key in varied, narrow) for key in keys}
     return {key: value for key, value in values.items() if value is not None and key not in varied}
 
 
 def remaining(shown: Collection[str], varied: Collection[str] = ()) -> dict[str, Any]:
-    """Widgets, by section, of all keys but those in ``shown``."""
+    """Make the widgets, by section, of all keys except those in ``shown``."""
     values: dict[str, Any] = {}
     for section in _SECTIONS.values():
         if keys := [key for key in section.settings if key not in shown]:
@@ -70,7 +70,7 @@ def remaining(shown: Collection[str], varied: Collection[str] = ()) -> dict[str,
 
 
 def choice(label: str, options: Sequence[str], default: str, key: str, help_text: str, disabled: bool = False) -> str:
-    """One of a few words."""
+    """Make a widget for a choice among a few words, and return the chosen one."""
     chosen = st.segmented_control(
         label, options, key=hold(key, default), help=help_text, required=True, disabled=disabled
     )
@@ -79,7 +79,7 @@ def choice(label: str, options: Sequence[str], default: str, key: str, help_text
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys to the tables that a configuration is made of."""
+    """Convert dotted keys to the nested tables of a configuration."""
     tables: dict[str, Any] = {}
     for key, value in values.items():
         section, _, leaf = key.rpartition(".")
@@ -126,5 +126,5 @@ def _number(setting: Setting, common: dict[str, Any]) -> float | None:
 
 
 def _step(value: float | None) -> float:
-    """What a press on + adds: one in the leading digit."""
+    """The step of the + button: one unit of the leading digit."""
     return 10.0 ** math.floor(math.log10(value)) if value else 1.0

@@ -1,7 +1,7 @@
-"""Configurations and sweeps to the form's values and to addresses, and back. No streamlit.
+"""Conversion of configurations and sweeps to the form's values and to addresses, and back. No Streamlit.
 
-The form's widgets are named by the configuration's keys, but for what has no single key: the protein (built in, a file,
-typed), the coverage (named or three intervals), the noise (none, by variance, by SNR), and the sweep.
+The form's widgets are named by the configuration's keys, except those without a single key: the protein (built in, a
+file, typed), the coverage (named or three intervals), the noise (none, by variance, by SNR), and the sweep.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _LISTED = ("volume.source", "projections.coverage", *NOISES)
 
 
 def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iterable[str]) -> dict[str, Any]:
-    """What each widget of the form shows for this configuration and these varied keys.
+    """The value of each widget of the form for this configuration and these varied keys.
 
-    ``files`` are the sources of the files at hand, which are chosen from a list rather than typed.
+    ``files`` are the sources of the available files, which are chosen from a list rather than typed.
     """
     flat = text.flat(config.model_dump())
     values = {key: value for key, value in flat.items() if key not in _LISTED}
@@ -63,12 +63,12 @@ def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iter
 
 
 def several_key(key: str) -> str:
-    """The widget in which a key has several values."""
+    """The name of the widget for several values of a key."""
     return f"{key} values"
 
 
 def shown_values(setting: Setting, values: Sequence[Any]) -> Any:
-    """Several values as their widget holds them: text for numbers, a list for choices; None is ``none``."""
+    """Several values in the form of their widget: text for numbers, a list for choices; None is ``none``."""
     if setting.kind in NUMERIC:
         return ", ".join(NONE if value is None else f"{value:.12g}" for value in values)
     if setting.key == "projections.coverage":
@@ -79,7 +79,7 @@ def shown_values(setting: Setting, values: Sequence[Any]) -> Any:
 
 
 def read_values(setting: Setting, shown: Any) -> list[Any]:
-    """The values that :func:`shown_values` shows, each once; InputError for what is no list of them.
+    """The inverse of :func:`shown_values`, without duplicates; InputError if the text is not a list of values.
 
     Numbers are separated by commas or spaces; ``0:9`` means 0, 1, ... 9 and ``0:20:5`` means 0, 5, ... 20.
     """
@@ -104,7 +104,7 @@ def to_address(config: Config, vary: Mapping[str, Sequence[Any]]) -> dict[str, l
 
 
 def from_address(overrides: Sequence[str], vary: Sequence[str]) -> tuple[Config, Vary]:
-    """What :func:`to_address` says; InputError in one line for what it could not have said."""
+    """The inverse of :func:`to_address`; InputError of one line for parameters that are not valid."""
     try:
         asked = changed(Sweep(), overrides, vary)
         return config_from_dict(asked.base), normal(asked.vary)
@@ -113,7 +113,7 @@ def from_address(overrides: Sequence[str], vary: Sequence[str]) -> tuple[Config,
 
 
 def normal(vary: Mapping[str, Sequence[Any]]) -> Vary:
-    """The values as the form would have them; InputError where a key has values of another kind."""
+    """The values as the form represents them; InputError if a key has values of the wrong type."""
     lists: Vary = {}
     for key, values in vary.items():
         try:

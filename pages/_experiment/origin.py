@@ -1,7 +1,7 @@
-"""Where the form's values come from: the address (a run to clone, a study, settings), a study that is picked.
+"""Where the form's values come from: the address (a run to clone, a study, settings), or a study that is picked.
 
-The address always says what the form shows: ``?clone=`` or ``?study=`` as long as that is unchanged, else each setting
-that differs from the default, as ``?set=`` and ``?vary=``, in the words of the command line.
+The address always describes what the form shows: ``?clone=`` or ``?study=`` as long as that is unchanged, else each
+setting that differs from the default, as ``?set=`` and ``?vary=`` in the syntax of the command line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Address = dict[str, list[str]]
 
 
 def experiment_link(source: str) -> None:
-    """A link to the form with this protein."""
+    """Show a link to the form with this protein."""
     config = config_from_dict({"volume": {"source": source}})
     st.page_link(
         state.EXPERIMENT_PAGE, label="New experiment with this one", icon=":material/add_circle:",
@@ -38,7 +38,7 @@ def experiment_link(source: str) -> None:
 
 
 def open_address(files: Sequence[Entry]) -> None:
-    """Fill the form as the address asks, when that is new; before any widget is made."""
+    """Fill the form from the address if that has changed; to be called before any widget is made."""
     asked = _asked()
     if asked == st.session_state.get(_WRITTEN) or (not asked and form.filled()):
         return
@@ -53,7 +53,7 @@ def open_address(files: Sequence[Entry]) -> None:
 
 
 def write_address(config: Config, vary: Vary) -> None:
-    """Let the address open the form as it is now."""
+    """Update the address so that it opens the form as it is now."""
     settings = to_address(config, vary)
     asked, meant = st.session_state.get(_OPENED, ({}, {}))
     wanted = asked if settings == meant and {CLONE, STUDY} & set(asked) else settings
@@ -64,7 +64,7 @@ def write_address(config: Config, vary: Vary) -> None:
 
 
 def choose_start(files: Sequence[Entry]) -> None:
-    """A list of the studies, one of which replaces what is in the form; and what the form began as."""
+    """Show a list of the studies; picking one replaces the values in the form."""
     st.selectbox(
         "Start from", [_DEFAULT, *sweep.studies()], index=None, key="start", placeholder="Start from a study …",
         label_visibility="collapsed", on_change=_start, args=(files,),
@@ -72,13 +72,13 @@ def choose_start(files: Sequence[Entry]) -> None:
 
 
 def name_of_study() -> str:
-    """The study that the form began as, if it did."""
+    """The name of the study that the form was filled from, or an empty string."""
     asked, _ = st.session_state.get(_OPENED, ({}, {}))
     return next(iter(asked.get(STUDY, [])), "")
 
 
 def show_origin(config: Config, vary: Vary) -> None:
-    """Which run or study the form began as, and whether it still is that."""
+    """Show which run or study the form was filled from, and whether it has been changed since."""
     asked, meant = st.session_state.get(_OPENED, ({}, {}))
     changed = "" if to_address(config, vary) == meant else ", changed"
     if CLONE in asked:

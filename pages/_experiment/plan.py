@@ -1,4 +1,4 @@
-"""What the form asks for: one experiment, or the runs of a sweep. No streamlit."""
+"""The experiment, or the runs of a sweep, that the form describes. No Streamlit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pages._shared import text
 
 @dataclass(frozen=True)
 class Plan:
-    """``config`` is the experiment, in a sweep without what is varied; ``runs`` are what is to be run, with names."""
+    """``config`` is the experiment, in a sweep without the varied keys; ``runs`` are named configurations."""
 
     config: Config
     vary: Vary
@@ -25,12 +25,12 @@ class Plan:
 
     @property
     def configs(self) -> list[Config]:
-        """The experiments that are to be run."""
+        """The configurations of the runs."""
         return [config for _, config in self.runs]
 
     @property
     def command_line(self) -> str:
-        """The shell command that runs the same."""
+        """The equivalent shell command."""
         if not self.vary:
             return text.command_line(self.config)
         address = to_address(self.config, self.vary)
@@ -39,18 +39,18 @@ class Plan:
 
     @property
     def toml(self) -> str:
-        """The whole configuration, or the sweep, as a file that the command line takes."""
+        """The whole configuration, or the sweep, as a file for the command line."""
         return sweep_to_toml(_sweep(self.config, self.vary, self.name)) if self.vary else config_to_toml(self.config)
 
     def new_sweep_id(self) -> str | None:
-        """What the runs will have in common; None for a single one."""
+        """A new id that the sweep's runs will share; None for a single run."""
         return new_id(_sweep(self.config, self.vary, self.name)) if self.vary else None
 
 
 def plan(values: Mapping[str, Any], vary: Vary, name: str) -> Plan:
-    """From nested values of the configuration, the lists of what is varied, and a name (or none).
+    """Make a plan from nested values of the configuration, the lists of varied values, and a name (or none).
 
-    Raises InputError for what is no experiment, naming the key.
+    Raises InputError, naming the key, if they are not a valid experiment.
     """
     config = config_from_dict(dict(values))
     runs = expand(_sweep(config, vary, name)) if vary else [(name or None, config)]

@@ -1,4 +1,4 @@
-"""What an experiment will look like, as Plotly draws it and in words, before it is run. No streamlit, no files."""
+"""A preview of an experiment, as Plotly figures and in words. No Streamlit, no files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEASURED = 16  # projections from which the signal's variance is estimated
 
 
 def before_and_after_figure(data: Figure) -> go.Figure:
-    """The first projections as they come from the volume, and beneath each what shift and noise make of it.
+    """The first clean projections and, beneath each, the same with shift and noise.
 
     ``data`` is from :func:`engine.analysis.figures.projections.before_and_after`.
     """
@@ -33,7 +33,7 @@ def gallery_figure(data: Figure) -> go.Figure:
 
 
 def at_the_top(figure: go.Figure) -> go.Figure:
-    """Pictures beneath the title, where a narrow screen leaves room above and below them."""
+    """Move pictures up to the title: a narrow screen would leave empty space above and below them."""
     return figure.update_yaxes(constraintoward="top")
 
 
@@ -43,7 +43,7 @@ def slices_figure(data: Figure) -> go.Figure:
 
 
 def noise_text(projections: ParticleSet) -> str:
-    """Both ways of saying how much noise there is: ``SNR 0.052 (noise variance 16, signal variance 0.83)``."""
+    """The noise level expressed in both ways: ``SNR 0.052 (noise variance 16, signal variance 0.83)``."""
     noise = projections.noise
     if noise.variance == 0:
         signal = float(np.var(truth_of(projections).clean, dtype=np.float64))
@@ -56,11 +56,11 @@ def noise_text(projections: ParticleSet) -> str:
 
 
 def truth_of(projections: ParticleSet) -> Truth:
-    """What is known of simulated projections."""
+    """The ground truth of simulated projections."""
     assert projections.truth is not None, "simulated projections have their truth"
     return projections.truth
 
 
 def memory_text(size: float) -> str:
-    """Bytes in words: ``640 MB`` or ``1.4 GB``."""
+    """A number of bytes as text: ``640 MB`` or ``1.4 GB``."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -1,4 +1,4 @@
-"""Beside the form: what the experiment will look like and cost. Nothing here is run, and all of it is quick."""
+"""Beside the form: a preview of the experiment and its expected cost. Nothing here starts a run or takes long."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _FETCHED = "archived sources asked for"
 
 
 def volume_of(config: VolumeConfig) -> Volume | None:
-    """The experiment's volume; None while it has to be downloaded first, which is offered.
+    """The experiment's volume; None, after offering the download, if it has to be downloaded first.
 
-    Raises InputError for a source that will not do.
+    Raises InputError for an unusable source.
     """
     if not is_at_hand(config):
         asked = st.session_state.setdefault(_FETCHED, set())
@@ -46,7 +46,7 @@ def volume_of(config: VolumeConfig) -> Volume | None:
 
 
 def cost(configs: Sequence[Config]) -> str:
-    """Expected time and memory of all these experiments, in words."""
+    """Expected time and memory of all these experiments, as text."""
     known = st.session_state.get(_COST)
     if known is None or known[0] != configs:
         known = st.session_state[_COST] = configs, estimate.total(configs, state.runs().rows, _source)
@@ -60,9 +60,9 @@ def cost(configs: Sequence[Config]) -> str:
 
 
 def show(config: Config) -> bool:
-    """Projections, volume and viewing directions of an experiment; whether its volume is at hand.
+    """Show projections, volume and viewing directions; return whether the volume is on this machine.
 
-    Raises InputError for a source that will not do.
+    Raises InputError for an unusable source.
     """
     at_hand = volume_of(config.volume) is not None
     if at_hand:
@@ -80,7 +80,7 @@ def show(config: Config) -> bool:
 
 
 def _source(config: VolumeConfig) -> Source | None:
-    """What a volume is, for the estimate; None where that is not known."""
+    """The properties of a volume that the estimate needs; None if they are not known."""
     try:
         if not is_at_hand(config):
             return None

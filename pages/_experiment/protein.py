@@ -1,4 +1,4 @@
-"""Choosing a protein: built in, a file at hand, an upload, or an archive's id."""
+"""Choosing a protein: built in, an available file, an upload, or an archive's id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UPLOAD_PROBLEM = "what is wrong with the upload"
 
 
 def choose(files: Sequence[Entry], disabled: bool = False) -> str:
-    """Widgets for ``volume.source`` and its value; empty while nothing is chosen."""
+    """Show the widgets for ``volume.source`` and return its value; empty while nothing is chosen."""
     names = [*BUILT_IN, FILE, OTHER]
     labels = {FILE: "a file", OTHER: "EMDB, PDB, random or a path"}
     captions = [
@@ -45,7 +45,7 @@ def choose(files: Sequence[Entry], disabled: bool = False) -> str:
 
 
 def upload(label: str, voxel_size: float | None = None) -> None:
-    """An uploader; what was uploaded well is kept in the folder and chosen in the form."""
+    """Show an uploader; a valid upload is kept in the folder and chosen in the form."""
     st.file_uploader(
         label, key="upload", max_upload_size=library.LARGEST_UPLOAD >> 20, on_change=_keep_upload, args=(voxel_size,),
         help=f"{', '.join(library.endings())}, gzipped or not. It is kept on the server, for everybody.",
@@ -55,7 +55,7 @@ def upload(label: str, voxel_size: float | None = None) -> None:
 
 
 def uploaded() -> str | None:
-    """The source of what was uploaded last, once."""
+    """The source of the last upload; it is returned only once."""
     source: str | None = st.session_state.pop("uploaded", None)
     return source
 
@@ -78,7 +78,7 @@ def _choose_file(files: Sequence[Entry], disabled: bool) -> str:
 
 
 def _keep_upload(voxel_size: float | None) -> None:
-    """Before the page is made anew: what was uploaded goes into the folder, or what is wrong with it is kept."""
+    """Callback before the page is rerun: store the upload in the folder, or keep its error for display."""
     st.session_state.pop(_UPLOAD_PROBLEM, None)
     file = st.session_state["upload"]
     if file is None:

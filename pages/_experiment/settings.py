@@ -1,4 +1,4 @@
-"""The configuration's own schema as form fields: labels, defaults, bounds and help are read from it. No streamlit."""
+"""Form fields from the configuration's schema: labels, defaults, bounds and help are read from it. No Streamlit."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Kind = Literal["choice", "integer", "number", "flag", "text"]
 
 _KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "flag"}
 _SPELT = {"snr": "SNR"}
-_UNITS = {"pixels": "px", "rad": "rad", "rad^2": "rad²", "Å": "Å", "Å per voxel": "Å"}  # with which descriptions begin
+_UNITS = {"pixels": "px", "rad": "rad", "rad^2": "rad²", "Å": "Å", "Å per voxel": "Å"}  # at the start of descriptions
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One key of the configuration. ``minimum`` and ``maximum`` are allowed values, or None."""
+    """One key of the configuration. ``minimum`` and ``maximum`` are inclusive bounds, or None."""
 
     key: str
     kind: Kind
@@ -37,13 +37,13 @@ class Setting:
 
     @property
     def if_empty(self) -> str:
-        """What leaving it empty means."""
+        """What an empty field means."""
         return if_not_given(self.key)
 
 
 @dataclass(frozen=True)
 class Section:
-    """One table of the configuration: its name, what it is, its settings by key."""
+    """One table of the configuration: its name, its description, its settings by key."""
 
     name: str
     description: str
@@ -51,7 +51,7 @@ class Section:
 
 
 def sections() -> dict[str, Section]:
-    """The tables of the configuration, in their order; ``""`` holds what belongs to none (the seed)."""
+    """The tables of the configuration, in order; ``""`` holds the settings outside any table (the seed)."""
     schema = Config.model_json_schema()
     tables: dict[str, Section] = {"": Section("", "", {})}
     for name, entry in schema["properties"].items():
@@ -65,7 +65,7 @@ def sections() -> dict[str, Section]:
 
 
 def listed(values: Sequence[str] | str) -> str:
-    """A list of texts as its field holds it, which a configuration reads back; a text is such a list already."""
+    """A list of strings in the form of its text field, which a configuration can read; a string is left as it is."""
     return values if isinstance(values, str) else ", ".join(values)
 
 

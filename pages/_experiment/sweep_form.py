@@ -1,4 +1,4 @@
-"""The form's part that makes several experiments of one: which settings take several values, and which."""
+"""The sweep part of the form: which settings are varied, and their values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FIRST: dict[str, Any] = {
 
 
 def varied_keys() -> frozenset[str]:
-    """The keys that the sweep takes out of the rest of the form; both ways of giving the noise if either is."""
+    """The keys that the sweep varies, which the rest of the form disables; both noise keys if either is varied."""
     if not form.value_of(SWEEP, False):
         return frozenset()
     keys = frozenset(form.value_of(VARIED, []))
@@ -42,8 +42,9 @@ def varied_keys() -> frozenset[str]:
 
 
 def fields(proteins: Sequence[Entry]) -> Vary | None:
-    """Widgets of the sweep: each varied key with its values. Empty without a sweep; None where something is wrong,
-    which is then said.
+    """Show the widgets of the sweep and return the values of each varied key.
+
+    Empty without a sweep; None, after showing the errors, if a value is not valid.
     """
     on = st.toggle("Sweep: several values, one run for each combination", key=form.hold(SWEEP, False))
     form.keep(SWEEP)
@@ -78,7 +79,7 @@ def _label(key: str) -> str:
 
 
 def _several(key: str, proteins: Sequence[Entry]) -> Any:
-    """The widget in which a key has several values, and what it holds."""
+    """Show the widget for several values of a key, and return its content."""
     setting, widget = SETTINGS[key], several_key(key)
     shown: Any
     if setting.kind in NUMERIC:

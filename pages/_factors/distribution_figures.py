@@ -1,4 +1,4 @@
-"""How orientations, and the distances between them, are distributed, as Plotly draws it. No streamlit, no files.
+"""How orientations, and the distances between them, are distributed, drawn with Plotly. No Streamlit, no files.
 
 The data are from :mod:`engine.analysis.figures.distributions`: levels as steps, closed forms as dashed grey lines.
 """
@@ -31,7 +31,7 @@ def quaternion_figure(data: Figure) -> go.Figure:
 
 
 def strategy_figure(data: Figure) -> go.Figure:
-    """Which true distances each pair strategy feeds the network."""
+    """The distribution of true distances among the training pairs of each strategy."""
     figure = make_subplots(rows=1, cols=1)
     panel = data.panel
     for number, series in enumerate(_steps(panel.series)):
@@ -45,7 +45,7 @@ def strategy_figure(data: Figure) -> go.Figure:
 
 
 def _panels(data: Figure, hover: str) -> go.Figure:
-    """Four panels; a level has the colour of its place in the first of them."""
+    """Four panels; a level's colour is given by its position in the first of them."""
     figure = make_subplots(
         rows=2, cols=2, subplot_titles=[panel.title for panel in data.panels], horizontal_spacing=0.15,
         vertical_spacing=0.16,

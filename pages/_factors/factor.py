@@ -1,4 +1,4 @@
-"""What the pages of the factors have in common: which runs, how they do by level, which were left out and why."""
+"""The common part of the factors' pages: the runs, their results by level, and which were left out and why."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"
 
 
 class Shown(NamedTuple):
-    """A study on its page, and what its figures are drawn from; levels are told by their words.
+    """A study on its page, and the data of its figures; ``levels`` are keyed by their labels.
 
-    ``problems`` are what was said of files that cannot be shown, each once.
+    ``problems`` are the messages shown for unreadable files, so that each is shown once.
     """
 
     factor: Factor
@@ -44,9 +44,9 @@ class Shown(NamedTuple):
 
 
 def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None] | None = None) -> Shown | None:
-    """Everything that all factors share; None where there is nothing to compare, after having said what to do.
+    """Show the part that all factors share; None, after explaining what to do, if there is nothing to compare.
 
-    ``parameter`` is the one of the address that keeps the choice; ``beside`` draws beneath the angle errors.
+    ``parameter`` is the URL parameter that holds the chosen family; ``beside`` draws beneath the angle errors.
     """
     try:
         rows = state.runs().rows
@@ -89,16 +89,16 @@ def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None
 
 
 def chart(factor: Factor, drawn: Figure, key: str, data: Data) -> None:
-    """A figure in its place, and its data to take away."""
+    """Show a figure, with its data for download beneath it."""
     st.plotly_chart(drawn, key=f"{factor.study} {key}", config=_CHART)
     with st.container(horizontal=True):
         downloads.figure_data(data.to_csv, f"{factor.study}-{key}")
 
 
 def read(shown: Shown, name: str, *keys: str, first_only: bool = False) -> dict[str, list[Arrays]]:
-    """By level an artefact with these arrays of each of the runs that have it, or of the first; levels without are out.
+    """For each level, the artefact of each run (or of the first run only) that has it; other levels are omitted.
 
-    What is damaged or foreign is said and passed over.
+    Files that are damaged or lack one of the arrays ``keys`` are reported and skipped.
     """
     arrays_by_level: dict[str, list[Arrays]] = {}
     for words, level in shown.levels.items():
@@ -149,7 +149,7 @@ def _show_left_out(left_out: Sequence[LeftOut]) -> None:
             )  # fmt: skip
 
 
-# How they do ---------------------------------------------------------------------------------------------------------
+# Results ---------------------------------------------------------------------------------------------------------
 
 
 def _show_table(lines: Sequence[Line], shown: Shown) -> None:
@@ -237,7 +237,7 @@ def _draw_errors(shown: Shown) -> None:
 
 
 def draw_orientations(shown: Shown) -> None:
-    """Where the true poses look, on spheres and maps, and how their angles and distances are distributed."""
+    """Show the true viewing directions, on spheres and maps, and the distributions of angles and distances."""
     one_seed = {name: viewing_directions(rotations) for name, rotations in poses(shown, first_only=True).items()}
     if not one_seed:
         return

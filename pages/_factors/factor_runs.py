@@ -1,4 +1,4 @@
-"""Which runs the page of a factor shows: those that the address asks for, or a family picked from a list."""
+"""Which runs the page of a factor shows: those in the address, or a family picked from a list."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pages._shared import state, text
 from pages._shared.state import RUNS
 
 FAMILY, SWEEP = "family", "sweep"  # the URL parameters, beside ?runs=
-_LINKED = ""  # the choice of what the address asks for with ?runs= or ?sweep=
+_LINKED = ""  # the choice of the runs in the address, ?runs= or ?sweep=
 _MOST_LINKS = 60
 LeftOut = tuple[str, str, str]
-"""Name, id and why."""
+"""Name, id and reason."""
 
 
 class Chosen(NamedTuple):
-    """Runs to compare, of which those that agree with ``like`` are meant; and those that cannot be looked at."""
+    """Runs to compare, restricted to those that agree with ``like`` if it is given; and those left out."""
 
     rows: list[Row]
     like: Row | None
@@ -35,11 +35,11 @@ class Chosen(NamedTuple):
 
 
 def choose(factor: Factor, rows: Sequence[Row], parameter: str) -> Chosen | None:
-    """The runs that the address or the list of families asks for; None where no two runs differ in the factor only."""
+    """The runs chosen by the address or in the list of families; None if no two runs differ only in the factor."""
     linked = _linked(rows)
     here = [row for row in rows if not row["archived"]]
     families = factors.families(here, factor)
-    # Known by their oldest runs: newer ones come in front of them.
+    # Identified by their oldest runs, because newer ones are inserted before them.
     by_token = {family[-1]["run_id"]: family for family in families}
     names = dict(zip(by_token, family_names(families, factor), strict=True))
     if linked is not None:
@@ -59,8 +59,8 @@ def choose(factor: Factor, rows: Sequence[Row], parameter: str) -> Chosen | None
 
 
 def show_links(levels: Mapping[str, Level]) -> None:
-    """Ways to the runs of these levels: to each by itself, and to the comparison of as many as that takes."""
-    # One of each level, then another of each: so no level is left out where not all can be compared.
+    """Show links to each run of these levels, and to the comparison of as many of them as it can show."""
+    # One run of each level, then a second of each: no level is left out if not all can be compared.
     turns = itertools.zip_longest(*(level.rows for level in levels.values()))
     ids = [row["run_id"] for turn in turns for row in turn if row is not None]
     st.page_link(
@@ -96,7 +96,7 @@ def _write(parameter: str, token: str) -> None:
 
 
 def _linked(rows: Sequence[Row]) -> Chosen | None:
-    """What ``?runs=`` or ``?sweep=`` asks for, where there is any run of it."""
+    """The runs of ``?runs=`` or ``?sweep=``, None if there are none."""
     if asked := st.query_params.get(RUNS, "").strip():
         return _linked_runs([word.strip() for word in asked.split(",") if word.strip()], rows)
     if asked := st.query_params.get(SWEEP, "").strip():

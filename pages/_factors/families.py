@@ -1,4 +1,4 @@
-"""Families of runs that a factor's page offers to choose from, in words. No streamlit."""
+"""Names for the families of runs offered on a factor's page. No Streamlit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pages._shared import text
 
 
 def family_names(families: Sequence[Sequence[Row]], factor: Factor) -> list[str]:
-    """Each family in a line: what its runs have in common, how many levels and runs it has."""
+    """A line for each family: the settings its runs have in common, and its numbers of levels and runs."""
     common = [_common(family[0], factor) for family in families]
     names = []
     for number, family in enumerate(families):
@@ -36,7 +36,7 @@ def _common(row: Row, factor: Factor) -> str:
 
 
 def _particulars(number: int, common: list[str], families: Sequence[Sequence[Row]], factor: Factor) -> str:
-    """Settings that tell a family from others of the same name."""
+    """Settings that distinguish a family from others of the same name."""
     alike = [n for n, name in enumerate(common) if name == common[number]]
     own = alike.index(number)
     return "".join(

@@ -1,4 +1,4 @@
-"""Recoveries side by side as Plotly draws them. No streamlit, no files.
+"""Recoveries side by side, drawn with Plotly. No Streamlit, no files.
 
 The data are from :func:`engine.analysis.figures.levels.recovery_losses`.
 """
@@ -17,7 +17,7 @@ _LEGEND_PX = 60
 
 
 def losses_figure(data: Figure) -> go.Figure:
-    """The loss of each run against the iteration, a colour a level, which is named once."""
+    """The loss of each run against the iteration, one colour and one legend entry per level."""
     figure = make_subplots(rows=1, cols=1)
     panel = data.panel
     levels = list(dict.fromkeys(series.role for series in panel.series))
