@@ -1,6 +1,6 @@
-"""A run's first projections as points, their spectrum, graphs of neighbours and recall, as Plotly draws them.
+"""A run's first projections as points, their spectrum, graphs of neighbours and recall, drawn with Plotly.
 
-No streamlit. The data are from :mod:`engine.analysis.figures.manifold` and :mod:`engine.analysis.figures.neighbours`.
+No Streamlit. The data are from :mod:`engine.analysis.figures.manifold` and :mod:`engine.analysis.figures.neighbours`.
 """
 
 from __future__ import annotations

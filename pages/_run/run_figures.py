@@ -1,4 +1,4 @@
-"""The figures of a run as Plotly draws them, by the key under which :mod:`pages._run.run_data` has their data."""
+"""The figures of a run drawn with Plotly, by the key under which :mod:`pages._run.run_data` has their data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be taken away of what a page shows."""
+"""Downloads of what a page shows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import streamlit as st
 
 
 def figure_data(csv: Callable[[], str], name: str) -> None:
-    """A small button beneath a figure that offers its data; ``csv`` is called when somebody asks for them.
+    """Show a small button beneath a figure for its data; ``csv`` is called when it is pressed.
 
-    ``name`` is the file's, without its ending, and unlike that of any other figure of the page.
+    ``name`` is the file's name without its extension, unique on the page.
     """
     st.space("stretch")
     st.download_button(

@@ -1,4 +1,4 @@
-"""A factor's levels side by side as Plotly draws them: small multiples on one scale. No streamlit, no files.
+"""A factor's levels side by side drawn with Plotly: small multiples on one scale. No Streamlit, no files.
 
 The data are from :mod:`engine.analysis.figures.levels`.
 """
@@ -84,14 +84,14 @@ def _mode(series: Series) -> str:
 
 
 def _value(shown: float, unit: str) -> str:
-    """A value in words; one in degrees in rad too."""
+    """A value as text; an angle in degrees and in rad."""
     if unit != "°":
         return text.number(shown, unit)
     return f"{text.degrees(np.radians(shown))} ({text.number(np.radians(shown), 'rad')})"
 
 
 def _spreads(columns: Mapping[str, list[Any]], unit: str) -> list[str]:
-    """Each mean in words, with its standard deviation where there is one."""
+    """Each mean as text, with its standard deviation if there is one."""
     return [
         _value(mean, unit) if sd is None else f"{_value(mean, unit)} ± {_value(sd, unit)}, {runs} runs"
         for mean, sd, runs in zip(columns["y"], columns["sd"], columns["runs"], strict=True)
@@ -99,12 +99,12 @@ def _spreads(columns: Mapping[str, list[Any]], unit: str) -> list[str]:
 
 
 def panel_columns(count: int) -> int:
-    """How many panels of distances stand side by side, on a narrow screen too."""
+    """The number of columns of distance panels, few enough for a narrow screen."""
     return 1 if count == 1 else 2 if count <= 6 else 3
 
 
 def distance_panels_figure(data: Figure) -> go.Figure:
-    """Estimated against true distance, a panel a level, on one scale: the share of the level's pairs in a cell."""
+    """Estimated against true distance, one panel per level, on one scale: the share of the level's pairs in a cell."""
     count = len(data.panels)
     columns = panel_columns(count)
     rows = -(-count // columns)
@@ -134,7 +134,7 @@ def distance_panels_figure(data: Figure) -> go.Figure:
     figure.update_layout(
         coloraxis={"colorscale": "Viridis", "cmin": low, "cmax": max(high, low + 0.1), "colorbar": bar}
     )
-    figure.update_xaxes(range=data.panels[0].x.range, tickvals=[0, 60, 120])  # 180 would meet the next panel's 0
+    figure.update_xaxes(range=data.panels[0].x.range, tickvals=[0, 60, 120])  # 180 would overlap the next panel's 0
     figure.update_yaxes(range=data.panels[0].y.range, tickvals=[0, 60, 120, 180])
     styled = style.styled(figure, data.title, 170 + 250 * rows)
     return styled.update_layout(margin={**style.MARGIN, "t": 84, "b": 90})
@@ -203,7 +203,7 @@ def _add_bars(figure: go.Figure, panel: Panel, row: int) -> None:
 
 
 def projections_by_level_figure(data: Figure, columns: int = 4) -> go.Figure:
-    """The first projections of each level, a row a level, each on its own greys."""
+    """The first projections of each level, one row per level, each with its own grey scale."""
     rows = len(data.panels)
     figure = make_subplots(
         rows=rows, cols=1, subplot_titles=[escape(panel.title) for panel in data.panels], vertical_spacing=0.12 / rows
@@ -216,16 +216,16 @@ def projections_by_level_figure(data: Figure, columns: int = 4) -> go.Figure:
 
 
 def level_line(number: int) -> dict[str, Any]:
-    """Colour, dashes and width of the lines of the level in that place (0, 1, ...)."""
+    """Colour, dashes and width of the lines of a level, by its position (0, 1, ...)."""
     return {"color": _COLOURS[number % len(_COLOURS)], "dash": _DASHES[number % len(_DASHES)], "width": 2}
 
 
 def add_level_line(
     figure: go.Figure, series: Series, number: int, hover: str, row: int, col: int, legend: bool
 ) -> None:
-    """A level's distribution as steps, in the colour and dashes of the level in that place.
+    """Add a level's distribution as steps, in the colour and dashes of its position ``number``.
 
-    ``hover`` is what is said of a bin from ``%{customdata[0]}`` to ``%{customdata[1]}``.
+    ``hover`` is the hover text of a bin from ``%{customdata[0]}`` to ``%{customdata[1]}``.
     """
     low, high, values = (series.columns[name] for name in ("x_low", "x_high", "y"))
     edges, name = np.append(low, high[-1]), escape(series.name)

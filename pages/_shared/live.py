@@ -1,4 +1,4 @@
-"""Where a run stands, put together from the events it writes, each read once. No streamlit."""
+"""The progress of a run, assembled from the events it writes, each read once. No Streamlit."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from engine.experiment.stages import stages_of
 from engine.record.runrecord import read_events
 
 Curve = list[tuple[int, float, float | None]]
-"""Of each step told: its number, the training loss and, where it was measured, the validation L_DE in rad."""
+"""For each reported step: its number, the training loss and, if measured, the validation L_DE in rad."""
 
-_HONEST_FRACTION = 0.02  # a guess from less would jump about
+_HONEST_FRACTION = 0.02  # an estimate from less would fluctuate
 
 
 @dataclass
 class Stage:
-    """One stage as its events tell it. Times are seconds since 1970 by the clock of the run's own machine."""
+    """One stage, from its events. Times are seconds since 1970 by the clock of the run's own machine."""
 
     state: Literal["waiting", "running", "done", "reused", "failed"] = "waiting"
     fraction: float = 0.0
@@ -34,7 +34,7 @@ class Stage:
     values: dict[str, Any] = field(default_factory=dict)
 
     def seconds_left(self, now: float) -> float | None:
-        """Estimated from the fraction that is done and the time it took; None while that says too little."""
+        """Estimated from the finished fraction and the time it took; None while that is too little to go by."""
         if self.state != "running" or not _HONEST_FRACTION < self.fraction < 1:
             return None
         whole = (self.updated - self.begun) / self.fraction
@@ -42,7 +42,7 @@ class Stage:
 
 
 class RunFeed:
-    """Stages, training curve, log, warnings of a run. :meth:`advance` takes in what was written since the last time."""
+    """Stages, training curve, log and warnings of a run. :meth:`advance` reads the events since its last call."""
 
     def __init__(self, path: Path, config: Config) -> None:
         self.path = path
@@ -56,7 +56,7 @@ class RunFeed:
         self._one_at_a_time = threading.Lock()
 
     def advance(self) -> None:
-        """Read on. Several threads may: each event is taken in once."""
+        """Read new events. Thread-safe: each event is processed once."""
         with self._one_at_a_time:
             events, self._offset = read_events(self.path, self._offset)
             for event in events:
@@ -64,13 +64,13 @@ class RunFeed:
 
     @property
     def finished_stages(self) -> int:
-        """How many stages have left their results."""
+        """The number of finished stages."""
         return sum(stage.state in ("done", "reused") for stage in self.stages.values())
 
     def seconds_left(self, expected: Mapping[str, float], now: float) -> float | None:
-        """Of the whole run: what its stage says of itself, and what is ``expected`` of those that wait.
+        """For the whole run: the estimate of the running stage plus the ``expected`` times of the waiting ones.
 
-        None between two stages, and while the stage that runs says too little.
+        None between two stages, and while there is no estimate of the running stage.
         """
         running = [stage for stage in self.stages.values() if stage.state == "running"]
         seconds = [stage.seconds_left(now) for stage in running]

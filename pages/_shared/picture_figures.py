@@ -1,4 +1,4 @@
-"""Projections and slices of densities as Plotly draws them. No streamlit, no files.
+"""Projections and slices of densities drawn with Plotly. No Streamlit, no files.
 
 The data are from :mod:`engine.analysis.figures.projections` and :mod:`engine.analysis.figures.densities`.
 """
@@ -33,7 +33,7 @@ def add_projections(figure: go.Figure, panel: Panel, row: int, columns: int, row
 
 
 def _montage(panel: Panel, columns: int, rows: int) -> NDArray[np.float32]:
-    """The panel's grey pictures, all (size, size), in their places; NaN between them and where there is none."""
+    """The panel's grey pictures, all (size, size), at their positions; NaN between them and in empty cells."""
     pictures = [series.grid("grey") for series in panel.series]
     size = len(pictures[0])
     gap = max(1, size // 40)
@@ -45,7 +45,7 @@ def _montage(panel: Panel, columns: int, rows: int) -> NDArray[np.float32]:
 
 
 def slices_figure(data: Figure) -> go.Figure:
-    """Slices side by side, a row a density, each density on its own greys."""
+    """Slices side by side, one row per density, each density with its own grey scale."""
     sections = [panel.title for panel in data.panels[:3]]
     names = [panel.series[0].name for panel in data.panels[:: len(sections)]]
     widths = [len(panel.series[0].positions("x")) for panel in data.panels[:3]]

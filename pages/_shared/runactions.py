@@ -1,4 +1,4 @@
-"""What can be done with the runs that are ticked in the table: compare, open, star, note, archive, delete."""
+"""Actions on the runs ticked in the table: compare, open, star, annotate, archive, delete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pages._shared.runtable import Row
 
 
 def show(rows: Sequence[Row], archived: bool, table: str, status_line: str) -> None:
-    """The buttons for the ticked ``rows`` of the table with the key ``table``, and a line on the list as a whole."""
+    """Show the buttons for the ticked ``rows`` of the table with the key ``table``, and ``status_line``."""
     ids = [row["run_id"] for row in rows]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         compare = st.button(
@@ -44,7 +44,7 @@ def show(rows: Sequence[Row], archived: bool, table: str, status_line: str) -> N
 
 
 def toggle_star(row: Row) -> None:
-    """Star a run, or take its star away."""
+    """Star a run, or remove its star."""
     state.attempt(note, row["run_id"], starred=not row["starred"])
 
 
@@ -58,7 +58,7 @@ def _button(label: str, icon: str, ids: list[str], table: str, action: Callable[
 
 
 def note(run_id: str, **changes: Any) -> None:
-    """Change what is noted about a run."""
+    """Change the annotations of a run."""
     notes.annotate(state.actor(), state.runs_dir(), run_id, **changes)
     state.forget_runs()
 
@@ -69,9 +69,9 @@ def _delete(run_id: str) -> None:
 
 
 def edit(rows: Sequence[Row]) -> None:
-    """A form for one run's name, tags, note and star; for several, their tags and stars.
+    """Show a form for one run's name, tags, note and star; for several runs, their tags and stars.
 
-    Only what is changed in it is written, so that what somebody else changes meanwhile stays.
+    Only fields changed in the form are written, so that changes made by others meanwhile are kept.
     """
     first = rows[0]
     of = first["run_id"] if len(rows) == 1 else f"{len(rows)} {hash(tuple(row['run_id'] for row in rows))}"

@@ -1,6 +1,6 @@
-"""Rows of the catalogue as the table of runs: columns, filters, order, seeds folded into one line. No streamlit.
+"""Rows of the catalogue as the table of runs: columns, filters, order, folding of seeds into one line. No Streamlit.
 
-A line stands for a group of rows: one run, or all that differ only in their seed.
+A line represents a group of rows: one run, or all that differ only in their seed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)")
 
 @dataclass(frozen=True)
 class Column:
-    """``value`` is a cell of one run; a ``measure`` is averaged over seeds, of the others the newest run's is shown."""
+    """``value`` gives the cell of one run; a ``measure`` is averaged over seeds, other kinds show the newest run's."""
 
     label: str
     value: Callable[[Row], Any]
@@ -34,11 +34,11 @@ class Column:
     shown: bool = True
     width: int | None = None
     if_known: bool = False
-    """Left out of the table where none of its runs has it."""
+    """Whether to omit the column if none of the runs has a value."""
 
 
 def _inside(row: Row, section: str, key: str) -> Any:
-    """A value of the configuration, which may be no configuration at all."""
+    """A value from the configuration of a run, which may be missing."""
     table = row["config"].get(section)
     return table.get(key) if isinstance(table, dict) else None
 
@@ -126,12 +126,12 @@ FACETS: dict[str, Callable[[Row], list[str]]] = {
     "user": lambda row: [row["launched_by"] or ""],
     "sweep": lambda row: [row["sweep"] or ""],
 }
-"""What runs are filtered by: the labels that a run has."""
+"""The filters, each with a function for the labels of a run."""
 
 
 @dataclass(frozen=True)
 class View:
-    """Which runs are shown, in which order: every word of ``search`` and one label of each facet must be met."""
+    """Which runs are shown, in which order: a run must match every word of ``search`` and one label of each facet."""
 
     search: str = ""
     facets: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class View:
     folded: bool = False
 
     def groups(self, rows: Iterable[Row]) -> list[Group]:
-        """The lines to show, each with the rows that it stands for."""
+        """The lines to show, each as the rows it represents."""
         kept = [row for row in rows if self._keeps(row)]
         groups = fold_seeds(kept) if self.folded else [[row] for row in kept]
         return _ordered(groups, self.sort, self.ascending)
@@ -155,14 +155,14 @@ class View:
         return all(word in text for word in self.search.casefold().split())
 
     def __str__(self) -> str:
-        """What is asked for, in words; empty where all runs are."""
+        """The filters in words; empty if there are none."""
         filters = [f"“{self.search.strip()}”"] if self.search.strip() else []
         filters += [f"{facet} {' or '.join(labels)}" for facet, labels in self.facets.items() if labels]
         return ", ".join(filters + (["starred"] if self.starred else []))
 
 
 def labels(rows: Iterable[Row], facet: str) -> list[str]:
-    """All labels that the runs have in a facet, numbers within them in their order."""
+    """All labels of the runs in a facet, in natural order (numbers by value)."""
     distinct = {label for row in rows for label in FACETS[facet](row) if label}
     return sorted(distinct, key=_natural)
 
@@ -172,8 +172,8 @@ def lines(
 ) -> dict[str, list[Any]]:
     """The table's cells, column by column: ``star``, ``name``, then ``columns``.
 
-    Folded, there is ``n``, the runs of each line, and after each measure its standard deviation, ``KEY sd``.
-    ``progress`` says by run id where running ones stand.
+    If folded, also ``n``, the number of runs of each line, and after each measure its standard deviation, ``KEY sd``.
+    ``progress`` is the progress of running runs, by run id.
     """
     table: dict[str, list[Any]] = {
         "star": ["★" if all(row["starred"] for row in group) else "☆" for group in groups],
@@ -199,18 +199,18 @@ def lines(
 
 
 def _spread(group: Group, column: Column) -> tuple[float | None, float | None]:
-    """Mean and standard deviation of a measure over a line's runs, as far as they are known."""
+    """Mean and standard deviation of a measure over a line's runs, None if unknown."""
     spread = mean_and_spread([column.value(row) for row in group])
     return (None, None) if spread is None else (spread.mean, spread.sd)
 
 
 def _numbers(cells: Iterable[float | None]) -> Any:
-    """As an array, so that a column of unknowns is one of numbers too."""
+    """The cells as an array, so that a column without any value is numeric too."""
     return np.array([math.nan if cell is None else cell for cell in cells], dtype=float)
 
 
 def _ordered(groups: list[Group], key: str, ascending: bool) -> list[Group]:
-    """Sorted by a column, what is unknown last; runs that are alike stay newest first."""
+    """Groups sorted by a column, unknown values last; equal ones stay newest first."""
     known = [(value, group) for group in groups if (value := _sort_value(group, key)) is not None]
     unknown = [group for group in groups if _sort_value(group, key) is None]
     return [group for _, group in sorted(known, key=lambda pair: pair[0], reverse=not ascending)] + unknown
@@ -230,7 +230,7 @@ def _sort_value(group: Group, key: str) -> Any:
 
 def _natural(text: str) -> list[tuple[float, str]]:
     """A key that sorts ``variance 5`` before ``variance 16``."""
-    parts = _NUMBER.split(text.casefold())  # text and numbers in turn
+    parts = _NUMBER.split(text.casefold())  # alternately text and numbers
     return [(float(part), "") if at % 2 else (math.inf, part) for at, part in enumerate(parts) if part]
 
 
@@ -242,7 +242,7 @@ def _group_title(group: Group) -> str:
 
 
 def _no_icon(text: str) -> str:
-    """The same to the eye: where names are buttons, a name that starts like an icon would be shown as one."""
+    """A name that looks the same, changed because a button would show a name that starts like an icon as one."""
     return text.replace(":material/", ":\N{ZERO WIDTH SPACE}material/")
 
 

@@ -1,4 +1,4 @@
-"""Rows ticked in a table, known by what they stand for: rows come and go above them while they are ticked."""
+"""Ticked rows of a table, identified by the runs they represent, because rows above them come and go."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import streamlit as st
 
 
 class _Drawn(NamedTuple):
-    """What a table's rows stood for when it was drawn, and which were ticked."""
+    """The ids that a table's rows represented when it was drawn, and which rows were ticked."""
 
     lines: Sequence[Sequence[str]]
     rows: tuple[int, ...]
 
 
 def follow(table: str, lines: Sequence[Sequence[str]]) -> list[str]:
-    """To be called before the table with the key ``table`` is drawn: moves its ticks to where their lines are now.
+    """Move a table's ticks to the current positions of their lines; to be called before the table is drawn.
 
-    ``lines`` are the ids that each line of the table stands for; those of the ticked ones come back, in their order.
-    (Streamlit itself knows rows by their place only.)
+    ``table`` is its key, ``lines`` are the ids that each line represents. Returns those of the ticked lines, in order.
+    (Streamlit itself identifies rows only by position.)
     """
     selected_rows = tuple(st.session_state.get(table, {}).get("selection", {}).get("rows", ()))
     before = _meant(selected_rows, st.session_state.get(_drawings(table), []))
@@ -44,12 +44,12 @@ def _meant(selected_rows: tuple[int, ...], drawings: Sequence[_Drawn]) -> Sequen
 
 
 def clear(table: str) -> None:
-    """Take all ticks away; only before the table is drawn, as in a callback."""
+    """Remove all ticks; only before the table is drawn, as in a callback."""
     st.session_state[table] = {"selection": {"rows": []}}
 
 
 def line(table: str, row: int) -> Sequence[str]:
-    """What a row stood for when the table was drawn last."""
+    """The ids that a row represented when the table was last drawn."""
     lines = st.session_state[_drawings(table)][-1].lines
     return lines[row] if row < len(lines) else ()
 

@@ -1,7 +1,7 @@
-"""Viewing directions as Plotly draws them: on spheres that can be turned, and on equal-area maps. No streamlit.
+"""Viewing directions drawn with Plotly: on spheres that can be turned, and on equal-area maps. No Streamlit.
 
-The data are from :mod:`engine.analysis.figures.directions`. The spheres are drawn as globes, in SVG: a browser has only
-a few places for WebGL.
+The data are from :mod:`engine.analysis.figures.directions`. The spheres are drawn as globes, in SVG, because a
+browser allows only a few WebGL contexts.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ _ROW = 250  # px
 def sphere_figure(data: Figure, colours: Mapping[str, str] | None = None) -> go.Figure:
     """Each panel of :func:`engine.analysis.figures.directions.on_spheres` on a sphere of its own; dragging turns it.
 
-    Names are shown letter by letter. Points have the colour of their error, where the data have one, or else one colour
-    by name.
+    Names are shown verbatim. Points are coloured by their error if the data have one, else by name.
     """
     columns = min(len(data.panels), 2 if len(data.panels) <= 4 else 3)
     rows = -(-len(data.panels) // columns)
@@ -40,7 +39,7 @@ def sphere_figure(data: Figure, colours: Mapping[str, str] | None = None) -> go.
         place = {"row": number // columns + 1, "col": number % columns + 1}
         _add_globe(figure, panel["projections"], (colours or {}).get(panel.title, style.BLUE), place)
     grid = {"showgrid": True, "gridcolor": "rgba(127,127,127,0.35)", "gridwidth": 1}
-    # visible=False leaves out the Earth, whose outlines would be fetched from elsewhere.
+    # visible=False hides the Earth, whose outlines would be fetched from another server.
     figure.update_geos(
         visible=False, projection={"type": "orthographic", "rotation": {"lon": 50, "lat": 30}}, bgcolor="rgba(0,0,0,0)",
         showframe=True, framecolor=style.GREY, lonaxis=grid | {"dtick": 30}, lataxis=grid | {"dtick": 30},
@@ -55,7 +54,7 @@ def sphere_figure(data: Figure, colours: Mapping[str, str] | None = None) -> go.
 
 
 def _add_globe(figure: go.Figure, points: Series, colour: str, place: dict[str, int]) -> None:
-    """Points at their longitude, rot, and latitude, 90 degrees minus tilt; and the object's axes."""
+    """Add points at longitude rot and latitude 90° - tilt, and the object's axes."""
     rot, tilt = points.columns["rot"], points.columns["tilt"]
     marker: dict[str, Any] = {"size": 4, "color": colour}
     hover = "rot %{lon:.1f}°, tilt %{customdata[0]:.1f}°"
@@ -77,7 +76,7 @@ def _add_globe(figure: go.Figure, points: Series, colour: str, place: dict[str, 
 def direction_heatmap_figure(data: Figure, row_height: int = _ROW) -> go.Figure:
     """A map for each panel of :func:`engine.analysis.figures.directions.by_solid_angle`, on one scale.
 
-    Names are shown letter by letter. Cells without any direction are left empty. ``row_height`` is that of a map, px.
+    Names are shown verbatim. Cells without any direction are left empty. ``row_height`` is the height of a map in px.
     """
     figure = _maps(data)
     area = data.values["solid_angle"]

@@ -1,4 +1,4 @@
-"""What the pages share: session keys, URL parameters, guards that say in a line what is wrong, cached reading."""
+"""Shared by the pages: session keys, URL parameters, checks with a message of one line, cached reading."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ Arrays = dict[str, NDArray[Any]]
 def require_navigation() -> None:
     """Every page calls this first, so that it is shown within ``app.py`` and never by itself.
 
-    When the first visitor of a fresh server comes by a link to a page, Streamlit (1.67) takes a folder named ``pages``
-    for an app of the old kind: it runs the page's file alone and lists all files of the folder, for everybody, until
-    somebody opens the bare address. There is no setting against it, only the flag itself.
+    If the first visitor of a new server opens a link to a page, Streamlit (1.67) treats a folder named ``pages`` as an
+    app in the old format: it runs the page's file alone and lists all files of the folder, for everybody, until
+    somebody opens the address without a path. No setting prevents that, only the flag itself.
     """
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
@@ -47,24 +47,24 @@ def require_navigation() -> None:
 
 
 def runs_dir() -> Path:
-    """Where this app's runs are."""
+    """The directory of this app's runs."""
     return default_runs_dir()
 
 
 def show_error(error: InputError | str) -> None:
-    """A message for the user, as text."""
+    """Show an error message, without interpreting Markdown in it."""
     st.error(text.escaped(str(error)), icon=":material/error:")
 
 
 def show_warning(message: str) -> None:
-    """What makes results doubtful, as text."""
+    """Show a warning about results, without interpreting Markdown in it."""
     st.warning(text.escaped(message), icon=":material/change_history:")
 
 
 def requested_run() -> str:
-    """The run that the address asks for; the newest one, put into the address, where it asks for none.
+    """The id of the run in the address; if there is none, the newest run's, which is put into the address.
 
-    Where there is no run at all, the page says what to do and ends.
+    If there are no runs at all, the page explains what to do and stops.
     """
     asked = st.query_params.get(RUN, "").strip()
     if asked:
@@ -81,12 +81,13 @@ def requested_run() -> str:
 
 
 def open_run(run_id: str) -> RunRecord | runqueue.QueuedRun | StartStatus:
-    """The run; while it has no record yet, its place in the queue or how its start went. A friendly page instead of an
-    id that is none.
+    """The run or, while it has no record yet, its place in the queue or the status of its start.
+
+    If there is no such run, the page shows a message and stops.
     """
     folder = runs_dir()
     try:
-        for _ in range(2):  # it may go from one state to the next between these questions
+        for _ in range(2):  # it may change from one state to the next between these checks
             if (folder / check_run_id(run_id)).is_dir():
                 break
             if (queued := runqueue.find(folder, run_id)) is not None:
@@ -103,12 +104,12 @@ def open_run(run_id: str) -> RunRecord | runqueue.QueuedRun | StartStatus:
 
 
 def actor() -> Actor:
-    """Whose actions those on this page are: the server's user, until there is a sign-in."""
+    """The actor of all actions on the pages: the server's user, until there is a sign-in."""
     return Actor.of_this_process()
 
 
 def no_runs() -> NoReturn:
-    """The page of somebody who has not run anything yet."""
+    """Show how to start while there are no runs, and stop."""
     st.info("No runs yet. The default experiment is ready: open **New experiment** and press **Run**.")
     st.page_link(EXPERIMENT_PAGE, label="New experiment", icon=":material/add_circle:")
     st.stop()
@@ -121,12 +122,12 @@ def _stop_with(message: str) -> NoReturn:
 
 
 def go_to_run(run_id: str) -> NoReturn:
-    """Leave for the page of a run."""
+    """Switch to the page of a run."""
     st.switch_page(RUN_PAGE, query_params={RUN: run_id})
 
 
 def go_to_compare(run_ids: Sequence[str]) -> NoReturn:
-    """Leave for the comparison of these runs."""
+    """Switch to the comparison of these runs."""
     st.switch_page(COMPARE_PAGE, query_params={RUNS: ",".join(run_ids)})
 
 
@@ -141,21 +142,21 @@ def attempt(action: Callable[..., Any], *given: Any, **named: Any) -> bool:
 
 
 class Listing(NamedTuple):
-    """All runs as :func:`engine.record.catalogue.list_runs` has them, archived ones too; and any notice about it."""
+    """All runs from :func:`engine.record.catalogue.list_runs`, including archived ones, and any notices."""
 
     rows: list[catalogue.Row]
     notices: list[str]
 
 
 def runs() -> Listing:
-    """All runs, newest first, not to be changed; whoever looks, the catalogue is asked about once a second at most."""
+    """All runs, newest first, read-only; the catalogue is queried at most about once a second for all visitors."""
     listing = _listing(runs_dir())
     st.session_state.setdefault(_NOTICES, {}).update(dict.fromkeys(listing.notices, time.monotonic()))
     return listing
 
 
 def forget_runs() -> None:
-    """After a change of one's own, which is to be seen at once."""
+    """Forget the cached list after a change of one's own, so that it shows at once."""
     _listing.clear()
 
 
@@ -175,7 +176,7 @@ def show_notices() -> None:
 
 
 def feed(record: RunRecord, config: Config) -> RunFeed:
-    """The run's feed of events; each event is read once, for all who watch."""
+    """The run's feed of events; each event is read once for all viewers."""
     shared = _feed(record.path, config)
     shared.advance()
     return shared
@@ -187,7 +188,7 @@ def _feed(path: Path, _config: Config) -> RunFeed:
 
 
 def arrays(path: Path) -> Arrays | None:
-    """The arrays of an artefact (.npz), read-only; None where there is none (yet).
+    """The arrays of an artefact (.npz), read-only; None if there is none (yet).
 
     Raises InputError when the file is damaged.
     """
@@ -203,7 +204,7 @@ def _read_arrays(path: Path, modified_ns: int) -> Arrays:
 
 
 def density(path: Path) -> tuple[NDArray[np.float32], float] | None:
-    """A map (nz, ny, nx) that a run wrote, and its Å per voxel; None where there is none (yet).
+    """A map (nz, ny, nx) that a run wrote, and its Å per voxel; None if there is none (yet).
 
     Raises InputError when the file is damaged.
     """
@@ -223,5 +224,5 @@ def _read_density(path: str, modified_ns: int) -> tuple[NDArray[np.float32], flo
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the input volume …")
 def input_volume(config: VolumeConfig) -> Volume:
-    """The volume that a run started from; InputError where it is gone."""
+    """The input volume of a run; InputError if it is gone."""
     return volume_of(config)

@@ -1,4 +1,4 @@
-"""A run in words, for its page and its report: figures of merit, where and when it ran. No streamlit."""
+"""A run as text, for its page and its report: figures of merit, where and when it ran. No Streamlit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.record.runrecord import RunFile, RunRecord
 from pages._shared import text
 
 _FIRST = (metrics.ANGLE_ERROR_MEDIAN, metrics.ANGLE_ERROR_MEAN, metrics.DISTANCE_MAE, metrics.RECOVERY_LOSS)
-"""The figures that every run of the published method has, in this order."""
+"""The metrics of every run of the published method, in this order."""
 _THRESHOLDS = {
     metrics.FSC_HALF.name: 0.5, metrics.FSC_HALVES.name: 0.143, metrics.REFINED_FSC_HALF.name: 0.5,
     metrics.REFINED_FSC_HALVES.name: 0.143,
@@ -27,13 +27,13 @@ _UNSHOWN = {
         metrics.SNR,
     )
 }  # fmt: skip
-"""What a run reports and is shown elsewhere, or only on the command line."""
+"""Metrics that are shown elsewhere, or only on the command line."""
 
 
 class Merit(NamedTuple):
-    """What it is, its value with its unit, the same otherwise or what it refers to, and an explanation.
+    """A figure of merit: label, value with unit, the value in another unit or a remark, and an explanation.
 
-    ``refined``: of the optional refinement, beyond the two steps of the method.
+    ``refined``: whether it is of the optional refinement, beyond the two steps of the method.
     """
 
     label: str
@@ -44,7 +44,7 @@ class Merit(NamedTuple):
 
 
 def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]:
-    """The figures of merit that the run has reported; ``curves`` as :func:`pages._run.run_data.fsc_curves` has them."""
+    """The figures of merit that the run has reported; ``curves`` as from :func:`pages._run.run_data.fsc_curves`."""
     recorded = record.metrics
     if not recorded:
         return []
@@ -65,7 +65,7 @@ def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]
 
 
 def _merit(metric: Metric, value: Any, more: str = "") -> Merit:
-    """An angle in degrees, and in radians beside it; everything else as it is recorded."""
+    """The figure of merit of a metric: an angle in degrees and radians; others as recorded."""
     explained = f"{metric.meaning[:1].upper()}{metric.meaning[1:]}{more}." if metric.meaning else ""
     if metric.is_angle:
         return Merit(metric.heading, text.degrees(value), text.number(value, metric.unit), explained)
@@ -88,7 +88,7 @@ def _resolution(metric: Metric, resolution: float | None, curve: NDArray[Any]) -
 
 
 def facts(record: RunRecord) -> list[str]:
-    """Who, when, where, how long."""
+    """Who started the run, when and where, and how long it took."""
     phrases = [f"started {text.moment(record.created)}"]
     if record.launched_by:
         phrases.append(f"by {record.launched_by} on {record.host}")
@@ -102,7 +102,7 @@ def facts(record: RunRecord) -> list[str]:
 
 
 def environment(facts: RunFile) -> list[str]:
-    """What it ran with, a line each."""
+    """The run's software and hardware, one line each."""
     hardware = facts.hardware
     return [
         f"PoseLab {facts.engine_version}, commit {(facts.git or {}).get('commit', 'unknown')}",

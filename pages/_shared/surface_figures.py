@@ -1,4 +1,4 @@
-"""Surfaces of densities in 3D as Plotly draws them. No streamlit, no files."""
+"""Surfaces of densities in 3D drawn with Plotly. No Streamlit, no files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from plotly.subplots import make_subplots
 from engine.analysis.figures.data import Figure
 from pages._shared import style
 
-_GRID = "#9CA3AF"  # is seen on light and on dark; WebGL draws no transparent grids
+_GRID = "#9CA3AF"  # visible on light and dark backgrounds; WebGL draws no transparent grids
 _LIGHT = {"ambient": 0.45, "diffuse": 0.8, "specular": 0.15, "roughness": 0.6, "fresnel": 0.1}
 
 
 def isosurface_figure(data: Figure, colours: Mapping[str, str] | None = None) -> go.Figure:
-    """Surfaces side by side on axes of one scale, from :func:`engine.analysis.figures.densities.isosurfaces`.
+    """Surfaces side by side on axes of equal scale, from :func:`engine.analysis.figures.densities.isosurfaces`.
 
     ``colours`` are by the density's name.
     """

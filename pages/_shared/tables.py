@@ -1,4 +1,4 @@
-"""What a run has kept, as CSV. No streamlit."""
+"""Recorded arrays of a run as CSV. No Streamlit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.geometry.rotations import to_euler
 
 
 def errors_csv(path: Path) -> bytes:
-    """Angle errors, poses (rot, tilt, psi) and shifts of a run's poses.npz, a row a projection."""
+    """Angle errors, poses (rot, tilt, psi) and shifts of a run's poses.npz, one row per projection."""
     poses = read_arrays(path)
     errors, before = poses["errors"], poses["errors_before"]
     columns = [np.degrees(errors), errors, np.degrees(before), to_euler(poses["true"]), to_euler(poses["aligned"])]

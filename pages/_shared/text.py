@@ -1,4 +1,4 @@
-"""Values to words: angles, durations, states, what an experiment is. No streamlit."""
+"""Text for values: angles, durations, states, descriptions of experiments. No Streamlit."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ _METHODS = {
     "perturbed": "perturbed distances",
     "euclidean": "pixel distances",
 }
-_LONGEST = 60  # letters of a list
+_LONGEST = 60  # characters of a list
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_+:/.-]*")
 _TOML_WORDS = {"true", "false", "inf", "nan"}
 
 
 def escaped(text: str) -> str:
-    """Typed text on one line, so that Streamlit's Markdown (HTML, formulas, icons) shows it letter by letter."""
+    """Typed text on one line, escaped so that Streamlit's Markdown (HTML, formulas, icons) shows it verbatim."""
     return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
 
 
@@ -79,7 +79,7 @@ def moment(when: datetime | None) -> str:
 
 
 def source_name(source: str) -> str:
-    """A volume's source in short: the file's name where it is a path."""
+    """A short name for a volume's source: the file's name if it is a path."""
     return re.split(r"[/\\]", source.rstrip("/\\"))[-1] or source
 
 
@@ -91,7 +91,7 @@ def noise(noise_variance: float | None, snr: float | None) -> str:
 
 
 def experiment(config: Config) -> str:
-    """What an experiment is, in a line of plain text."""
+    """A description of an experiment in one line of plain text."""
     settings = config.projections
     sampling = SAMPLINGS[settings.sampling]
     level = noise(settings.noise_variance, settings.snr)
@@ -134,7 +134,7 @@ def overrides(config: Config) -> list[str]:
 
 
 def flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables of a configuration to dotted keys."""
+    """Convert the tables of a configuration to dotted keys."""
     settings: dict[str, Any] = {}
     for name, value in table.items():
         settings |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
@@ -155,7 +155,7 @@ def _toml(value: Any) -> str:
 
 
 def indexed(label: str) -> str:
-    """``L_DE (°)`` as a figure's HTML, its index set low."""
+    """``L_DE (°)`` as a figure's HTML, its index as a subscript."""
     return re.sub(r"_(\w+)", r"<sub>\1</sub>", label)
 
 
