@@ -53,7 +53,11 @@ def _show_comparison(runs: list[Compared]) -> None:
         baseline = compared_runs.pick_baseline(runs)
         only = st.toggle("Only differences", True, key="differences", bind="query-params")
         folded = st.toggle(
-            "Mean over seeds", True, key="average", bind="query-params", help="Runs that differ only in seed are one."
+            "Mean over seeds",
+            True,
+            key="average",
+            bind="query-params",
+            help="Runs that differ only in seed become one line.",
         )
     view = View(runs, baseline, only, folded)
     for name, tab in zip(_SECTIONS, st.tabs(list(_SECTIONS), key=_TAB, bind="query-params"), strict=True):

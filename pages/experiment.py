@@ -152,7 +152,7 @@ with head:
     with start_column:
         origin.choose_start(proteins)
     name = name_column.text_input(
-        "Name", key=form.hold("name", ""), placeholder="a name for it, if you like", label_visibility="collapsed"
+        "Name", key=form.hold("name", ""), placeholder="name (optional)", label_visibility="collapsed"
     )
     form.keep("name")
     planned = _planned(values, vary, name.strip() or origin.name_of_study())

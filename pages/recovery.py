@@ -42,6 +42,6 @@ for tab, (one, parameter, about) in zip(
             st.caption(about)
             if factor.show(one, parameter) is not None:
                 st.caption(
-                    "L_OR is a mean over the pairs that were used: where these are others it says little about the "
-                    "poses, E_OR does. Times are those of the machine at that hour."
+                    "L_OR is a mean over the pairs that were used: where the pairs differ, compare E_OR, not L_OR, to "
+                    "judge the poses. Times depend on how busy the machine was."
                 )

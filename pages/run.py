@@ -44,12 +44,12 @@ def _show_actions(record: RunRecord) -> None:
     st.button(
         "", key="star", type="tertiary", on_click=runactions.toggle_star, args=(row,),
         icon=":material/star:" if noted.starred else ":material/star_outline:",
-        help="Take the star away" if noted.starred else "Star this run",
+        help="Remove the star" if noted.starred else "Star this run",
     )  # fmt: skip
     with st.popover("Edit", icon=":material/edit:", help="Name, tags, note, star"):
         runactions.edit([row])
     if record.status == "running":
-        if st.button("Cancel", icon=":material/stop_circle:", help="Ends within seconds; what is finished is kept."):
+        if st.button("Cancel", icon=":material/stop_circle:", help="Stops within seconds; finished stages are kept."):
             _cancel(record)
         return
 
@@ -60,7 +60,9 @@ def _show_actions(record: RunRecord) -> None:
     st.button(label, icon=icon, on_click=archive_or_restore)
     if isinstance(record.config, Config):
         _link_to_clone(record.run_id)
-        if st.button("Run again", icon=":material/replay:", help="The same once more; finished stages are reused."):
+        if st.button(
+            "Run again", icon=":material/replay:", help="Runs the same experiment again; finished stages are reused."
+        ):
             _run_again(record.config, record.name)
 
 
@@ -74,7 +76,7 @@ def _link_to_clone(run_id: str) -> None:
 def _cancel(record: RunRecord) -> None:
     try:
         runs.cancel(state.actor(), state.runs_dir(), record.run_id)
-        st.toast("Cancelling: the run ends its record first.")
+        st.toast("Cancelling: the run completes its record first.")
     except InputError as error:
         state.show_error(error)
 
@@ -115,7 +117,9 @@ def _watch_queue(run_id: str) -> None:
 
     with st.container(horizontal=True):
         st.button("To the front", icon=":material/vertical_align_top:", disabled=place == 1, on_click=to_front)
-        if st.button("Withdraw", icon=":material/close:", help="Takes it out of the queue; nothing of it is kept."):
+        if st.button(
+            "Withdraw", icon=":material/close:", help="Removes the run from the queue; nothing of it is kept."
+        ):
             _withdraw(run_id)
         _link_to_clone(run_id)
 

@@ -94,7 +94,7 @@ def _column_configs() -> dict[str, Any]:
             configs[f"{key} sd"] = st.column_config.NumberColumn(
                 "± sd", format=column.format, help=f"{column.label}: standard deviation over the seeds"
             )
-    configs["n"] = st.column_config.NumberColumn("n", help="runs in the line", width=50)
+    configs["n"] = st.column_config.NumberColumn("n", help="number of runs in the line", width=50)
     configs[NAME] = st.column_config.ButtonColumn(
         "name",
         type="tertiary",
@@ -148,7 +148,7 @@ def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -
     status_line = _how_many(rows, groups, view, archived, len(backends.starting(folder)))
     runactions.show([by_id[run_id] for run_id in ticked], archived, _TABLE, status_line)
     if not groups:
-        st.info("No run is like that: take a filter away." if str(view) else "The archive is empty.")
+        st.info("No run matches the filters: remove one." if str(view) else "The archive is empty.")
         return
     running = [row["run_id"] for group in groups for row in group if row["status"] == "running"]
     st.dataframe(

@@ -37,7 +37,7 @@ def _show_pairs() -> None:
             config = config_from_dict(row["config"])
             if config.distance.method != "siamese":
                 st.info(
-                    f"These runs have {config.distance.method} distances: no network is trained, no pairs are drawn."
+                    f"These runs have {config.distance.method} distances: no network is trained and no pairs are drawn."
                 )
         data = _strategies(config)
     except InputError as error:
@@ -47,9 +47,9 @@ def _show_pairs() -> None:
     of = "the first of these runs" if shown is not None else "the default experiment"
     count = min(config.training.projections, MOST_PROJECTIONS)
     explanation = (
-        f"As the training of {of} draws its batches of {config.training.batch_size}, from {count:,} clean "
+        f"Pairs drawn as in the training of {of}: batches of {config.training.batch_size} from {count:,} clean "
         f"projections of {text.source_name(config.volume.source)}; the {config.pairs.neighbours} neighbours are "
-        "the nearest in the images."
+        "nearest by the distance between images."
     )
     if config.training.volumes:
         explanation += " The runs themselves were trained on other proteins."

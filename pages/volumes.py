@@ -27,10 +27,10 @@ _SYMMETRIES = {"1bd2": "C1", "6msm": "C1, nearly C2", "1tii": "C1, nearly C5"}
 _LEVELS = (0.5, 10.0)
 _GALLERY = 8
 _HELP = {
-    "Outer radius": "around the centre of mass, of the sphere that holds 99.9 % of what lies within the usual surface",
+    "Outer radius": "of the sphere around the centre of mass that holds 99.9 % of what lies within the default surface",
     "Radius of gyration": "root mean square distance of the positive density from the centre of mass",
-    "Frame": "side of a projection that cuts nothing off: the diagonal of the grid",
-    "Symmetry": "known for the built-in proteins; in others the axes of the box are looked at, by correlation",
+    "Frame": "side of a projection that shows the whole volume: the diagonal of the grid",
+    "Symmetry": "known for the built-in proteins; for others, rotations about the box's axes are tested by correlation",
     "Mass": "of the atoms in the file, without waters and hydrogens",
 }
 
@@ -77,7 +77,7 @@ def _facts(config: VolumeConfig) -> dict[str, str]:
 
 def _axes_in_words(config: VolumeConfig) -> str:
     axes = [f"{fold}-fold about {axis}" for fold, axis, _ in ambiguity.axes(config)]
-    return ", ".join(axes) or "none seen"
+    return ", ".join(axes) or "none detected"
 
 
 def _composition(source: str) -> dict[str, str]:
@@ -85,7 +85,7 @@ def _composition(source: str) -> dict[str, str]:
 
     path = local_path(source)
     if without_gz(path).suffix.lower() not in coordinates.COORDINATE_ENDINGS:
-        return {"Mass": "not known, a map"}
+        return {"Mass": "unknown for a map"}
     made_of = coordinates.composition(path)
     chains = f"{made_of.chains} {'chain' if made_of.chains == 1 else 'chains'}"
     return {"Mass": f"{made_of.mass_kda:.0f} kDa", "Atoms": f"{made_of.atoms:,} in {chains}"}

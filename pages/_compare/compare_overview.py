@@ -27,7 +27,7 @@ def show_overview(view: View) -> None:
     keys = comparison_table.measured(lines)
     baseline = view.runs[view.baseline]
     if not keys:
-        st.caption("None of these runs has told a metric yet.")
+        st.caption("None of these runs has reported a metric yet.")
         _show_parameters(view)
         return
     _show_metrics(lines, baseline, keys)
@@ -62,7 +62,7 @@ def _metric_columns(keys: Sequence[str], in_words: Collection[str]) -> dict[str,
     configs: dict[str, Any] = {
         "runs": st.column_config.TextColumn("runs", pinned=True, width=110),
         "name": st.column_config.TextColumn("name", width=210),
-        "n": st.column_config.NumberColumn("n", help="runs in the line", width=40),
+        "n": st.column_config.NumberColumn("n", help="number of runs in the line", width=40),
     }
     for key in keys:
         measure = MEASURES[key]
@@ -96,11 +96,13 @@ def _show_parameters(view: View) -> None:
             column_config={"parameter": st.column_config.TextColumn("parameter", pinned=True)},
         )  # fmt: skip
         st.caption(
-            text.escaped(f"{compare_table.DIFFERS.strip()} not as in the baseline, {view.runs[view.baseline].label}.")
+            text.escaped(
+                f"{compare_table.DIFFERS.strip()} differs from the baseline, {view.runs[view.baseline].label}."
+            )
         )
     elif len(view.runs) > 1:
         st.caption("These runs differ in no parameter.")
     else:
-        st.caption("One run alone: pick another to compare it with, or turn off **Only differences**.")
+        st.caption("Only one run: pick another to compare it with, or turn off **Only differences**.")
     if unknown:
-        st.caption(text.escaped(f"No configuration that can be read: {by_reason(unknown, status)}."))
+        st.caption(text.escaped(f"No readable configuration: {by_reason(unknown, status)}."))

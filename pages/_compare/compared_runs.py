@@ -46,13 +46,15 @@ def read_address(text: str, rows: Sequence[Row], waiting: Collection[str] = ()) 
     malformed = [repr(word[:40]) for word in words if word not in by_id and not RUN_ID.fullmatch(word)]
     problems = []
     if malformed:
-        problems.append(f"Not shown, for {_few(malformed)} {_is(malformed)} no run id; one is like {_EXAMPLE}.")
+        problems.append(f"Not shown: {_few(malformed)}; wanted run ids, such as {_EXAMPLE}.")
     if gone:
-        problems.append(f"Not shown, for {_few(gone)} {_is(gone)} not here: deleted, or of another machine.")
+        problems.append(f"Not shown: {_few(gone)} {_is(gone)} not here; deleted, or recorded on another machine.")
     if queued:
-        problems.append(f"Not begun yet, shown as soon as there is something to show: {_few(queued)}.")
+        problems.append(f"Not started yet; shown as soon as there are results: {_few(queued)}.")
     if len(known) > MOST_COMPARED:
-        problems.append(f"The first {MOST_COMPARED} of {len(known)} runs are shown; more cannot be told apart.")
+        problems.append(
+            f"The first {MOST_COMPARED} of {len(known)} runs are shown; more cannot be distinguished in the figures."
+        )
     return Asked(known[:MOST_COMPARED], problems)
 
 

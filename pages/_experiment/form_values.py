@@ -109,7 +109,7 @@ def from_address(overrides: Sequence[str], vary: Sequence[str]) -> tuple[Config,
         asked = changed(Sweep(), overrides, vary)
         return config_from_dict(asked.base), normal(asked.vary)
     except InputError as error:
-        raise InputError(f"this address does not say an experiment: {error}") from None
+        raise InputError(f"this address does not describe an experiment: {error}") from None
 
 
 def normal(vary: Mapping[str, Sequence[Any]]) -> Vary:

@@ -25,7 +25,7 @@ def choose(files: Sequence[Entry], disabled: bool = False) -> str:
     captions = [
         *BUILT_IN.values(),
         "uploaded, or in the server's folder",
-        "an archive's id is downloaded once and kept; random:7 is a protein made up",
+        "an archive's id is downloaded once and kept; random:7 is a random, invented protein",
     ]
     chosen = st.radio(
         "Protein", names, format_func=lambda name: labels.get(name, name), captions=captions,

@@ -63,7 +63,7 @@ def fields(proteins: Sequence[Entry]) -> Vary | None:
         except InputError as error:
             problems.append(error)
     if len(set(keys) & set(NOISES)) == 2:
-        problems.append(InputError("noise variance and SNR say the same; vary one of them"))
+        problems.append(InputError("noise variance and SNR both set the noise; vary only one of them"))
     for problem in problems:
         state.show_error(problem)
     if not keys:

@@ -127,7 +127,7 @@ def poses(shown: Shown, first_only: bool = False) -> dict[str, NDArray[np.floati
 def _explain_how_to_begin(factor: Factor) -> None:
     st.info(
         f"No two finished runs differ only in {factor.name}. Start the study **{factor.study}**, "
-        "or any sweep over it, and look here when it has run."
+        "or any sweep over it, and come back when it has finished."
     )
     st.page_link(
         state.EXPERIMENT_PAGE, label=f"Open the study {factor.study}", icon=":material/add_circle:",
@@ -174,7 +174,7 @@ def _show_table(lines: Sequence[Line], shown: Shown) -> None:
 def _columns(factor: Factor) -> dict[str, Any]:
     configs: dict[str, Any] = {
         "level": st.column_config.TextColumn("level", pinned=True),
-        "runs": st.column_config.NumberColumn("runs", help="of these runs, one a seed", width=44),
+        "runs": st.column_config.NumberColumn("runs", help="number of these runs, one per seed", width=44),
     }
     for measure in map(level_table.measure, factor.metrics):
         metric = measure.metric
@@ -190,15 +190,15 @@ def _columns(factor: Factor) -> dict[str, Any]:
 def _about_published(lines: Sequence[Line], shown: Shown) -> list[str]:
     if not any(line.published for line in lines):
         return [
-            "Nothing published has this factor at the coverage, sampling, noise, shift and distances of these runs."
+            "No published figures vary this factor at the coverage, sampling, noise, shift and distances of these runs."
         ]
     sentences = [
         "Published figures (arXiv:2104.06237) are of 1,650 projections of the protein named, by another network. "
-        "They have the coverage, sampling, noise, shift and kind of distances of these runs, apart from the factor."
+        "Apart from the factor, coverage, sampling, noise, shift and kind of distances are those of these runs."
     ]
     if shown.factor.is_noise:
         sentences.append(
-            "Their noise, of a variance in the units of their own map, stands where the runs have the same SNR."
+            "Their noise variance is in the units of their own map; it is plotted where these runs have the same SNR."
         )
     return sentences
 
@@ -206,7 +206,7 @@ def _about_published(lines: Sequence[Line], shown: Shown) -> list[str]:
 def _draw_distances(shown: Shown) -> None:
     counts, edges = _distance_counts(shown)
     if edges is None:
-        st.caption("These runs have kept no distances.")
+        st.caption("These runs have no recorded distances.")
         return
     spreads = {name: level.spread(DISTANCE_MAE.name) for name, level in shown.levels.items()}
     errors = {name: None if (spread := spreads[name]) is None else spread.mean for name in counts}
@@ -230,7 +230,7 @@ def _draw_losses(shown: Shown) -> None:
 def _draw_errors(shown: Shown) -> None:
     kept = read(shown, "poses.npz", "errors")
     if not kept:
-        st.caption("These runs have kept no poses.")
+        st.caption("These runs have no recorded poses.")
         return
     data = levels.angle_errors({name: np.concatenate([one["errors"] for one in each]) for name, each in kept.items()})
     chart(shown.factor, level_figures.error_panels_figure(data), "errors", data)

@@ -43,7 +43,7 @@ def choose(factor: Factor, rows: Sequence[Row], parameter: str) -> Chosen | None
     by_token = {family[-1]["run_id"]: family for family in families}
     names = dict(zip(by_token, family_names(families, factor), strict=True))
     if linked is not None:
-        names = {_LINKED: f"{len(linked.rows) + len(linked.left_out)} runs that the address asks for"} | names
+        names = {_LINKED: f"{len(linked.rows) + len(linked.left_out)} runs in the address"} | names
     if not names:
         return None
     key = f"{parameter} of {factor.name}"
@@ -118,7 +118,7 @@ def _linked_runs(asked: Iterable[str], rows: Sequence[Row]) -> Chosen | None:
             _warn(f"{error}.")
     if linked:
         return Chosen(linked, None, left_out)
-    _warn("The address asks for runs of which there are none here.")
+    _warn("None of the runs in the address is here.")
     return None
 
 

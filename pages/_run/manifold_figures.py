@@ -115,7 +115,7 @@ def recall_figure(data: Figure) -> go.Figure:
     for series in panel.series:
         x, y = series.columns["x"], series.columns["y"]
         if series.kind == "line":
-            hover = "k = %{x}: %{y:.1f} % of the truly nearest are found"
+            hover = "k = %{x}: %{y:.1f} % of the true nearest neighbours recovered"
             style.line(figure, x, y, series.name, style.BLUE, "solid", row=1, hover=hover)
         elif series.kind == "reference":
             style.line(figure, x, y, series.name, style.GREY, "dash", row=1, hover="by chance %{y:.1f} %")

@@ -19,17 +19,17 @@ _CHART = {
 }
 _RECORD = "Record"
 _NOT_KEPT = (
-    "There are no distances among the first projections, which runs of older versions and those of more than 5,000 "
-    "projections do not keep, or no poses"
+    "Poses, or distances among the first projections (which older versions, and runs of more than 5,000 projections, "
+    "do not record), are not available"
 )
 _NOTHING_YET = {
-    "Overview": "The stages distance and alignment have not left their results",
-    "Sphere": "The stage alignment has not left its poses",
+    "Overview": "The stages distance and alignment have not written their results",
+    "Sphere": "The stage alignment has not written its poses",
     "Reconstruction": "No density has been reconstructed",
-    "Refinement": "The stage refinement has not left its results",
+    "Refinement": "The stage refinement has not written its results",
     "Manifold": _NOT_KEPT,
     "Neighbours": _NOT_KEPT,
-    "Losses": "Nothing has been trained or recovered to its end",
+    "Losses": "No training or recovery has finished",
     "Projections": "There are no projections",
 }
 _READING = run_data.Reading(state.arrays, state.density, state.input_volume)

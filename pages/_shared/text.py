@@ -35,7 +35,7 @@ STATUS_COLOURS: dict[str, Literal["blue", "green", "red", "gray"]] = {
 STATUS_SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "cancelled": "■"}  # for tables, which have no icons
 
 WHAT_TO_DO = {
-    "failed": "Correct what the message names and run again (finished stages are reused); the log below tells more.",
+    "failed": "Correct what the message names and run again (finished stages are reused); see also the log below.",
     "cancelled": "What was finished is kept below. Running it again reuses the finished stages.",
     "interrupted": "Nobody stopped it on purpose. Running it again reuses the finished stages.",
     "damaged": "The run's directory was altered by hand or by a failing disk. Restore it, or delete the directory.",

@@ -98,7 +98,7 @@ def test_from_the_first_page_to_the_angle_errors(page: Page, chromium: Browser, 
     page.get_by_role("spinbutton", name="Count").fill("100")
     page.get_by_role("spinbutton", name="Count").press("Enter")
     page.get_by_role("radiogroup", name="Method").get_by_text("exact").click()
-    page.get_by_placeholder("a name for it, if you like").fill(TYPED)
+    page.get_by_placeholder("name (optional)").fill(TYPED)
     expect(page.get_by_text("--set distance.method=exact")).to_be_visible()
     expect(page.get_by_text("--set projections.count=100")).to_be_visible()
     run_id = start(page)

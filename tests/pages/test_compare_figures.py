@@ -74,9 +74,9 @@ def test_each_kind_of_problem_has_one_line():
     asked = read_address(",".join(["../etc", "<b>", *ids, *unknown]), rows, waiting=[unknown[0]])
     assert [row["run_id"] for row in asked.rows] == ids[:12]
     malformed, gone, waiting, many = asked.problems
-    assert malformed.startswith("Not shown, for '../etc', '<b>' are no run id")
-    assert gone.startswith(f"Not shown, for {unknown[1]}, {unknown[2]}, {unknown[3]} and 26 more are not here")
-    assert waiting.startswith("Not begun yet")
+    assert malformed.startswith("Not shown: '../etc', '<b>'; wanted run ids, such as ")
+    assert gone.startswith(f"Not shown: {unknown[1]}, {unknown[2]}, {unknown[3]} and 26 more are not here")
+    assert waiting.startswith("Not started yet")
     assert waiting.endswith(f"{unknown[0]}.")
     assert many.startswith("The first 12 of 14 runs")
 

@@ -102,7 +102,7 @@ def test_without_an_address_runs_can_be_picked(eight):
 
 def test_one_run_is_shown_by_itself(finished):
     app = compare([finished.run_id])
-    assert "One run alone" in said(app)
+    assert "Only one run" in said(app)
     assert table(app, "n")["runs"].tolist() == ["A (baseline)"]
     assert len(charts(app)) == 1
     key = app.get("html")[0].proto.body
@@ -255,14 +255,14 @@ def test_more_than_twelve_runs_are_cut_to_twelve(eight, runs_dir):
 
 
 @pytest.mark.parametrize("asked", ["../../etc/passwd", TYPED, "'; DROP TABLE runs; --", ",,,"])
-def test_what_is_no_run_id_is_said_in_a_line(eight, asked):
+def test_an_invalid_run_id_is_reported_in_one_line(eight, asked):
     app = compare([asked, eight[0]])
     assert table(app, "n")["n"].tolist() == [1]
     assert len(app.warning) == (asked != ",,,")
     assert "Nothing to compare yet" in said(compare([asked]))
 
 
-def test_a_directory_deleted_by_hand_is_said_while_the_page_is_open(eight, runs_dir):
+def test_a_directory_deleted_by_hand_is_reported_while_the_page_is_open(eight, runs_dir):
     app = compare(eight[:3])
     shutil.rmtree(runs_dir / eight[1])
     state.forget_runs()
@@ -287,7 +287,7 @@ def test_a_half_written_run_is_shown_as_far_as_it_goes(eight, runs_dir):
     key = app.get("html")[0].proto.body
     assert "<em>interrupted</em>" in key
     assert "<em>damaged</em>" in key
-    assert "No configuration that can be read: C (damaged)" in said(app)
+    assert "No readable configuration: C (damaged)" in said(app)
     app = compare(asked, section="Angle errors")
     assert "No poses: B (interrupted)" in said(app)
     assert len(charts(app)) == 1
@@ -302,7 +302,7 @@ def test_runs_without_results_are_compared_by_their_parameters(runs_dir):
     failed = failed_run(runs_dir, "the <i>disk</i> is full")
     with RunWriter.create(runs_dir, Config(seed=7), ["engine"]) as running:
         ids_ = [failed.name, running.path.name]
-        assert "None of these runs has told a metric yet" in said(compare(ids_[1:]))
+        assert "None of these runs has reported a metric yet" in said(compare(ids_[1:]))
         app = compare(ids_)
         assert table(app, "n")["n"].tolist() == [1, 1]
         assert "E_OR" not in table(app, "n")
@@ -317,13 +317,13 @@ def test_runs_without_results_are_compared_by_their_parameters(runs_dir):
         running.finish({})
 
 
-def test_a_run_that_waits_is_said_to_and_an_archived_one_is_shown(eight, runs_dir, monkeypatch):
+def test_a_waiting_run_is_reported_and_an_archived_one_is_shown(eight, runs_dir, monkeypatch):
     monkeypatch.setattr(runqueue, "ensure_worker", lambda folder: None)
     (queued,) = runqueue.submit([Config()], runs_dir)
     notes.annotate(ME, runs_dir, eight[0], archived=True)
     state.forget_runs()
     app = compare([queued, eight[0]])
-    assert f"shown as soon as there is something to show: {queued}." in said(app)
+    assert f"shown as soon as there are results: {queued}." in said(app)
     assert table(app, "n")["n"].tolist() == [1]
     assert eight[0] in app.multiselect[0].options
     assert eight[0] not in page("compare").multiselect[0].options

@@ -372,7 +372,7 @@ def test_what_is_varied_cannot_be_set_beside_it(runs_dir):
     assert not app.error
     app.multiselect(key="varied").set_value(["projections.noise_variance", "projections.snr"])
     shown(app)
-    assert "say the same; vary one of them" in said(app.error)
+    assert "both set the noise; vary only one of them" in said(app.error)
 
 
 @pytest.mark.parametrize(
@@ -473,16 +473,16 @@ def test_any_configuration_can_be_cloned(runs_dir):
         ({"clone": "<script>"}, "'<script>' is not a run id"),
         ({"clone": UNKNOWN_ID}, f"no run {UNKNOWN_ID} in"),
         ({"study": "<b>"}, "no study '<b>'; wanted one of"),
-        ({"set": "nothing"}, "this address does not say an experiment"),
+        ({"set": "nothing"}, "this address does not describe an experiment"),
         ({"set": "projections.count=-1"}, "projections.count is -1"),
-        ({"set": "'; DROP TABLE runs"}, "this address does not say an experiment"),
-        ({"vary": "a.b=[1]"}, "this address does not say an experiment: unknown key 'a.b'"),
+        ({"set": "'; DROP TABLE runs"}, "this address does not describe an experiment"),
+        ({"vary": "a.b=[1]"}, "this address does not describe an experiment: unknown key 'a.b'"),
         ({"vary": "seed=[1"}, "wanted a list such as [0, 16]"),
         ({"vary": "seed=7"}, "sweep over seed: 7; wanted a list of values"),
         ({"vary": 'seed=["x"]'}, "sweep over seed: ['x']; wanted values that this key can have"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_told_and_the_default_shown(finished, parameters, message):
+def test_an_invalid_address_is_reported_and_the_default_shown(finished, parameters, message):
     app = at(**parameters)
     (warning,) = app.warning
     assert message in said([warning])

@@ -220,7 +220,7 @@ def test_a_link_to_runs_shows_these_and_says_which_do_not_belong(eight):
     notes.annotate(ME, eight, one_seed[0]["run_id"], name=TYPED)
     asked = [*(row["run_id"] for row in one_seed), UNKNOWN_ID]
     app = page("coverage", runs=",".join(asked))
-    assert app.selectbox[0].options[0] == "5 runs that the address asks for"
+    assert app.selectbox[0].options[0] == "5 runs in the address"
     assert list(table(app)["runs"].dropna()) == [1, 1]
     reasons = left_out(app)
     assert reasons.pop(UNKNOWN_ID) == "there is no such run"
@@ -246,17 +246,17 @@ def test_a_link_to_a_sweep_shows_its_runs(eight):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ({"runs": "../../etc,<b>x</b>"}, "'<b>x</b>' is not a run id"),
-        ({"runs": UNKNOWN_ID}, "runs of which there are none here"),
+        ({"runs": UNKNOWN_ID}, "None of the runs in the address is here"),
         ({"sweep": "<b>none</b>"}, "There is no sweep '<b>none</b>' here"),
         ({"family": "<b>none</b>"}, "No finished run differs from '<b>none</b>' in noise only"),
     ],
 )
-def test_a_malformed_link_is_said_and_the_largest_family_shown(eight, asked, told):
+def test_a_malformed_link_is_reported_and_the_largest_family_shown(eight, asked, message):
     app = page("noise", **asked)
-    assert told in said(app)
+    assert message in said(app)
     assert not any("<b>" in warning.value for warning in app.warning)
     assert len(table(app)) >= 2
 
@@ -366,7 +366,7 @@ def test_pairs_show_what_each_strategy_feeds_the_network(runs_dir):
     assert [trace["name"] for trace in traces][:4] == ["random", "knn", "knn+random", "uniform"]
     assert "the first of these runs" in said(app)
     assert "200 clean projections" in said(app)
-    assert "have kept no distances" in said(app)
+    assert "have no recorded distances" in said(app)
     assert "pairs-family" in app.query_params
 
 

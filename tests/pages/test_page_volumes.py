@@ -72,8 +72,8 @@ def test_the_address_says_which(folder):
     app = page("volumes", volume="toy.mrc")
     assert app.subheader[1].value.replace("\\", "") == "toy.mrc"
     found = facts(app)
-    assert found["Symmetry"] == "none seen"
-    assert found["Mass"] == "not known, a map"
+    assert found["Symmetry"] == "none detected"
+    assert found["Mass"] == "unknown for a map"
     assert found["Grid"] == "26 × 22 × 24"
     (link,) = app.get("page_link")
     assert parse_qs(link.proto.query_string) == {"set": [f"volume.source='{folder / 'toy.mrc'}'".replace("'", '"')]}
