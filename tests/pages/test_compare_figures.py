@@ -110,7 +110,7 @@ def test_of_a_run_without_configuration_nothing_is_claimed():
     assert (row.key, row.values, row.differs) == ("seed", ("3", UNKNOWN, "4"), (False, False, False))
 
 
-def test_what_a_run_has_of_its_own_is_told_seed_last(runs):
+def test_what_a_run_has_of_its_own_is_listed_seed_last(runs):
     assert compare_table.particulars(runs)[1:3] == ["noise variance 0, seed 1", "noise variance 16, seed 0"]
 
 

@@ -25,7 +25,7 @@ OTHER = {
 
 
 @pytest.mark.parametrize("table", [{}, OTHER, {"projections": {"noise_variance": 0}}])
-def test_an_address_says_the_same_experiment(table):
+def test_an_address_describes_the_same_experiment(table):
     config = config_from_dict(table)
     vary = {"projections.coverage": ["full", [[0, 90], [0, 45], [0, 360]]], "projections.size": [None, 64]}
     address = to_address(config, vary)
@@ -58,12 +58,12 @@ def test_lists_of_numbers(setting, text, values):
     ("setting", "text"),
     [(SEED, "1.5"), (SEED, "none"), (SEED, "x"), (SEED, "5:0"), (SEED, "0:5:-1"), (SNR, "1:2:0"), (SNR, "0:1e9")],
 )
-def test_what_is_no_list_of_numbers_is_told(setting, text):
+def test_what_is_no_list_of_numbers_is_reported(setting, text):
     with pytest.raises(InputError, match=rf"sweep over {setting.key}: '{text}'; wanted (whole )?numbers such as"):
         read_values(setting, text)
 
 
-def test_too_many_values_are_told():
+def test_too_many_values_are_reported():
     with pytest.raises(InputError, match=r"sweep over seed: 1,100 values; wanted at most 1,000"):
         read_values(SEED, "0:549, 600:1149")
 

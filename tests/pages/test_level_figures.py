@@ -96,7 +96,7 @@ def test_losses_have_a_colour_a_level_and_one_line_a_run():
     assert recovery_figures.losses_figure(zero).layout.yaxis.type == "linear"
 
 
-def test_families_of_one_name_are_told_apart_by_their_settings():
+def test_families_of_one_name_are_distinguished_by_their_settings():
     both = [[row(n, training={"steps": s}, projections={"coverage": c}) for n, c in enumerate(("full", "half"))]
             for s in (10, 20)]  # fmt: skip
     assert family_names(both, COVERAGE) == [

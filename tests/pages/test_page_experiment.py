@@ -92,7 +92,7 @@ def dimer(tmp_path, toy_volume) -> str:
     return str(tmp_path / "dimer.mrc")
 
 
-def test_a_symmetric_map_without_its_symmetry_is_told_to_be_ambiguous(runs_dir, dimer):
+def test_a_symmetric_map_without_its_symmetry_is_reported_as_ambiguous(runs_dir, dimer):
     app = at(set=f"volume.source='{dimer}'")
     assert "turned by 1/2 about z (correlation 1.000 at least), so poses are ambiguous" in said(app.warning)
     app.text_input(key="volume.symmetry").set_value("c2")
@@ -101,7 +101,7 @@ def test_a_symmetric_map_without_its_symmetry_is_told_to_be_ambiguous(runs_dir, 
     assert not app.warning
 
 
-def test_a_symmetry_that_the_map_lacks_is_told(runs_dir, dimer):
+def test_a_symmetry_that_the_map_lacks_is_reported(runs_dir, dimer):
     app = at(set=[f"volume.source='{dimer}'", "volume.symmetry=C5"])
     assert "so it is not symmetric; check volume.symmetry and the axes" in said(app.warning)
 
@@ -114,7 +114,7 @@ def test_a_symmetry_that_the_map_lacks_is_told(runs_dir, dimer):
         ("training.volumes", "random:1:9000", "training.projections (8,000) are 0 of each of 9,000 training.volumes"),
     ],
 )
-def test_what_is_wrong_with_a_typed_setting_is_told(runs_dir, key, value, message):
+def test_what_is_wrong_with_a_typed_setting_is_reported(runs_dir, key, value, message):
     app = at()
     app.text_input(key=key).set_value(value)
     assert message in said(shown(app).error)
@@ -212,7 +212,7 @@ def test_own_intervals_are_asked_for_and_checked(runs_dir):
         ("emdb:x", "volume.source is 'emdb:x'; wanted an id such as emdb:3400"),
     ],
 )
-def test_a_source_that_will_not_do_is_told_beside_the_form(runs_dir, submitted, source, message):
+def test_a_source_that_is_invalid_is_reported_beside_the_form(runs_dir, submitted, source, message):
     app = page("experiment")
     app.radio(key="protein").set_value("other")
     shown(app)
@@ -248,7 +248,7 @@ def test_an_archived_protein_is_not_downloaded_until_asked_for(runs_dir, tmp_pat
     assert configs[0].volume.source == "emdb:3400"
 
 
-def test_a_queue_that_cannot_be_written_is_said(runs_dir, monkeypatch):
+def test_a_queue_that_cannot_be_written_is_reported(runs_dir, monkeypatch):
     def submit(*given, **named):
         raise InputError("cannot write to <b>there</b>")
 
@@ -286,14 +286,14 @@ def test_an_upload_is_kept_chosen_and_previewed(runs_dir, map_bytes):
         ("x.exe", 3000, "'x.exe' is of no known kind"),
     ],
 )
-def test_an_upload_that_will_not_do_is_told_in_a_line(runs_dir, map_bytes, filename, keep, message):
+def test_an_upload_that_is_invalid_is_reported_in_a_line(runs_dir, map_bytes, filename, keep, message):
     app = uploading(filename, map_bytes[:keep])
     assert message in said(app.error[:1])
     assert "<b>" not in app.error[0].value
     assert not list(runs_dir.glob("volumes/*"))
 
 
-def test_an_oversized_upload_is_told_in_a_line(runs_dir, map_bytes, monkeypatch):
+def test_an_oversized_upload_is_reported_in_a_line(runs_dir, map_bytes, monkeypatch):
     monkeypatch.setattr("engine.io.library.LARGEST_UPLOAD", 2**20)
     app = uploading("x.mrc", map_bytes + bytes(2**20))
     assert "x.mrc has 1 MiB; at most 1 MiB can be uploaded" in said(app.error[:1])
@@ -385,7 +385,7 @@ def test_what_is_varied_cannot_be_set_beside_it(runs_dir):
         ("0:99999999", "sweep over seed: '0:99999999'"),
     ],
 )
-def test_values_that_will_not_do_are_told(runs_dir, typed, message):
+def test_invalid_values_are_reported(runs_dir, typed, message):
     app = page("experiment")
     app.toggle(key="sweep").set_value(True)
     shown(app)

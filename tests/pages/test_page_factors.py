@@ -122,7 +122,7 @@ def test_a_run_that_failed_is_left_out_with_the_reason(runs_dir):
     assert left_out(app) == {path.name: "it is failed"}
 
 
-def test_a_folder_that_cannot_be_read_is_said(runs_dir):
+def test_a_folder_that_cannot_be_read_is_reported(runs_dir):
     runs_dir.write_text("a file")
     assert "Not a directory" in said(page("noise"))
 
@@ -261,7 +261,7 @@ def test_a_malformed_link_is_reported_and_the_largest_family_shown(eight, asked,
     assert len(table(app)) >= 2
 
 
-def test_a_damaged_file_costs_one_run_of_its_figures_and_is_said_once(eight):
+def test_a_damaged_file_costs_one_run_of_its_figures_and_is_reported_once(eight):
     for row in rows(eight):
         if row["coverage"] == "half" and row["seed"] == 0 and row["noise_variance"] == 0:
             (eight / row["run_id"] / "poses.npz").write_bytes(b"not an archive")

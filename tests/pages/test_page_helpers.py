@@ -30,7 +30,7 @@ OTHER = {
     "table",
     [{}, OTHER, {"volume": {"source": "true"}}, {"volume": {"source": "12"}}, {"volume": {"source": "a = 'b'"}}],
 )
-def test_the_command_line_says_the_same_experiment(table):
+def test_the_command_line_describes_the_same_experiment(table):
     config = config_from_dict(table)
     program, *words = shlex.split(text.command_line(config).replace("\\\n", " "))
     assert [program, *words[:3]] == ["python", "-m", "engine", "run"]
@@ -53,7 +53,7 @@ def test_the_default_experiment_needs_no_option():
         (0.0, "0°"),
     ],
 )
-def test_angles_are_said_in_degrees(radians, said):
+def test_angles_are_shown_in_degrees(radians, said):
     assert text.degrees(radians) == said
 
 
@@ -119,7 +119,7 @@ def test_an_experiment_in_words():
         ),
     ],
 )
-def test_symmetry_other_proteins_and_refinement_are_told(table, expected):
+def test_symmetry_other_proteins_and_refinement_are_mentioned(table, expected):
     parts = text.experiment(config_from_dict(table)).split(" · ")
     assert [parts[0], *parts[4:]] == expected
 

@@ -92,7 +92,7 @@ def test_the_data_to_download_are_of_the_figure_that_is_shown(finished, monkeypa
     np.testing.assert_array_equal(points, embed(kept, 3, "spectral"))
 
 
-def test_a_figure_of_a_run_that_had_not_told_its_metrics_is_not_kept_for_its_end(finished):
+def test_a_figure_of_a_run_without_its_metrics_is_not_kept_for_its_end(finished):
     """The record was read before the last file came, what the run has left was listed after it."""
     before = replace(finished, status="running", metrics={})
     said = [results._figure(record, "distances").layout.annotations[0].text for record in (before, finished)]
@@ -126,7 +126,7 @@ def test_a_run_that_has_not_kept_the_first_distances_says_so(finished, tab):
     assert not app.warning
 
 
-def test_an_embedding_that_cannot_be_is_told_of(finished):
+def test_an_embedding_that_cannot_be_computed_is_reported(finished):
     kept = dict(np.load(finished.path / "distances.npz"))
     np.savez(finished.path / "distances.npz", **kept | {"among_first": np.float32([1, 1, 1])})
     app = page("run", finished.run_id, tab="Manifold")
@@ -134,7 +134,7 @@ def test_an_embedding_that_cannot_be_is_told_of(finished):
     assert len(charts(app)) == 1
 
 
-def test_what_makes_results_doubtful_is_said_above_them(finished):
+def test_what_makes_results_doubtful_is_reported_above_them(finished):
     assert not page("run").warning
     with (finished.path / "events.jsonl").open("a") as file:
         event = {"time": 1.0, "kind": "warning", "stage": None, "message": f"poses are ambiguous {TYPED}"}
@@ -158,7 +158,7 @@ def test_the_record_offers_everything_to_download(finished):
     assert offer.label.startswith("Save particles.mrcs, 1 MB")
 
 
-def test_particles_that_cannot_be_made_again_are_told_of(finished):
+def test_particles_that_cannot_be_made_again_are_reported(finished):
     text = (finished.path / "config.toml").read_text().replace('"1bd2"', '"/gone/map.mrc"')
     (finished.path / "config.toml").write_text(text)
     app = press(page("run", finished.run_id, tab="Record"), "Particles (.mrcs) …")
@@ -210,14 +210,14 @@ def test_a_file_of_another_version_costs_its_own_figure_only(finished):
     assert len(charts(app)) == 1
 
 
-def test_a_damaged_reconstruction_is_told_of(finished):
+def test_a_damaged_reconstruction_is_reported(finished):
     (finished.path / "reconstruction.mrc").write_bytes(b"torn")
     app = page("run", finished.run_id, tab="Reconstruction")
     assert "reconstruction.mrc is no MRC map" in texts(app.warning).replace("\\", "")
     assert len(charts(app)) == 1
 
 
-def test_a_deleted_input_is_said_and_the_reconstruction_still_shown(finished):
+def test_a_deleted_input_is_reported_and_the_reconstruction_still_shown(finished):
     text = (finished.path / "config.toml").read_text().replace('"1bd2"', '"/gone/map.mrc"')
     (finished.path / "config.toml").write_text(text)
     app = page("run", finished.run_id, tab="Reconstruction")
@@ -376,7 +376,7 @@ def test_the_losses_of_a_training_that_was_stopped_are_kept(runs_dir):
         ("config.toml", "[projections]\ncount = 'many'\n", "projections.count is 'many'"),
     ],
 )
-def test_a_directory_altered_by_hand_is_told_of(finished, filename, text, message):
+def test_a_directory_altered_by_hand_is_reported(finished, filename, text, message):
     (finished.path / filename).write_text(text)
     app = page("run", finished.run_id)
     assert message in texts([*app.error, *app.warning]).replace("\\", "")

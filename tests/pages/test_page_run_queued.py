@@ -19,7 +19,7 @@ def queued(runs_dir, monkeypatch):
     )
 
 
-def test_a_queued_run_tells_its_place(queued, runs_dir):
+def test_a_queued_run_shows_its_place(queued, runs_dir):
     runqueue.set_at_a_time(runs_dir, 2)
     app = page("run", queued[1])
     assert texts(app.info) == "Queued, 2nd of 3; 2 runs at a time."
@@ -53,7 +53,7 @@ def test_it_can_be_cloned_into_the_form(queued):
     assert f"Cloned from {queued[2]}." in texts(app.caption).replace("\\", "")
 
 
-def test_withdrawing_too_late_is_said(queued, runs_dir, monkeypatch):
+def test_withdrawing_too_late_is_reported(queued, runs_dir, monkeypatch):
     app = page("run", queued[0])
     folder = runs_dir / local.FOLDER / queued[0]
     found = runqueue.waiting(runs_dir)

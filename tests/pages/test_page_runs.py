@@ -82,7 +82,7 @@ def test_without_runs_one_press_runs_the_default(runs_dir, monkeypatch):
     assert app.query_params["run"] in (UNKNOWN_ID, [UNKNOWN_ID])
 
 
-def test_what_hinders_the_default_experiment_is_said(runs_dir, monkeypatch):
+def test_what_hinders_the_default_experiment_is_reported(runs_dir, monkeypatch):
     def refuse(*given):
         raise InputError("cannot write to <b>here</b>")
 
@@ -92,7 +92,7 @@ def test_what_hinders_the_default_experiment_is_said(runs_dir, monkeypatch):
     assert "<b>" not in app.error[0].value
 
 
-def test_a_folder_that_cannot_be_read_is_said(runs_dir):
+def test_a_folder_that_cannot_be_read_is_reported(runs_dir):
     runs_dir.write_text("a file")
     assert "Not a directory" in said(page("runs"))
 
@@ -278,7 +278,7 @@ def test_several_runs_share_only_the_tags_that_are_changed(many):
     assert read_annotations(many / first).note == "kept"
 
 
-def test_what_is_too_long_is_said(finished):
+def test_what_is_too_long_is_reported(finished):
     app = tick(page("runs"), 0)
     next(field for field in app.text_input if field.label == "Name").set_value("x" * 201)
     press(app, "Save")
@@ -335,7 +335,7 @@ def test_damaged_newer_and_deleted_directories(many):
 
 
 @pytest.mark.parametrize("damage", ["lost", "damaged"])
-def test_a_catalogue_that_is_made_anew_is_said_in_a_line(many, damage):
+def test_a_catalogue_that_is_made_anew_is_reported_in_a_line(many, damage):
     app = page("runs")
     if damage == "lost":
         (many / catalogue.FILENAME).unlink()
@@ -348,7 +348,7 @@ def test_a_catalogue_that_is_made_anew_is_said_in_a_line(many, damage):
     assert "made anew" in said(shown(app))  # and is still there at the next refresh
 
 
-def test_a_catalogue_that_cannot_be_used_is_said(many):
+def test_a_catalogue_that_cannot_be_used_is_reported(many):
     (many / catalogue.FILENAME).unlink()
     (many / catalogue.FILENAME).mkdir()
     app = page("runs")
@@ -417,7 +417,7 @@ def test_queued_runs_are_moved_and_withdrawn(queue, many):
     assert not [frame for frame in app.dataframe if "place" in frame.value]
 
 
-def test_a_damaged_entry_of_the_queue_is_said(many):
+def test_a_damaged_entry_of_the_queue_is_reported(many):
     entry = many / runqueue.FOLDER / "20260101-000000-1bd2-00000a"
     entry.mkdir(parents=True)
     (entry / "job.json").write_text("{")

@@ -79,7 +79,7 @@ def test_the_address_says_which(folder):
     assert parse_qs(link.proto.query_string) == {"set": [f"volume.source='{folder / 'toy.mrc'}'".replace("'", '"')]}
 
 
-def test_a_symmetric_map_is_told_to_be_ambiguous(folder, toy_volume):
+def test_a_symmetric_map_is_reported_as_ambiguous(folder, toy_volume):
     density = symmetric_density.oligomer(toy_volume.density, toy_volume.center_index, symmetry.group("C2"))
     write_map(folder / "dimer.mrc", density, 2.5, np.zeros(3))
     app = page("volumes", volume="dimer.mrc")
@@ -115,7 +115,7 @@ def test_a_level_that_is_none_is_passed_over(runs_dir, level):
 
 
 @pytest.mark.parametrize("asked", ["<b>x</b>", "../etc/passwd", "", "y" * 5000])
-def test_an_unknown_name_is_told(folder, asked):
+def test_an_unknown_name_is_reported(folder, asked):
     app = page("volumes", volume=asked)
     (warning,) = app.warning
     assert "at hand; 1bd2 is shown instead" in warning.value.replace("\\", "")
@@ -133,7 +133,7 @@ def test_an_upload_is_listed_and_shown(runs_dir):
     assert (runs_dir / "volumes" / "mine.pdb.gz").read_bytes() == data
 
 
-def test_a_bad_upload_is_told_and_the_page_stays(runs_dir):
+def test_a_bad_upload_is_reported_and_the_page_stays(runs_dir):
     app = page("volumes")
     app.file_uploader(key="upload").set_value(("x.mrc", b"no map", "application/octet-stream"))
     shown(app)

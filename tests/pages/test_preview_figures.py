@@ -73,7 +73,7 @@ def test_each_projection_stands_above_what_is_recorded(toy_volume):
     assert {note.text for note in figure.layout.annotations} == {"clean", "as recorded"}
 
 
-def test_noise_is_said_both_ways(toy_volume):
+def test_noise_is_given_both_ways(toy_volume):
     found = simulation.preview(toy_volume, Acquisition(), 4, stream(0, "test projections"))
     quiet = replace(found, noise=NoiseModel())
     assert (
