@@ -116,13 +116,13 @@ def test_an_embedding_is_chosen_and_kept_in_the_address(finished):
 
 
 @pytest.mark.parametrize("tab", ["Manifold", "Neighbours"])
-def test_a_run_that_has_not_kept_the_first_distances_says_so(finished, tab):
+def test_a_run_without_the_first_distances_explains_that(finished, tab):
     kept = dict(np.load(finished.path / "distances.npz"))
     kept.pop("among_first")
     np.savez(finished.path / "distances.npz", **kept)
     app = page("run", finished.run_id, tab=tab)
     assert not charts(app)
-    assert "runs of older versions and those of more than 5,000 projections do not keep" in texts(app.caption)
+    assert "which older versions, and runs of more than 5,000 projections, do not record" in texts(app.caption)
     assert not app.warning
 
 
