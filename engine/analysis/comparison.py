@@ -131,9 +131,9 @@ def families(rows: Sequence[Row], keys: Sequence[str]) -> list[list[Row]]:
     for row in rows:
         if row["status"] == "finished" and row["config"]:
             groups.setdefault(_signature(row, keys), []).append(row)
-    found = [(len({level_of(row, keys) for row in group}), len(group), group) for group in groups.values()]
-    found.sort(key=lambda entry: entry[:2], reverse=True)  # stable: rows come newest first
-    return [group for levels, _, group in found if levels > 1]
+    ranked = [(len({level_of(row, keys) for row in group}), len(group), group) for group in groups.values()]
+    ranked.sort(key=lambda entry: entry[:2], reverse=True)  # stable: rows come newest first
+    return [group for levels, _, group in ranked if levels > 1]
 
 
 def by_factor(rows: Sequence[Row], keys: Sequence[str], like: Row | None = None) -> Levels:
@@ -193,10 +193,10 @@ def published_results() -> tuple[Published, ...]:
 
 
 def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    dotted: dict[str, Any] = {}
     for name, value in table.items():
-        found |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
-    return found
+        dotted |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
+    return dotted
 
 
 def _signature(row: Row, keys: Sequence[str]) -> tuple[tuple[str, Any], ...]:
@@ -213,12 +213,12 @@ def _hashable(value: Any) -> Any:
 
 
 def _disagreement(row: Row, taken: Row, keys: Sequence[str]) -> str:
-    told = [
+    differing = [
         f"{key} is {in_words(key, own)}, not {in_words(key, theirs)}"
         for key, (own, theirs) in differences([row, taken]).items()
         if key != "seed" and key not in keys
     ]
-    return ", ".join(told)
+    return ", ".join(differing)
 
 
 def _order(key: str) -> tuple[int, str]:

@@ -115,15 +115,15 @@ class Study:
 
 def families(rows: Sequence[Row], factor: Factor) -> list[list[Row]]:
     """Finished runs that differ only in the factor and the seed, as :func:`analysis.comparison.families` has them."""
-    found = comparison.families(rows, factor.keys)
-    return [family for family in found if len({factor.value(row) for row in family}) > 1]
+    groups = comparison.families(rows, factor.keys)
+    return [family for family in groups if len({factor.value(row) for row in family}) > 1]
 
 
 def study(rows: Sequence[Row], factor: Factor, like: Row | None = None) -> Study:
     """The rows by the factor's levels: those that agree with ``like`` in all else, or the largest group that agrees."""
-    found = by_factor(rows, factor.keys, like)
+    comparable = by_factor(rows, factor.keys, like)
     groups: dict[Any, list[Row]] = {}
-    for row in (row for group in found.levels.values() for row in group):
+    for row in (row for group in comparable.levels.values() for row in group):
         groups.setdefault(factor.value(row), []).append(row)
     levels = [
         Level(
@@ -138,7 +138,7 @@ def study(rows: Sequence[Row], factor: Factor, like: Row | None = None) -> Study
     elif factor == CLOSE_PAIRS:
         levels.sort(key=lambda level: math.inf if level.value is None else level.value)
     taken = [row for level in levels for row in level.rows]
-    return Study(levels, found.left_out, published(taken, factor) if taken else [])
+    return Study(levels, comparable.left_out, published(taken, factor) if taken else [])
 
 
 def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
@@ -152,7 +152,7 @@ def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
     if not factor.is_noise and factor.keys[0] not in _OTHERS:
         return []
     table = comparison.flat(rows[0]["config"])
-    found = []
+    levels = []
     for result in comparison.published_results():
         name, separator, given = result.experiment.partition("=")
         if separator and str(table.get(_EXPERIMENTS[name])) != given:
@@ -164,18 +164,18 @@ def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
         if factor.is_noise:
             place = _variance_in_units_of(rows, result)
             if place is not None:
-                found.append(PublishedLevel(place, result))
+                levels.append(PublishedLevel(place, result))
         elif _noise_agrees(rows, result):
-            found.append(PublishedLevel(_OTHERS[factor.keys[0]](result), result))
-    firsts = {(level.result.protein, level.value): level for level in reversed(found)}
-    return [level for level in found if firsts[level.result.protein, level.value] is level]
+            levels.append(PublishedLevel(_OTHERS[factor.keys[0]](result), result))
+    firsts = {(level.result.protein, level.value): level for level in reversed(levels)}
+    return [level for level in levels if firsts[level.result.protein, level.value] is level]
 
 
 def signal_variance(rows: Sequence[Row]) -> float | None:
     """Variance of the clean projections in the runs' units, a mean over the noisy ones; None where none tells."""
-    told = (_noise_and_snr(row["metrics"] or {}) for row in rows)
-    found = [variance * snr for variance, snr in told if variance and snr]
-    return statistics.fmean(found) if found else None
+    noise = (_noise_and_snr(row["metrics"] or {}) for row in rows)
+    variances = [variance * snr for variance, snr in noise if variance and snr]
+    return statistics.fmean(variances) if variances else None
 
 
 def _noise_and_snr(values: Mapping[str, Any]) -> tuple[float | None, float | None]:

@@ -56,8 +56,8 @@ def engine_version() -> str:
 @functools.cache
 def packages() -> dict[str, str]:
     """Versions of all installed distributions, by name."""
-    found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+    versions = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 
 def hardware() -> dict[str, Any]:

@@ -72,14 +72,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a ``.npz``, read-only. Raises FileNotFoundError, and InputError for a damaged file."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path.name} of this run is damaged or cannot be read ({error})") from error
-    for array in found.values():
+    for array in arrays.values():
         array.flags.writeable = False
-    return found
+    return arrays
 
 
 def plain(value: Any) -> Any:

@@ -160,10 +160,10 @@ def planned(names: Sequence[str], expected: Total) -> str:
 def expectation(expected: Total) -> str:
     """Expected time and memory in a line."""
     basis = f"from {expected.runs} runs of this machine" if expected.runs else "from other machines"
-    told = f"about {_duration(expected.seconds)} one after the other ({basis}), {expected.memory_bytes / 1e9:.1f} GB"
+    text = f"about {_duration(expected.seconds)} one after the other ({basis}), {expected.memory_bytes / 1e9:.1f} GB"
     if expected.assumed:
-        told += f"; {', '.join(expected.assumed)} is not at hand, so a frame of 116 pixels was assumed"
-    return told
+        text += f"; {', '.join(expected.assumed)} is not at hand, so a frame of 116 pixels was assumed"
+    return text
 
 
 def queue(waiting: Sequence[QueuedRun], at_a_time: int) -> str:

@@ -108,25 +108,25 @@ def read_arguments(argv: Sequence[str]) -> Request:
         naming the argument or key.
     """
     parser = _parser()
-    found, left_over = parser.parse_known_args(list(argv))
+    arguments, left_over = parser.parse_known_args(list(argv))
     _refuse_unknown(parser, left_over)
-    if found.input_file is None:
+    if arguments.input_file is None:
         raise InputError("generate: no input; wanted -in/--input-file, a map, coordinates or a built-in name")
-    if found.output_file is None:
+    if arguments.output_file is None:
         raise InputError(f"generate: no output; give -out/--output-file, {_WANTED_ENDING}")
     request = Request(
-        source=found.input_file,
-        output=Path(found.output_file),
-        count=found.projections_num,
-        shift=_triple("-shift/--angle-shift", found.angle_shift, Request.shift),
-        coverage=_triple("-cov/--angle-coverage", found.angle_coverage, Request.coverage),
-        sampling=found.sampling,
-        seed=found.seed,
-        noise_variance=found.noise_variance,
-        overwrite=found.overwrite,
+        source=arguments.input_file,
+        output=Path(arguments.output_file),
+        count=arguments.projections_num,
+        shift=_triple("-shift/--angle-shift", arguments.angle_shift, Request.shift),
+        coverage=_triple("-cov/--angle-coverage", arguments.angle_coverage, Request.coverage),
+        sampling=arguments.sampling,
+        seed=arguments.seed,
+        noise_variance=arguments.noise_variance,
+        overwrite=arguments.overwrite,
     )
     if request.kind not in _ENDINGS:
-        raise InputError(f"generate: -out/--output-file is {found.output_file!r}; {_WANTED_ENDING}")
+        raise InputError(f"generate: -out/--output-file is {arguments.output_file!r}; {_WANTED_ENDING}")
     region_degrees(request.shift, request.coverage)
     return request
 

@@ -229,27 +229,27 @@ class Config(_Section):
         return self
 
     def _symmetric_recovery_is_possible(self) -> None:
-        recovery, found = self.recovery, f"and volume.symmetry is {self.volume.symmetry}"
+        recovery, symmetry = self.recovery, f"and volume.symmetry is {self.volume.symmetry}"
         if recovery.initialisation != "spectral":
             raise ValueError(
-                f"recovery.initialisation is {recovery.initialisation!r} {found}; wanted spectral with a symmetric "
+                f"recovery.initialisation is {recovery.initialisation!r} {symmetry}; wanted spectral with a symmetric "
                 "volume, whose recovery has its own start"
             )
         if recovery.pairs != "all" or recovery.max_distance is not None:
             key = "max_distance" if recovery.pairs == "all" else "pairs"
             raise ValueError(
-                f"recovery.{key} is {getattr(recovery, key)!r} {found}; wanted all pairs with a symmetric volume: "
+                f"recovery.{key} is {getattr(recovery, key)!r} {symmetry}; wanted all pairs with a symmetric volume: "
                 "recovery.pairs = all and no recovery.max_distance"
             )
         if self.distance.feature_dim is not None:
             raise ValueError(
-                f"distance.feature_dim is {self.distance.feature_dim} {found}; leave it out with a symmetric volume, "
-                "whose group says how many features a projection has"
+                f"distance.feature_dim is {self.distance.feature_dim} {symmetry}; leave it out with a symmetric "
+                "volume, whose group says how many features a projection has"
             )
         if self.projections.count > MOST_HELD:
             raise ValueError(
-                f"projections.count is {self.projections.count} {found}; wanted at most {MOST_HELD} projections of a "
-                "symmetric volume, all of whose pairs are used"
+                f"projections.count is {self.projections.count} {symmetry}; wanted at most {MOST_HELD} projections of "
+                "a symmetric volume, all of whose pairs are used"
             )
 
     def _training_volumes_are_others(self) -> None:

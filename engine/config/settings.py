@@ -131,7 +131,7 @@ def _describe(problem: Any) -> str:
         return _unknown_key(key)
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    found = problem["input"]
+    given = problem["input"]
     wanted = problem["msg"].removeprefix("Input should be ")
     described = ""
     section, _, leaf = key.partition(".")
@@ -141,4 +141,4 @@ def _describe(problem: Any) -> str:
             annotation.model_fields[leaf].description if annotation and leaf in annotation.model_fields else None
         )
         described = f" ({description})" if description else ""
-    return f"{key} is {found!r}; wanted {wanted}{described}"
+    return f"{key} is {given!r}; wanted {wanted}{described}"

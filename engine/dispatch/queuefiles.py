@@ -64,14 +64,14 @@ def entries(runs_dir: Path) -> list[tuple[str, Path]]:
 
 def jobs(runs_dir: Path, run_ids: Collection[str] | None = None) -> list[tuple[str, Job, Config]]:
     """What is in the queue (of these ids) and can be read, in order, started or not."""
-    found = []
+    readable = []
     folder = Path(runs_dir) / FOLDER
     for run_id, path in entries(runs_dir) if run_ids is None else [(run_id, folder / run_id) for run_id in run_ids]:
         try:
-            found.append((run_id, *read(path)))
+            readable.append((run_id, *read(path)))
         except (InputError, FileNotFoundError):
             continue  # :func:`dispatch.runqueue.problems` tells of it
-    return sorted(found, key=lambda entry: (entry[1].order, entry[0]))
+    return sorted(readable, key=lambda entry: (entry[1].order, entry[0]))
 
 
 def read(path: Path) -> tuple[Job, Config]:

@@ -87,15 +87,15 @@ def find(runs_dir: Path, run_id: str) -> QueuedRun | None:
 
 def problems(runs_dir: Path) -> dict[str, str]:
     """By run id a line for each entry of the queue that cannot be read; left aside until it is withdrawn or mended."""
-    found = {}
+    messages = {}
     for run_id, path in queuefiles.entries(runs_dir):
         try:
             queuefiles.read(path)
         except InputError as error:
-            found[run_id] = f"queued run {run_id} is left aside: {error}; withdraw it and submit it again"
+            messages[run_id] = f"queued run {run_id} is left aside: {error}; withdraw it and submit it again"
         except FileNotFoundError:
             continue  # started or withdrawn just now
-    return found
+    return messages
 
 
 def withdraw(runs_dir: Path, run_ids: Sequence[str]) -> None:

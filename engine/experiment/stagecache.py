@@ -58,9 +58,9 @@ def stage_key(stage: str, version: int, *parts: object) -> str:
 
 def digest(array: np.ndarray) -> str:
     """SHA-256 of an array's type, shape and values."""
-    found = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
+    sha256 = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    sha256.update(np.ascontiguousarray(array).data)
+    return sha256.hexdigest()
 
 
 def load(runs_dir: Path, stage: str, key: str) -> Cached | None:

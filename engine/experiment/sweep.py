@@ -64,18 +64,18 @@ def expand(sweep: Sweep) -> list[tuple[str, Config]]:
     alike: dict[Config, str] = {}
     for values in itertools.product(*sweep.vary.values()):
         chosen = dict(zip(sweep.vary, values, strict=True))
-        said = ", ".join(f"{_short(key, sweep.vary)}={_text(value)}" for key, value in chosen.items())
+        assignments = ", ".join(f"{_short(key, sweep.vary)}={_text(value)}" for key, value in chosen.items())
         table = _copied(sweep.base)
         for key, value in chosen.items():
             _put(table, key, value)
         try:
             config = config_from_dict(table)
         except InputError as error:
-            raise InputError(f"run {said}: {error}" if said else str(error)) from None
+            raise InputError(f"run {assignments}: {error}" if assignments else str(error)) from None
         if config in alike:
-            raise InputError(f"runs {alike[config]} and {said} are the same experiment; wanted each value once")
-        alike[config] = said
-        runs.append((": ".join(part for part in (sweep.name, said) if part), config))
+            raise InputError(f"runs {alike[config]} and {assignments} are the same experiment; wanted each value once")
+        alike[config] = assignments
+        runs.append((": ".join(part for part in (sweep.name, assignments) if part), config))
     return runs
 
 
@@ -168,10 +168,10 @@ def _read_values(key: str, values: Any) -> Any:
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Tables within [vary] mean the same as dotted keys: TOML reads an unquoted dotted key as tables."""
-    found: dict[str, Any] = {}
+    dotted: dict[str, Any] = {}
     for key, value in table.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
+        dotted |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return dotted
 
 
 def _copied(table: Mapping[str, Any]) -> dict[str, Any]:

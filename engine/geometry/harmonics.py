@@ -75,8 +75,8 @@ def degrees_of(elements: Array, feature_dim: int | None = None) -> tuple[Degree,
             columns = np.stack([kernels[one] for one in tried], axis=1)
             spread = _FEATURE_ERROR * np.sqrt(tried * (tried + 1) * np.abs(1 - columns))
             columns += spread * errors[:, : len(tried)]
-            found = distances_from_kernels(columns, fit_distances(columns, distances))
-            misfits[degree] = float(np.mean((found - distances) ** 2))
+            predicted = distances_from_kernels(columns, fit_distances(columns, distances))
+            misfits[degree] = float(np.mean((predicted - distances) ** 2))
         chosen.append(min(misfits, key=lambda degree: (misfits[degree], degree)))
     return tuple(Degree(each, candidates[each], candidates[each], candidates[each], each) for each in sorted(chosen))
 
@@ -93,8 +93,8 @@ def character(trace: Any, degree: int) -> Any:
 
 def kernel(traces: Array, degree: int, count: int) -> Array:
     """``K_l`` (...) of pairs of poses with these traces of ``R_i^T g R_j`` (|G|, ...), for ``n_l = count``."""
-    found: Array = character(traces, degree).mean(axis=0) / count
-    return found
+    values: Array = character(traces, degree).mean(axis=0) / count
+    return values
 
 
 def fit_distances(kernels: Array, distances: Array) -> Array:
@@ -104,8 +104,8 @@ def fit_distances(kernels: Array, distances: Array) -> Array:
     """
     weights = 1 / np.maximum(np.sin(distances), _LEAST_SINE)  # of errors in d rather than in cos d
     columns = _monomials(kernels) * weights[:, None]
-    found: Array = np.linalg.lstsq(columns, (1 - np.cos(distances)) * weights, rcond=_NEGLIGIBLE)[0]
-    return found
+    coefficients: Array = np.linalg.lstsq(columns, (1 - np.cos(distances)) * weights, rcond=_NEGLIGIBLE)[0]
+    return coefficients
 
 
 def distances_from_kernels(kernels: Array, coefficients: Array) -> Array:
@@ -131,5 +131,5 @@ def _traces(elements: Array) -> Array:
 
 def _points(first: int, last: int) -> Array:
     """Coordinates ``first`` to ``last`` of points that fill a cube evenly, none on its faces."""
-    found: Array = qmc.Sobol(last, scramble=False).random(_POINTS)[:, first:] + 0.5 / _POINTS
-    return found
+    points: Array = qmc.Sobol(last, scramble=False).random(_POINTS)[:, first:] + 0.5 / _POINTS
+    return points

@@ -92,9 +92,9 @@ def normaliser(elements: Array, steps: int = 72) -> Array:
         _frames(directions[first], directions[second]) @ _frames(axes[[one]], axes[[other]]).transpose(0, 2, 1)
     )
     conjugates = np.stack([(n * Rotation.from_quat(elements) * n.inv()).as_quat() for n in candidates])
-    found = candidates.as_quat()[(np.abs(conjugates @ elements.T).max(axis=2) > 1 - 1e-9).all(axis=1)]
-    repeated = np.triu(np.abs(found @ found.T) > 1 - 1e-9, 1).any(axis=0)
-    return found[~repeated]
+    normalising = candidates.as_quat()[(np.abs(conjugates @ elements.T).max(axis=2) > 1 - 1e-9).all(axis=1)]
+    repeated = np.triu(np.abs(normalising @ normalising.T) > 1 - 1e-9, 1).any(axis=0)
+    return normalising[~repeated]
 
 
 def _frames(first: Array, second: Array) -> Array:

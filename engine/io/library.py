@@ -48,8 +48,8 @@ def list_volumes(runs_dir: Path) -> list[Entry]:
     entries = [Entry(name, name, "built-in") for name in BUILT_IN]
     folder = volumes_dir(runs_dir)
     try:
-        found = sorted(folder.iterdir(), key=lambda path: path.name.lower())
-        files = [path for path in found if not path.name.startswith(".") and path.is_file()]
+        paths = sorted(folder.iterdir(), key=lambda path: path.name.lower())
+        files = [path for path in paths if not path.name.startswith(".") and path.is_file()]
     except FileNotFoundError:
         return entries
     except OSError as error:

@@ -99,25 +99,25 @@ def _domain_sizes(total: int, rng: np.random.Generator) -> list[int]:
 
 def _heap(sizes: list[int], rng: np.random.Generator) -> list[tuple[Points, Points]]:
     """Centres (3,) and axes (3, 3) (columns, Å) of ellipsoids, each but the first touching the one before it."""
-    found: list[tuple[Points, Points]] = []
+    domains: list[tuple[Points, Points]] = []
     radii: list[float] = []
     for size in sizes:
         stretch = np.exp(rng.normal(0.0, 0.25, 3))
         axes = _random_rotation(rng) * (stretch / np.prod(stretch) ** (1 / 3) * _radius(size))
         radius, centre = _radius(size), np.zeros(3)
-        if found:
+        if domains:
             reach = radius + radii[-1]
-            others = np.array([middle for middle, _ in found])
+            others = np.array([middle for middle, _ in domains])
             room = np.array(radii) + radius
-            around = found[-1][0] + reach * _directions(64, rng)
+            around = domains[-1][0] + reach * _directions(64, rng)
             overlap = np.maximum(room - np.linalg.norm(around[:, None] - others, axis=2), 0).sum(axis=1)
             # Among the places that overlap little, the one nearest the middle or any: some heaps are round, some long.
             best = np.argsort(overlap, kind="stable")[:16]
             spread = np.linalg.norm(around[best] - others.mean(axis=0), axis=1)
             centre = around[best[np.argmin(spread)] if rng.random() < 0.7 else best[0]]
-        found.append((centre, axes))
+        domains.append((centre, axes))
         radii.append(radius)
-    return found
+    return domains
 
 
 def _grown(
@@ -136,24 +136,25 @@ def _grown(
     here = begin
     while here < end:
         if here == begin and not goes_on:
-            found = _free(centre + reach * (_directions(_TRIES, rng) * rng.random((_TRIES, 1))) @ axes.T, points[:here])
+            tries = centre + reach * (_directions(_TRIES, rng) * rng.random((_TRIES, 1))) @ axes.T
+            places = _free(tries, points[:here])
             kind, remaining = "loop", 1
         else:
             bound = begin if not goes_on else max(0, begin - 3)
             last = here - begin - 1
             kind, remaining = (kinds[last], left[last] - 1) if last >= 0 and left[last] > 0 else _piece(rng)
-            found = np.empty((0, 3))
+            places = np.empty((0, 3))
             for attempt in (kind, "loop"):
                 tries = _continued(points[bound:here], attempt, rng)
                 outside = np.linalg.norm((tries - centre) @ into.T, axis=1)
                 # A chain that comes from the domain before is still outside; it has to come nearer.
                 limit = max(reach, float(np.linalg.norm((points[here - 1] - centre) @ into.T)) - 0.02)
-                found = _free(tries[outside <= limit], points[: here - 1])
-                if len(found):
+                places = _free(tries[outside <= limit], points[: here - 1])
+                if len(places):
                     kind, remaining = (attempt, remaining) if attempt == kind else (attempt, 1)
                     break
-        if len(found):
-            points[here], kinds[here - begin], left[here - begin] = found[0], kind, remaining
+        if len(places):
+            points[here], kinds[here - begin], left[here - begin] = places[0], kind, remaining
             here += 1
             if here > farthest:
                 farthest, ends = here, 0

@@ -138,8 +138,8 @@ def read_star(path: str | Path) -> Particles:
     except (ValueError, IndexError, TypeError) as error:
         raise InputError(f"{path} is not a .star table: {error}") from error
     if not {"optics", "particles"} <= blocks.keys():
-        found = ", ".join(f"data_{name}" for name in blocks) or "no data block"
-        raise InputError(f"{path} has {found}; wanted RELION 3.1's data_optics and data_particles")
+        names = ", ".join(f"data_{name}" for name in blocks) or "no data block"
+        raise InputError(f"{path} has {names}; wanted RELION 3.1's data_optics and data_particles")
     columns = _Columns(path, blocks)
     pixel_size = columns.single("optics", "rlnImagePixelSize")
     angles = columns.numbers("particles", _ANGLES)
@@ -188,8 +188,8 @@ class _Columns:
     def single(self, block: str, name: str) -> float:
         values = np.unique(self.numbers(block, [name]))
         if len(values) != 1 or not values[0] > 0:
-            found = ", ".join(f"{value:g}" for value in values)
-            raise InputError(f"{self.path}: {name} is {found}; wanted one value, above zero")
+            listed = ", ".join(f"{value:g}" for value in values)
+            raise InputError(f"{self.path}: {name} is {listed}; wanted one value, above zero")
         return float(values[0])
 
 

@@ -28,10 +28,10 @@ def nearest_neighbours(vectors: NDArray[np.floating], neighbours: int, rows: int
     search = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(vectors)
     if rows is None:
         return search.kneighbors(return_distance=False).astype(np.int32)
-    found = search.kneighbors(vectors[:rows], neighbours + 1, return_distance=False)
-    itself = found == np.arange(len(found))[:, None]
+    nearest = search.kneighbors(vectors[:rows], neighbours + 1, return_distance=False)
+    itself = nearest == np.arange(len(nearest))[:, None]
     itself[~itself.any(axis=1), -1] = True  # where so many others are at distance zero that it is not among them
-    return found[~itself].reshape(-1, neighbours).astype(np.int32)
+    return nearest[~itself].reshape(-1, neighbours).astype(np.int32)
 
 
 @dataclass(frozen=True)

@@ -47,16 +47,16 @@ def embed(distances: Array, dimensions: int, method: str, seed: int = 0) -> Arra
     if not distances.any():
         return np.zeros((count, dimensions))
     if method == "mds":
-        found = _mds(distances, dimensions, _MDS_ITERATIONS)
+        points = _mds(distances, dimensions, _MDS_ITERATIONS)
     elif method == "spectral":
-        found = _spectral(distances, dimensions, seed)
+        points = _spectral(distances, dimensions, seed)
     elif method == "isomap":
-        found = isomap(distances, dimensions)
+        points = isomap(distances, dimensions)
     else:
         raise ArgumentError(
             "{method} is {given!r}; wanted one of {all}", "method", given=method, all=", ".join(METHODS)
         )
-    return found - found.mean(axis=0)
+    return points - points.mean(axis=0)
 
 
 def pose_embedding(distances: PairDistances, method: Literal["mds", "isomap"]) -> Array:

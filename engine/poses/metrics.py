@@ -66,8 +66,9 @@ def error_by_distance(estimated: Array, exact: Array, bins: int = 18) -> Array:
     member = np.clip((exact * (bins / np.pi)).astype(int), 0, bins - 1)
     order = np.argsort(member, kind="stable")
     error = (estimated.astype(float) - exact)[order]
-    found = np.full((bins, 4), np.nan)
-    for row, inside in zip(found, np.split(error, np.cumsum(np.bincount(member, minlength=bins))[:-1]), strict=True):
+    statistics = np.full((bins, 4), np.nan)
+    by_bin = np.split(error, np.cumsum(np.bincount(member, minlength=bins))[:-1])
+    for row, inside in zip(statistics, by_bin, strict=True):
         if len(inside) >= _FEWEST_IN_A_BIN:
             row[:] = [*np.quantile(inside, [0.1, 0.5, 0.9]), np.mean(np.abs(inside))]
-    return found
+    return statistics

@@ -32,14 +32,14 @@ def nearest(distances: Array, k: int) -> NDArray[np.int32]:
             "{k} is {given}; wanted at least 1 and at most {most} neighbours of {count} projections", "k", given=k,
             most=count - 1, count=count,
         )  # fmt: skip
-    found = np.empty((count, k), dtype=np.int32)
+    neighbours = np.empty((count, k), dtype=np.int32)
     for row in range(count):
         others = distances[row].copy()
         others[row] = np.inf
         farthest = np.partition(others, k - 1)[k - 1]
         inside = np.flatnonzero(others <= farthest)
-        found[row] = inside[np.argsort(others[inside], kind="stable")[:k]]
-    return found
+        neighbours[row] = inside[np.argsort(others[inside], kind="stable")[:k]]
+    return neighbours
 
 
 def adjacency(distances: Array, k: int) -> NDArray[np.bool_]:
@@ -61,8 +61,8 @@ def recall(true: Array, estimated: Array, ks: Sequence[int]) -> Array:
 def neighbour_recall(true: Array, estimated: Array, count: int) -> float:
     """Recall at ten of all pairs of ``count`` projections, both distances condensed; at half of fewer than twenty."""
     k = min(NEIGHBOURS, count // 2)
-    near, found = (nearest(squareform(distances, checks=False), k) for distances in (true, estimated))
-    return float(_shared(near, found, [k])[0])
+    by_pose, by_estimate = (nearest(squareform(distances, checks=False), k) for distances in (true, estimated))
+    return float(_shared(by_pose, by_estimate, [k])[0])
 
 
 def seriation(distances: Array) -> NDArray[np.intp]:
@@ -75,5 +75,5 @@ def _shared(true: NDArray[np.int32], estimated: NDArray[np.int32], ks: Sequence[
     same = true[:, :, None] == estimated[:, None, :]
     first, second = np.nonzero(same)[1:]
     needed = np.bincount(np.maximum(first, second), minlength=true.shape[1])
-    found = np.cumsum(needed)
-    return np.array([found[k - 1] / (len(true) * k) for k in ks])
+    shared = np.cumsum(needed)
+    return np.array([shared[k - 1] / (len(true) * k) for k in ks])

@@ -79,7 +79,7 @@ def refine_poses(
     plane = fourier.half_plane_frequencies(size)
     radius = np.linalg.norm(plane, axis=-1)
     moments, off_middle = _moments(density, center), center - np.array([n // 2 for n in density.shape[::-1]])
-    found_poses, found_shifts = np.empty((len(images), 3, 3)), np.zeros((len(images), 2))
+    refined_poses, refined_shifts = np.empty((len(images), 3, 3)), np.zeros((len(images), 2))
     for start in range(0, len(images), _BATCH):
         batch = slice(start, start + _BATCH)
         spectra = fft.rfft2(fft.ifftshift(images[batch], axes=(1, 2)))
@@ -93,8 +93,8 @@ def refine_poses(
             some, shifts = _search(data, some, shifts, max_shift, iterations)
             done = (start + len(some) * (number + 1) / len(_LEVELS)) / len(images)
             progress(min(1.0, done), {"projections": start + len(some)})
-        found_poses[batch], found_shifts[batch] = some, shifts
-    return Refined(found_poses, found_shifts)
+        refined_poses[batch], refined_shifts[batch] = some, shifts
+    return Refined(refined_poses, refined_shifts)
 
 
 @dataclass(frozen=True)

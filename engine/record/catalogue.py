@@ -262,10 +262,10 @@ def _insert(connection: duckdb.DuckDBPyConnection, rows: list[Row]) -> None:
 def _select(connection: duckdb.DuckDBPyConnection, tail: str, values: list[Any]) -> list[Row]:
     names = ", ".join(f'"{name}"' for name in _COLUMNS)
     counted = "SELECT *, row_number() OVER (ORDER BY created NULLS LAST, run_id) AS number FROM runs"
-    found = connection.execute(f"SELECT {names}, number FROM ({counted}) {tail}", values).fetchall()
+    rows = connection.execute(f"SELECT {names}, number FROM ({counted}) {tail}", values).fetchall()
     kinds = {name: kind for name, (kind, _) in _COLUMNS.items()} | {"number": "BIGINT"}
     return [
-        {name: _from_sql(value, kind) for (name, kind), value in zip(kinds.items(), row, strict=True)} for row in found
+        {name: _from_sql(value, kind) for (name, kind), value in zip(kinds.items(), row, strict=True)} for row in rows
     ]
 
 
@@ -308,10 +308,10 @@ def _signature(path: str) -> str:
 
 def _row(record: RunRecord, signature: str) -> Row:
     table = config_to_dict(record.config) if isinstance(record.config, Config) else record.config
-    told = vars(record.annotations) | vars(record) | {"config": table}
+    values = vars(record.annotations) | vars(record) | {"config": table}
     row: Row = {}
     for name, (kind, origin) in _COLUMNS.items():
-        row[name] = _to_sql(_setting(table, origin) if "." in origin else told[origin], kind)
+        row[name] = _to_sql(_setting(table, origin) if "." in origin else values[origin], kind)
     # A process of this machine that is gone stays gone; one of another machine may only have been out of reach.
     away = record.status == "interrupted" and record.host != socket.gethostname()
     return row | {"signature": signature, "settled": record.status != "running" and not away}

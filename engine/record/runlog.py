@@ -152,11 +152,11 @@ class RunWriter:
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - begun, 3)
             self._stage = None
-            told = {"stage": name, "seconds": self.seconds[name], "peak_memory_mb": environment.peak_memory_mb()}
+            values = {"stage": name, "seconds": self.seconds[name], "peak_memory_mb": environment.peak_memory_mb()}
             if ended == "stage_ended":
-                self._emit(ended, **told)
+                self._emit(ended, **values)
             else:
-                self._emit_if_possible(ended, **told)
+                self._emit_if_possible(ended, **values)
 
     def record(self, kind: str, **values: Any) -> None:
         """Keep figures for good, each call one line: ``record("loss", step=12, loss=0.3)``."""
@@ -223,8 +223,8 @@ class RunWriter:
                 log.error("the traceback could not be kept: %s", trouble)
             self.fail(" ".join(f"{type(error).__name__}: {error}".split()))
 
-    def _emit(self, kind: str, **told: Any) -> None:
-        event = plain({"time": round(time.time(), 3), "kind": kind, **told})
+    def _emit(self, kind: str, **values: Any) -> None:
+        event = plain({"time": round(time.time(), 3), "kind": kind, **values})
         self._write(self._events, json.dumps(event, allow_nan=False) + "\n")
         if self._on_event is not None:
             self._on_event(event)
@@ -235,10 +235,10 @@ class RunWriter:
                 raise RuntimeError(f"run {self.run_id} is closed")
             _append(descriptor, text)
 
-    def _emit_if_possible(self, kind: str, **told: Any) -> None:
+    def _emit_if_possible(self, kind: str, **values: Any) -> None:
         """For events that go with an exception, which must not be hidden by a second one."""
         try:
-            self._emit(kind, **told)
+            self._emit(kind, **values)
         except (InputError, OSError) as trouble:
             log.error("%s of run %s could not be recorded: %s", kind, self.run_id, trouble)
 

@@ -293,9 +293,9 @@ def latest_progress(path: Path) -> StageProgress | None:
                 file.seek(start)
                 data = file.read(size - start)
                 begin = data.find(b"\n") + 1 if start else 0
-                found = _latest(_parse_lines(data[begin : data.rfind(b"\n") + 1], path))
-                if found or start == 0:
-                    return found
+                progress = _latest(_parse_lines(data[begin : data.rfind(b"\n") + 1], path))
+                if progress or start == 0:
+                    return progress
                 wanted *= 4
     except FileNotFoundError:
         return None
