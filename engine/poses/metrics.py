@@ -61,7 +61,7 @@ def error_by_distance(estimated: Array, exact: Array, bins: int = 18) -> Array:
     """Errors of estimated distances (m,) by the exact ones (m,): (bins, 4), all in rad.
 
     The columns are the 10 %, 50 % and 90 % quantile of estimated minus exact, and the mean of its absolute value; the
-    rows are bins of equal width over [0, pi]. A bin with too few pairs to say anything is NaN.
+    rows are bins of equal width over [0, pi]. A bin with too few pairs is NaN.
     """
     member = np.clip((exact * (bins / np.pi)).astype(int), 0, bins - 1)
     order = np.argsort(member, kind="stable")
