@@ -53,7 +53,7 @@ def radius_of_gyration(volume: Volume) -> float:
 
 
 def binned(volume: Volume, step: int) -> Volume:
-    """The volume on voxels ``step`` times larger: means over blocks; the last voxels that fill no block are left out."""
+    """The volume on voxels ``step`` times larger: means over blocks; incomplete blocks at the end are left out."""
     if step == 1:
         return volume
     return Volume(
