@@ -53,7 +53,7 @@ class Acquisition:
     def __post_init__(self) -> None:
         if self.noise_variance is not None and self.snr is not None:
             raise ArgumentError(
-                "{noise_variance} and {snr} are both given; they say the same, give one", "noise_variance", "snr"
+                "{noise_variance} and {snr} are both given; they specify the same, give one", "noise_variance", "snr"
             )
 
 

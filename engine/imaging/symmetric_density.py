@@ -52,7 +52,7 @@ def remark(density: NDArray[np.float32], center: Array, symmetry: str, setting: 
     elements = group(symmetry)
     if len(elements) > 1:
         correlation = symmetry_correlation(density, center, elements)
-        text = f"symmetry {symmetry}: correlation of the density with its turned self is {correlation:.3f} at least"
+        text = f"symmetry {symmetry}: correlation of the density with its rotated copies is {correlation:.3f} at least"
         if correlation >= _SYMMETRIC:
             return Remark(text, False)
         return Remark(f"{text}, so it is not symmetric; check {setting} and the axes", True)
@@ -66,7 +66,7 @@ def ambiguity(axes: Sequence[tuple[int, str, float]], setting: str = "symmetry")
     least = min(correlation for *_, correlation in axes)
     return (
         f"the density looks the same turned by {turns} (correlation {least:.3f} at least), "
-        f"so poses are ambiguous: no method can tell them apart; give {setting}"
+        f"so poses are ambiguous: no method can distinguish them; give {setting}"
     )
 
 

@@ -1,11 +1,11 @@
-"""Poses and shifts as RELION 3.1 ``.star`` tables: the starfile door.
+"""Poses and shifts as RELION 3.1 ``.star`` tables, by starfile.
 
-RELION's columns, and ours (:mod:`geometry.rotations`):
+RELION's columns, and PoseLab's conventions (:mod:`geometry.rotations`):
 
 - ``rlnAngleRot``, ``rlnAngleTilt``, ``rlnAnglePsi``: the same intrinsic ZYZ angles, in degrees. RELION's matrix of
-  them takes the reference into the observation, our pose is its transpose.
-- ``rlnOriginXAngst``, ``rlnOriginYAngst``: the move that brings the observed content back to the middle, in Å. Our
-  shifts are the displacement of the content, in pixels: the opposite sign.
+  them takes the reference into the observation; PoseLab's pose is its transpose.
+- ``rlnOriginXAngst``, ``rlnOriginYAngst``: the shift that brings the observed content back to the centre, in Å.
+  PoseLab's shifts are the displacement of the content, in pixels: the opposite sign.
 - ``rlnImageName``: ``000001@stack.mrcs``, counted from one.
 
 Projections have no contrast transfer function, so there are no defocus columns. RELION refuses an optics group without
@@ -38,7 +38,7 @@ _NOT_IN_A_NAME = set(" \t\r\n\"'#@")
 
 @dataclass(frozen=True)
 class Particles:
-    """What a ``.star`` says of n images.
+    """The content of a ``.star`` of n images.
 
     Attributes
     ----------

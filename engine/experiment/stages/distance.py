@@ -93,7 +93,7 @@ class DistanceStage(Stage):
         return figures
 
     def keep(self, context: Context, result: EstimatedDistances) -> None:
-        """Histogram, errors by distance, a sample of pairs; if all pairs were estimated, those of the first projections too."""
+        """Histogram, errors by distance, a sample of pairs; of all pairs those among the first projections."""
         from ...poses import metrics
 
         estimated, exact, rng = result.estimated, result.exact, context.stream("sampled pairs")
