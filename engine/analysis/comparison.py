@@ -20,7 +20,7 @@ from ..config.settings import if_not_given, known_keys
 from ..experiment import metrics
 
 SCIENCE_VERSION = "science version"
-"""What :func:`parameters` calls the version of the code's results, see :data:`config.history.SCIENCE`."""
+"""The name in :func:`parameters` of the version of the code's results, see :data:`config.history.SCIENCE`."""
 
 Row = dict[str, Any]
 Level = Any
@@ -67,7 +67,7 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     """Nested tables of a recorded configuration as dotted keys: all that this version knows or the table has.
 
     A key that an earlier version did not know has the value that its runs used (:mod:`config.history`), one without a
-    value None: so runs of different versions can be compared.
+    value None, so that runs of different versions can be compared.
     """
     values = _flat(completed(table))
     return {key: values.get(key) for key in sorted({*values, *known_keys()})}
@@ -200,14 +200,14 @@ def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _signature(row: Row, keys: Sequence[str]) -> tuple[tuple[str, Any], ...]:
-    """What two runs have in common that may be folded: science and all settings but the seed and those of ``keys``."""
+    """Equal for runs that may be grouped: science and all settings but the seed and those of ``keys``."""
     table = flat(row["config"])
     settings = ((key, _hashable(value)) for key, value in table.items() if key != "seed" and key not in keys)
     return (("science", row.get("science")), *settings)
 
 
 def _hashable(value: Any) -> Any:
-    if isinstance(value, Mapping):  # in a configuration that is none
+    if isinstance(value, Mapping):  # in an invalid configuration
         return tuple((key, _hashable(item)) for key, item in value.items())
     return tuple(_hashable(item) for item in value) if isinstance(value, list | tuple) else value
 
@@ -222,7 +222,7 @@ def _disagreement(row: Row, taken: Row, keys: Sequence[str]) -> str:
 
 
 def _order(key: str) -> tuple[int, str]:
-    """As in the configuration; what this version does not know comes last."""
+    """As in the configuration; keys unknown to this version come last."""
     known = _places()
     return (known.get(key, len(known)), key)
 
@@ -233,7 +233,7 @@ def _places() -> dict[str, int]:
 
 
 def _sortable(level: Level) -> tuple[int, float, str]:
-    """Nothing first, then numbers by size, then words."""
+    """None first, then numbers by size, then words."""
     if level is None:
         return (0, 0.0, "")
     if isinstance(level, int | float):

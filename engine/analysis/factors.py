@@ -1,7 +1,7 @@
-"""One factor of an experiment: its runs by level, means over seeds, and the published figures that are like them.
+"""One factor of an experiment: its runs by level, means over seeds, and the corresponding published figures.
 
-Runs come as rows of :func:`record.catalogue.list_runs`; :mod:`analysis.comparison` says which of them agree. Pure
-functions, nothing here reads a run's directory.
+Runs come as rows of :func:`record.catalogue.list_runs`; :mod:`analysis.comparison` selects those that agree. Pure
+functions; nothing here reads a run's directory.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _EXPERIMENTS = {
 
 @dataclass(frozen=True)
 class Factor:
-    """What runs are compared by: its name, its configuration ``keys``, the study that varies it, what it changes."""
+    """A factor of an experiment: its name, its configuration ``keys``, the study that varies it, what it changes."""
 
     name: str
     keys: tuple[str, ...]
@@ -58,7 +58,7 @@ class Factor:
         return self.keys == _NOISE
 
     def value(self, row: Row) -> Any:
-        """The row's level, alike for runs that mean the same."""
+        """The row's level, equal for runs with equivalent settings."""
         level = level_of(row, self.keys)
         if self.is_noise:
             variance, snr = level
@@ -79,7 +79,7 @@ INITIALISATION = Factor("initialisation", ("recovery.initialisation",), "initial
 class Level:
     """The runs of a level, by seed.
 
-    ``value`` is what they were given, of noise ``(variance, None)`` or ``(None, SNR)``; ``variance`` is that of the
+    ``value`` is the setting, of noise ``(variance, None)`` or ``(None, SNR)``; ``variance`` is that of the
     noise, a mean over the runs, in their units.
     """
 
@@ -88,7 +88,7 @@ class Level:
     rows: tuple[Row, ...]
 
     def values(self, metric: str) -> list[float | None]:
-        """What each run has found, in the order of ``rows``; None where that is not known."""
+        """The values of a metric, in the order of ``rows``; None where unknown."""
         return [recorded(row, metric) for row in self.rows]
 
     def spread(self, metric: str) -> Spread | None:
@@ -106,7 +106,7 @@ class PublishedLevel:
 
 @dataclass(frozen=True)
 class Study:
-    """The levels of a factor in order, the runs left out with the reasons, the published results that are alike."""
+    """The levels of a factor in order, the runs left out with the reasons, the corresponding published results."""
 
     levels: list[Level]
     left_out: list[tuple[Row, str]]
@@ -144,10 +144,10 @@ def study(rows: Sequence[Row], factor: Factor, like: Row | None = None) -> Study
 def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
     """Published results that agree with runs of one family in all that was published, but the factor and the protein.
 
-    What the published experiments had otherwise (their network, its training, the number of projections) is not
-    compared. Noise agrees, and has its place among the runs' levels, by its ratio to the signal, for the units of its
-    variance are those of the map; a noisy result whose ratio is not known, or cannot be found for the runs, is left
-    out. Of several results of a protein at one level the first is taken: the others vary something else.
+    Other settings of the published experiments (their network, its training, the number of projections) are not
+    compared. Noise is matched, and placed among the runs' levels, by its ratio to the signal, because the units of its
+    variance are those of the map; a noisy result whose ratio is unknown, or cannot be converted for the runs, is left
+    out. Of several results of a protein at one level the first is used: the others vary something else.
     """
     if not factor.is_noise and factor.keys[0] not in _OTHERS:
         return []
@@ -172,7 +172,7 @@ def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
 
 
 def signal_variance(rows: Sequence[Row]) -> float | None:
-    """Variance of the clean projections in the runs' units, a mean over the noisy ones; None where none tells."""
+    """Variance of the clean projections in the runs' units, a mean over the noisy ones; None where unknown."""
     noise = (_noise_and_snr(row["metrics"] or {}) for row in rows)
     variances = [variance * snr for variance, snr in noise if variance and snr]
     return statistics.fmean(variances) if variances else None

@@ -1,6 +1,6 @@
-"""Files and directories appear whole or not at all: built beside their place under another name, then renamed.
+"""Atomic writing of files and directories: they are built under another name beside their place, then renamed.
 
-What is being built has a name that starts with :data:`ASIDE`; readers pass over it, a killed process may leave it.
+The temporary name starts with :data:`ASIDE`; readers ignore it, and a killed process may leave it.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def plain(value: Any) -> Any:
-    """The same tree as strict JSON can hold it.
+    """The same tree in types of strict JSON.
 
-    NumPy's scalars and arrays become Python's own, NaN and infinity None, and what is no Unicode in a text (it comes
-    from file names in other encodings) a question mark.
+    NumPy's scalars and arrays become Python's own, NaN and infinity None, and invalid Unicode in a text (from file
+    names in other encodings) a question mark.
     """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
