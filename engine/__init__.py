@@ -10,9 +10,9 @@ The public names, each loaded when it is first used::
     recovered = poselab.recover_poses(distances, rng=2)
     aligned = poselab.align_poses(recovered.poses, particles.truth.poses, rng=3)
 
-The wings below, in the order in which they may import each other, are told in ``docs/architecture.md``. Conventions
-(frames, signs, order, units) are stated once, in :mod:`geometry.rotations`. Whatever is given wrongly ends in one line,
-an :class:`base.errors.InputError`.
+The wings below, in the order in which they may import each other, are described in ``docs/architecture.md``.
+Conventions (frames, signs, order, units) are defined once, in :mod:`geometry.rotations`. Invalid input raises an
+:class:`base.errors.InputError` with a message of one line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The library: what notebooks and other programs use. Everything is checked, everything says what it wants.
+"""The library, for notebooks and other programs. All arguments are checked, with messages that state what is wanted.
 
 Poses are rotation matrices (n, 3, 3) as :mod:`geometry.rotations` defines them; ``rng`` is a generator or a seed.
 """
@@ -79,7 +79,7 @@ def project(
     Parameters
     ----------
     volume
-        turns about its centre of mass, which lands on pixel ``size // 2``.
+        rotates about its centre of mass, which is projected to pixel ``size // 2``.
     poses
         (n, 3, 3) or (3, 3).
     size
@@ -94,7 +94,7 @@ def project(
     Raises
     ------
     InputError
-        for poses that are no rotation matrices, and a size or pixel size that is not positive.
+        for poses that are not rotation matrices, and a size or pixel size that is not positive.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def simulate(
     snr: float | None = None,
     max_shift: float = 0.0,
 ) -> ParticleSet:
-    """Particles with their truth: random poses, projected, shifted in plane, with white noise.
+    """Particles with ground truth: random poses, projected, shifted in plane, with white noise.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def exact_distances(poses: ArrayLike, symmetry: str = "C1") -> PairDistances:
     Raises
     ------
     InputError
-        for poses that are no rotation matrices, and an unknown group.
+        for poses that are not rotation matrices, and an unknown group.
 
     Examples
     --------
@@ -207,9 +207,9 @@ def recover_poses(
     initialisation: Initialisation = "spectral",
     progress: Progress = silent,
 ) -> Recovery:
-    """Poses whose angles between each other are as close as can be to given distances.
+    """Poses whose pairwise angles are as close as possible to given distances.
 
-    They are known up to a rotation of either frame and to handedness: :func:`align_poses` brings them into a known
+    They are determined up to a rotation of either frame and to handedness: :func:`align_poses` brings them into a known
     frame.
 
     Parameters
@@ -221,17 +221,17 @@ def recover_poses(
     symmetry
         the object's group.
     restarts
-        of the search that follows an embedding, or the number of random starts.
+        number of starts of the search that follows an embedding, or of random initialisations.
     max_iterations
         of each descent.
     calibrate
-        find systematic errors of the distances while recovering, and allow for them.
+        estimate systematic errors of the distances during the recovery, and correct for them.
     initialisation
         ``spectral``, ``mds``, ``isomap`` or ``random``.
 
     Returns
     -------
-    ``poses`` (n, 3, 3), their ``loss`` (mean squared difference of distances, rad²) and how it got there.
+    ``poses`` (n, 3, 3), their ``loss`` (mean squared difference of distances, rad²) and how it was reached.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def recover_poses(
 
 
 def align_poses(recovered: ArrayLike, true: ArrayLike, rng: Random, symmetry: str = "C1") -> Alignment:
-    """The best alignment over O(4) of recovered poses with true ones, and the errors that are left.
+    """The best alignment over O(4) of recovered poses with true ones, and the remaining errors.
 
     Parameters
     ----------
@@ -266,12 +266,12 @@ def align_poses(recovered: ArrayLike, true: ArrayLike, rng: Random, symmetry: st
 
     Returns
     -------
-    ``poses`` (n, 3, 3) in the true frame, ``errors`` (n,) in rad, and whether the hand was the other one.
+    ``poses`` (n, 3, 3) in the true frame, ``errors`` (n,) in rad, and whether the handedness was flipped.
 
     Raises
     ------
     InputError
-        for poses that are no rotation matrices or of different number.
+        for poses that are not rotation matrices, or different numbers of them.
 
     Examples
     --------
@@ -302,9 +302,9 @@ def reconstruct(
     poses
         (n, 3, 3).
     grid
-        gives shape, voxel size and centre of the result; its density is not looked at.
+        gives shape, voxel size and centre of the result; its density is not used.
     rng
-        a generator or a seed, that chooses the halves.
+        a generator or a seed, which draws the halves.
     iterations
         of conjugate gradients.
 
@@ -315,7 +315,7 @@ def reconstruct(
     Raises
     ------
     InputError
-        for images and poses that do not belong together.
+        for images and poses that do not match.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The library's way to records and files: run an experiment, read a run, read and write tables of poses."""
+"""The library's access to records and files: run an experiment, read a run, read and write tables of poses."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def write_star(
     Raises
     ------
     InputError
-        for poses that are no rotation matrices, a name that RELION could not read, a file that cannot be written.
+        for poses that are not rotation matrices, a name that RELION could not read, a file that cannot be written.
 
     Examples
     --------
@@ -84,9 +84,9 @@ def run_experiment(
     config
         a configuration or nested tables of one; the default experiment when not given.
     runs_dir
-        where runs are recorded; ``runs/``, or what POSELAB_RUNS_DIR says, when not given.
+        where runs are recorded; ``runs/``, or the value of POSELAB_RUNS_DIR, when not given.
     name
-        for people to recognise the run by.
+        by which people recognise the run.
 
     Returns
     -------
@@ -116,9 +116,9 @@ def run_experiment(
 
 
 def read_run(run_id: str, runs_dir: str | Path | None = None) -> RunRecord:
-    """A recorded run, whatever became of it.
+    """A recorded run, in any state.
 
-    Raises InputError for what is no run id, or is not there.
+    Raises InputError for an invalid run id, or an unknown one.
 
     Examples
     --------

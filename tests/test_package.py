@@ -239,5 +239,5 @@ def test_the_page_gives_signatures_and_every_part_of_a_docstring():
     assert "align_poses(recovered: ArrayLike, true: ArrayLike, rng: Random, symmetry: str = 'C1') -> Alignment" in part
     assert "- `recovered`, `true`: (n, 3, 3), as many of both." in part
     assert "- `poses` (n, 3, 3) in the true frame" in part
-    assert "- `InputError`: for poses that are no rotation matrices" in part
+    assert "- `InputError`: for poses that are not rotation matrices" in part
     assert ">>> true = sample_orientations(20, rng=0)" in part

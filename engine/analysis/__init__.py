@@ -1,1 +1,1 @@
-"""What recorded runs say: comparisons, factors, figures as data."""
+"""Analysis of recorded runs: comparisons, factors, figures as data."""

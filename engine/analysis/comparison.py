@@ -20,7 +20,7 @@ from ..config.settings import if_not_given, known_keys
 from ..experiment import metrics
 
 SCIENCE_VERSION = "science version"
-"""What :func:`parameters` calls the version of the code's results, see :data:`config.history.SCIENCE`."""
+"""The name in :func:`parameters` of the version of the code's results, see :data:`config.history.SCIENCE`."""
 
 Row = dict[str, Any]
 Level = Any
@@ -67,7 +67,7 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     """Nested tables of a recorded configuration as dotted keys: all that this version knows or the table has.
 
     A key that an earlier version did not know has the value that its runs used (:mod:`config.history`), one without a
-    value None: so runs of different versions can be compared.
+    value None, so that runs of different versions can be compared.
     """
     values = _flat(completed(table))
     return {key: values.get(key) for key in sorted({*values, *known_keys()})}
@@ -131,9 +131,9 @@ def families(rows: Sequence[Row], keys: Sequence[str]) -> list[list[Row]]:
     for row in rows:
         if row["status"] == "finished" and row["config"]:
             groups.setdefault(_signature(row, keys), []).append(row)
-    found = [(len({level_of(row, keys) for row in group}), len(group), group) for group in groups.values()]
-    found.sort(key=lambda entry: entry[:2], reverse=True)  # stable: rows come newest first
-    return [group for levels, _, group in found if levels > 1]
+    ranked = [(len({level_of(row, keys) for row in group}), len(group), group) for group in groups.values()]
+    ranked.sort(key=lambda entry: entry[:2], reverse=True)  # stable: rows come newest first
+    return [group for levels, _, group in ranked if levels > 1]
 
 
 def by_factor(rows: Sequence[Row], keys: Sequence[str], like: Row | None = None) -> Levels:
@@ -193,36 +193,36 @@ def published_results() -> tuple[Published, ...]:
 
 
 def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    dotted: dict[str, Any] = {}
     for name, value in table.items():
-        found |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
-    return found
+        dotted |= {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {name: value}
+    return dotted
 
 
 def _signature(row: Row, keys: Sequence[str]) -> tuple[tuple[str, Any], ...]:
-    """What two runs have in common that may be folded: science and all settings but the seed and those of ``keys``."""
+    """Equal for runs that may be grouped: science and all settings but the seed and those of ``keys``."""
     table = flat(row["config"])
     settings = ((key, _hashable(value)) for key, value in table.items() if key != "seed" and key not in keys)
     return (("science", row.get("science")), *settings)
 
 
 def _hashable(value: Any) -> Any:
-    if isinstance(value, Mapping):  # in a configuration that is none
+    if isinstance(value, Mapping):  # in an invalid configuration
         return tuple((key, _hashable(item)) for key, item in value.items())
     return tuple(_hashable(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def _disagreement(row: Row, taken: Row, keys: Sequence[str]) -> str:
-    told = [
+    differing = [
         f"{key} is {in_words(key, own)}, not {in_words(key, theirs)}"
         for key, (own, theirs) in differences([row, taken]).items()
         if key != "seed" and key not in keys
     ]
-    return ", ".join(told)
+    return ", ".join(differing)
 
 
 def _order(key: str) -> tuple[int, str]:
-    """As in the configuration; what this version does not know comes last."""
+    """As in the configuration; keys unknown to this version come last."""
     known = _places()
     return (known.get(key, len(known)), key)
 
@@ -233,7 +233,7 @@ def _places() -> dict[str, int]:
 
 
 def _sortable(level: Level) -> tuple[int, float, str]:
-    """Nothing first, then numbers by size, then words."""
+    """None first, then numbers by size, then words."""
     if level is None:
         return (0, 0.0, "")
     if isinstance(level, int | float):

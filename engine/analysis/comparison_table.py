@@ -1,6 +1,6 @@
-"""Runs compared in numbers: what the chart of the measures shows is what their table and its CSV say.
+"""Comparison of runs in numbers: the chart of the measures, their table and its CSV show the same values.
 
-Compared runs have letters, A, B, ..., in the order in which they are asked for: names may be long, or alike.
+Compared runs have letters, A, B, ..., in the order in which they were selected: names may be long, or equal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MANY = 3
 
 
 class Compared(NamedTuple):
-    """A run among those compared."""
+    """One of the compared runs."""
 
     letter: str
     row: Row
@@ -35,7 +35,7 @@ class Compared(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Letter and title: unlike those of the others, whatever they are called."""
+        """Letter and title, unique among the compared runs whatever their names."""
         return f"{self.letter}{SEPARATOR}{self.title}"
 
 
@@ -60,18 +60,18 @@ class Line:
 
     @property
     def title(self) -> str:
-        """The first run's, and how many more there are."""
+        """The first run's title, and how many more there are."""
         others = f" (+{len(self.runs) - 1})" if len(self.runs) > 1 else ""
         return f"{self.runs[0].title}{others}"
 
     @property
     def label(self) -> str:
-        """Letters and title: unlike those of other lines."""
+        """Letters and title, unique among the lines."""
         return f"{self.letters}{SEPARATOR}{self.title}"
 
 
 def metric_lines(runs: Sequence[Compared], folded: bool) -> list[Line]:
-    """A line a run or, folded, one for all that differ only in their seed."""
+    """One line per run or, if grouped, one for all that differ only in their seed."""
     by_id = {run.row["run_id"]: run for run in runs}
     groups = fold_seeds([run.row for run in runs]) if folded else [[run.row] for run in runs]
     lines = []
@@ -92,12 +92,12 @@ def measured(lines: Sequence[Line], as_recorded: bool = False) -> list[str]:
 
 
 def line_of(lines: Sequence[Line], run: Compared) -> Line:
-    """The line that a run is in."""
+    """The line that contains a run."""
     return next(line for line in lines if run in line.runs)
 
 
 def metric_table(lines: Sequence[Line], baseline: Line, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """A row a line: ``runs``, ``name``, ``n``, and for each measure ``KEY``, ``KEY sd`` and ``KEY difference``."""
+    """One row per line: ``runs``, ``name``, ``n``, and for each measure ``KEY``, ``KEY sd`` and ``KEY difference``."""
     rows = []
     for line in lines:
         letters = f"{line.letters} (baseline)" if line is baseline else line.letters
@@ -128,7 +128,7 @@ def with_bounds(
 
 
 def metric_csv(lines: Sequence[Line], baseline: Line) -> bytes:
-    """The same numbers with all their digits, angles in rad too; whose they are by run id."""
+    """The same numbers with all their digits, angles in rad too; runs are identified by run id."""
     keys = [*measured(lines), *measured(lines, as_recorded=True)]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -142,5 +142,5 @@ def metric_csv(lines: Sequence[Line], baseline: Line) -> bytes:
 
 
 def _no_formula(text: str) -> str:
-    """The same to the eye: spreadsheets would reckon with a name that starts like a formula."""
+    """The same to the eye: a spreadsheet would evaluate a name that starts like a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text

@@ -1,7 +1,7 @@
-"""One factor of an experiment: its runs by level, means over seeds, and the published figures that are like them.
+"""One factor of an experiment: its runs by level, means over seeds, and the corresponding published figures.
 
-Runs come as rows of :func:`record.catalogue.list_runs`; :mod:`analysis.comparison` says which of them agree. Pure
-functions, nothing here reads a run's directory.
+Runs come as rows of :func:`record.catalogue.list_runs`; :mod:`analysis.comparison` selects those that agree. Pure
+functions; nothing here reads a run's directory.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _EXPERIMENTS = {
 
 @dataclass(frozen=True)
 class Factor:
-    """What runs are compared by: its name, its configuration ``keys``, the study that varies it, what it changes."""
+    """A factor of an experiment: its name, its configuration ``keys``, the study that varies it, what it changes."""
 
     name: str
     keys: tuple[str, ...]
@@ -58,7 +58,7 @@ class Factor:
         return self.keys == _NOISE
 
     def value(self, row: Row) -> Any:
-        """The row's level, alike for runs that mean the same."""
+        """The row's level, equal for runs with equivalent settings."""
         level = level_of(row, self.keys)
         if self.is_noise:
             variance, snr = level
@@ -79,7 +79,7 @@ INITIALISATION = Factor("initialisation", ("recovery.initialisation",), "initial
 class Level:
     """The runs of a level, by seed.
 
-    ``value`` is what they were given, of noise ``(variance, None)`` or ``(None, SNR)``; ``variance`` is that of the
+    ``value`` is the setting, of noise ``(variance, None)`` or ``(None, SNR)``; ``variance`` is that of the
     noise, a mean over the runs, in their units.
     """
 
@@ -88,7 +88,7 @@ class Level:
     rows: tuple[Row, ...]
 
     def values(self, metric: str) -> list[float | None]:
-        """What each run has found, in the order of ``rows``; None where that is not known."""
+        """The values of a metric, in the order of ``rows``; None where unknown."""
         return [recorded(row, metric) for row in self.rows]
 
     def spread(self, metric: str) -> Spread | None:
@@ -106,7 +106,7 @@ class PublishedLevel:
 
 @dataclass(frozen=True)
 class Study:
-    """The levels of a factor in order, the runs left out with the reasons, the published results that are alike."""
+    """The levels of a factor in order, the runs left out with the reasons, the corresponding published results."""
 
     levels: list[Level]
     left_out: list[tuple[Row, str]]
@@ -115,15 +115,15 @@ class Study:
 
 def families(rows: Sequence[Row], factor: Factor) -> list[list[Row]]:
     """Finished runs that differ only in the factor and the seed, as :func:`analysis.comparison.families` has them."""
-    found = comparison.families(rows, factor.keys)
-    return [family for family in found if len({factor.value(row) for row in family}) > 1]
+    groups = comparison.families(rows, factor.keys)
+    return [family for family in groups if len({factor.value(row) for row in family}) > 1]
 
 
 def study(rows: Sequence[Row], factor: Factor, like: Row | None = None) -> Study:
     """The rows by the factor's levels: those that agree with ``like`` in all else, or the largest group that agrees."""
-    found = by_factor(rows, factor.keys, like)
+    comparable = by_factor(rows, factor.keys, like)
     groups: dict[Any, list[Row]] = {}
-    for row in (row for group in found.levels.values() for row in group):
+    for row in (row for group in comparable.levels.values() for row in group):
         groups.setdefault(factor.value(row), []).append(row)
     levels = [
         Level(
@@ -138,21 +138,21 @@ def study(rows: Sequence[Row], factor: Factor, like: Row | None = None) -> Study
     elif factor == CLOSE_PAIRS:
         levels.sort(key=lambda level: math.inf if level.value is None else level.value)
     taken = [row for level in levels for row in level.rows]
-    return Study(levels, found.left_out, published(taken, factor) if taken else [])
+    return Study(levels, comparable.left_out, published(taken, factor) if taken else [])
 
 
 def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
     """Published results that agree with runs of one family in all that was published, but the factor and the protein.
 
-    What the published experiments had otherwise (their network, its training, the number of projections) is not
-    compared. Noise agrees, and has its place among the runs' levels, by its ratio to the signal, for the units of its
-    variance are those of the map; a noisy result whose ratio is not known, or cannot be found for the runs, is left
-    out. Of several results of a protein at one level the first is taken: the others vary something else.
+    Other settings of the published experiments (their network, its training, the number of projections) are not
+    compared. Noise is matched, and placed among the runs' levels, by its ratio to the signal, because the units of its
+    variance are those of the map; a noisy result whose ratio is unknown, or cannot be converted for the runs, is left
+    out. Of several results of a protein at one level the first is used: the others vary something else.
     """
     if not factor.is_noise and factor.keys[0] not in _OTHERS:
         return []
     table = comparison.flat(rows[0]["config"])
-    found = []
+    levels = []
     for result in comparison.published_results():
         name, separator, given = result.experiment.partition("=")
         if separator and str(table.get(_EXPERIMENTS[name])) != given:
@@ -164,18 +164,18 @@ def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
         if factor.is_noise:
             place = _variance_in_units_of(rows, result)
             if place is not None:
-                found.append(PublishedLevel(place, result))
+                levels.append(PublishedLevel(place, result))
         elif _noise_agrees(rows, result):
-            found.append(PublishedLevel(_OTHERS[factor.keys[0]](result), result))
-    firsts = {(level.result.protein, level.value): level for level in reversed(found)}
-    return [level for level in found if firsts[level.result.protein, level.value] is level]
+            levels.append(PublishedLevel(_OTHERS[factor.keys[0]](result), result))
+    firsts = {(level.result.protein, level.value): level for level in reversed(levels)}
+    return [level for level in levels if firsts[level.result.protein, level.value] is level]
 
 
 def signal_variance(rows: Sequence[Row]) -> float | None:
-    """Variance of the clean projections in the runs' units, a mean over the noisy ones; None where none tells."""
-    told = (_noise_and_snr(row["metrics"] or {}) for row in rows)
-    found = [variance * snr for variance, snr in told if variance and snr]
-    return statistics.fmean(found) if found else None
+    """Variance of the clean projections in the runs' units, a mean over the noisy ones; None where unknown."""
+    noise = (_noise_and_snr(row["metrics"] or {}) for row in rows)
+    variances = [variance * snr for variance, snr in noise if variance and snr]
+    return statistics.fmean(variances) if variances else None
 
 
 def _noise_and_snr(values: Mapping[str, Any]) -> tuple[float | None, float | None]:

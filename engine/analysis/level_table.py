@@ -1,4 +1,4 @@
-"""The levels of a factor in words and numbers: what its chart shows is what its table and its CSV say."""
+"""The levels of a factor in words and numbers: its chart, its table and its CSV show the same values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .measures import Measure
 
 
 class Single(NamedTuple):
-    """One run: its name and what it has recorded, None where that is not known."""
+    """One run: its name and its recorded values, None where unknown."""
 
     name: str
     value: float | None
@@ -101,7 +101,7 @@ def _published(study: Study, factor: Factor) -> list[Line]:
 
 
 def _whose(protein: str, method: str) -> str:
-    """The published networks took hours on a GPU; what needed no network says nothing of the kind."""
+    """The published networks took hours on a GPU; results without a network have no such note."""
     return f"published, {protein.upper()}" + (", Tesla K40c hours" if method == "siamese" else "")
 
 

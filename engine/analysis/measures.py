@@ -1,4 +1,4 @@
-"""Metrics as tables and charts of runs show them: in which unit, under which key, and where a run's value is found.
+"""Metrics as shown in tables and charts of runs: their units, their keys, and the values of a run.
 
 Runs come as rows of :func:`record.catalogue.list_runs`.
 """
@@ -27,7 +27,7 @@ class Measure:
 
     @property
     def factor(self) -> float:
-        """What a recorded value is multiplied with to be in :attr:`unit`."""
+        """The factor from a recorded value to one in :attr:`unit`."""
         return 1.0 if self.as_recorded else self.metric.shown_factor
 
     @property
@@ -64,9 +64,9 @@ MEASURES: dict[str, Measure] = {
 
 
 def recorded(row: Row, name: str) -> float | None:
-    """What a run has recorded of a metric, in the metric's unit; None where it is not known or not finite.
+    """A run's recorded value of a metric, in the metric's unit; None where it is unknown or not finite.
 
-    The time of a recovery that was reused is not known: it cost nothing, which says nothing about the recovery.
+    The time of a reused recovery is unknown: that it took none is no measure of the recovery.
     """
     if name in (metrics.TOTAL_SECONDS.name, metrics.PEAK_MEMORY.name):
         value = row[name]

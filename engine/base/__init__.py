@@ -1,1 +1,1 @@
-"""What everything stands on: errors, files, progress, the machine. Knows nothing of the science."""
+"""The basis of all other wings: errors, files, progress, the machine. Independent of the science."""

@@ -1,4 +1,4 @@
-"""Where a run happens: machine, packages, commit, process. Asked without importing any of the heavy libraries."""
+"""The environment of a run: machine, packages, commit, process. None of the heavy libraries is imported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SAME_START_S = 2.0
 
 
 def command_line() -> str:
-    """How the command line is called by whoever reads a message: ``python -m engine`` or ``poselab``."""
+    """The command by which the reader of a message starts the command line: ``python -m engine`` or ``poselab``."""
     return "python -m engine" if PACKAGE == "engine" else "poselab"
 
 
@@ -47,7 +47,7 @@ def describe() -> dict[str, Any]:
 
 
 def engine_version() -> str:
-    """PoseLab's version: that of the installed package, or what pyproject.toml of the checkout says."""
+    """PoseLab's version: that of the installed package, or the one in pyproject.toml of the checkout."""
     if PACKAGE != "engine":
         return importlib.metadata.version(DISTRIBUTION)
     return tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -56,8 +56,8 @@ def engine_version() -> str:
 @functools.cache
 def packages() -> dict[str, str]:
     """Versions of all installed distributions, by name."""
-    found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+    versions = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 
 def hardware() -> dict[str, Any]:
@@ -115,7 +115,7 @@ def is_alive(pid: int, started: float | None) -> bool:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far, in 2^20 bytes; that of its child processes is not in it."""
+    """Largest resident memory of this process so far, in 2^20 bytes; that of its child processes is not included."""
     if sys.platform == "linux":
         # Not ru_maxrss: on Linux that starts at the size of the process which started this one.
         status = Path("/proc/self/status").read_text(encoding="utf-8")

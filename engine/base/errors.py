@@ -1,4 +1,4 @@
-"""The one error that a user is meant to read, and how an argument's name becomes a configuration's key in it."""
+"""The error that is shown to users, and the replacement of arguments' names in it by configuration keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong: a file, a key, a value.
+    """The user's input is wrong: a file, a key, a value.
 
     The message is one line: what was found, what is wanted, what to do. The command line prints it and exits with
     status 2; the app shows it in place. It is never accompanied by a traceback.
@@ -15,7 +15,7 @@ class InputError(ValueError):
 
 
 class ArgumentError(InputError):
-    """An argument of a numeric function is wrong. Whoever called it with a configuration's values puts in the keys.
+    """An argument of a numeric function is wrong. A caller that passed a configuration's values puts in the keys.
 
     ``template`` is a :meth:`str.format` text with the arguments by their names, and everything else by keyword.
 
@@ -30,13 +30,13 @@ class ArgumentError(InputError):
         super().__init__(self.naming({}))
 
     def naming(self, keys: dict[str, str]) -> str:
-        """The message with the arguments called as ``keys`` has them, those that it lacks by their own names."""
+        """The message with the arguments named by ``keys``, or by their own names where they are not in it."""
         return self._template.format(**{name: keys.get(name, name) for name in self.arguments}, **self._values)
 
 
 @contextmanager
 def naming(**keys: str) -> Iterator[None]:
-    """Let an :class:`ArgumentError` that comes out of here name the configuration's keys in place of arguments.
+    """Make an :class:`ArgumentError` raised within name the configuration's keys in place of arguments.
 
     >>> with naming(neighbours="pairs.neighbours"):
     ...     raise ArgumentError("{neighbours} is 9; wanted fewer than 8", "neighbours")

@@ -1,6 +1,6 @@
-"""Files and directories appear whole or not at all: built beside their place under another name, then renamed.
+"""Atomic writing of files and directories: they are built under another name beside their place, then renamed.
 
-What is being built has a name that starts with :data:`ASIDE`; readers pass over it, a killed process may leave it.
+The temporary name starts with :data:`ASIDE`; readers ignore it, and a killed process may leave it.
 """
 
 from __future__ import annotations
@@ -72,21 +72,21 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a ``.npz``, read-only. Raises FileNotFoundError, and InputError for a damaged file."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path.name} of this run is damaged or cannot be read ({error})") from error
-    for array in found.values():
+    for array in arrays.values():
         array.flags.writeable = False
-    return found
+    return arrays
 
 
 def plain(value: Any) -> Any:
-    """The same tree as strict JSON can hold it.
+    """The same tree in types of strict JSON.
 
-    NumPy's scalars and arrays become Python's own, NaN and infinity None, and what is no Unicode in a text (it comes
-    from file names in other encodings) a question mark.
+    NumPy's scalars and arrays become Python's own, NaN and infinity None, and invalid Unicode in a text (from file
+    names in other encodings) a question mark.
     """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

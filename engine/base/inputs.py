@@ -1,4 +1,4 @@
-"""Files that a user hands in: opened and unpacked, or refused in one line; and memory asked for before it is taken."""
+"""Input files: opened and decompressed, or refused in one line; and checks of free memory before allocation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
-"""What reading a gzip file raises when it is cut short, altered, or none."""
+"""Raised on reading a gzip file that is truncated, altered, or not gzipped."""
 
 # Of one voxel while it is projected: its density (4), complex (8), on FINUFFT's grid of twice the samples (8 * 8).
 WORKING_BYTES_PER_VOXEL = 76
@@ -25,12 +25,12 @@ WORKING_BYTES_PER_VOXEL = 76
 
 @contextmanager
 def reading(path: Path) -> Iterator[io.BufferedIOBase]:
-    """Open a file for reading bytes, unpacked if it is gzipped (told by its content, not by its name).
+    """Open a file for reading bytes, decompressed if it is gzipped (detected by its content, not by its name).
 
     Raises
     ------
     InputError
-        naming the file: missing, no regular file, unreadable, empty, or (while it is being read) a damaged gzip file.
+        naming the file: missing, not a regular file, unreadable, empty, or (while being read) a damaged gzip file.
     """
     if "\0" in str(path):
         raise InputError(f"{str(path)!r}: a path holds no null character")
@@ -58,12 +58,12 @@ def reading(path: Path) -> Iterator[io.BufferedIOBase]:
 
 
 def without_gz(path: Path) -> Path:
-    """The path as it would be without compression: its suffix tells what the file claims to hold."""
+    """The path without the ending of a compressed file: its suffix shows the kind of file."""
     return path.with_suffix("") if path.suffix.lower() == ".gz" else path
 
 
 def require_memory_for_voxels(shape: Sequence[float], what: str, remedy: str) -> None:
-    """Raise InputError if a volume of this shape could not be worked with in the memory that is free now."""
+    """Raise InputError if a volume of this shape could not be processed in the memory that is free now."""
     needed = math.prod(float(n) for n in shape) * WORKING_BYTES_PER_VOXEL
     free = psutil.virtual_memory().available
     if needed > free:

@@ -1,4 +1,4 @@
-"""A figure of merit: what it is called, in which unit, which way is better, whether it needs the true poses."""
+"""A figure of merit: its name, its unit, which direction is better, whether it needs the true poses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Metric:
     better
         whether lower or higher values are better; None where neither is.
     needs_truth
-        whether it can only be known where the true poses are.
+        whether it can only be computed where the true poses are known.
     meaning
         what it measures, in a phrase for tooltips.
     column
@@ -66,7 +66,7 @@ class Metric:
 
     @property
     def shown_factor(self) -> float:
-        """What a recorded value is multiplied with to be in :attr:`shown_unit`."""
+        """The factor from a recorded value to one in :attr:`shown_unit`."""
         return math.degrees(1) if self.is_angle else 1.0
 
     def text(self, value: object) -> str:

@@ -1,4 +1,4 @@
-"""Importing TensorFlow without its start-up notes, which it writes past Python onto the screen and through our bars."""
+"""Importing TensorFlow without its start-up messages, which it writes past Python to the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 @contextmanager
 def silenced_stderr() -> Iterator[None]:
     """Hold back what native code writes to standard error; it is shown after all when an exception comes out."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for what it would say later, when it looks for devices
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for later messages, when it searches for devices
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -1,4 +1,4 @@
-"""Random numbers: independent generators of one seed, one a purpose."""
+"""Random numbers: independent generators from one seed, one for each purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line shows: progress on standard error, results on standard output."""
+"""Output of the command line: progress on standard error, results on standard output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN_VALUES = ("step", "iteration", "loss", "validation_mae")
 
 
 class Reporter:
-    """Shows a run's events on standard error: a bar a stage on a terminal, plain lines elsewhere."""
+    """Shows a run's events on standard error: a progress bar per stage on a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
@@ -100,7 +100,7 @@ def summary(record: RunRecord) -> dict[str, Any]:
 
 
 def describe(record: RunRecord) -> str:
-    """A run for people, some lines."""
+    """A run as readable text, in several lines."""
     lines = [f"run {record.run_id}: {record.status}" + (f" ({record.message})" if record.message else "")]
     known = [metric for metric in metrics.known() if metric.name in record.metrics]
     others = [metrics.find(name) for name in record.metrics if name not in {metric.name for metric in known}]
@@ -123,7 +123,7 @@ def describe(record: RunRecord) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Rows of the catalogue for people: one line a run."""
+    """Rows of the catalogue as readable text: one line per run."""
     if not rows:
         return f"no runs yet; `{environment.command_line()} run` makes the first"
     columns = (
@@ -153,17 +153,17 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def planned(names: Sequence[str], expected: Total) -> str:
-    """The runs of a sweep, and what they may take, some lines."""
+    """The runs of a sweep and their expected time and memory, in several lines."""
     return "\n".join([*names, f"{len(names)} runs; {expectation(expected)}"])
 
 
 def expectation(expected: Total) -> str:
     """Expected time and memory in a line."""
     basis = f"from {expected.runs} runs of this machine" if expected.runs else "from other machines"
-    told = f"about {_duration(expected.seconds)} one after the other ({basis}), {expected.memory_bytes / 1e9:.1f} GB"
+    text = f"about {_duration(expected.seconds)} one after the other ({basis}), {expected.memory_bytes / 1e9:.1f} GB"
     if expected.assumed:
-        told += f"; {', '.join(expected.assumed)} is not at hand, so a frame of 116 pixels was assumed"
-    return told
+        text += f"; {', '.join(expected.assumed)} is not on this machine, so a frame of 116 pixels was assumed"
+    return text
 
 
 def queue(waiting: Sequence[QueuedRun], at_a_time: int) -> str:

@@ -2,8 +2,8 @@
 
 The flags, the config file's syntax and the names in the files are the published ones: ``.h5`` and ``.mat`` hold
 ``Projections`` (n, size, size), float32, and ``Angles`` (n, 3), float64: (rot, tilt, psi) in **radians**, intrinsic
-ZYZ. ``.mrcs`` holds the projections, with a RELION ``.star`` beside it. Angles mean what :mod:`geometry.rotations`
-says; the published code built its detector from the transposed matrix, so that a triple of its angles shows another
+ZYZ. ``.mrcs`` holds the projections, with a RELION ``.star`` beside it. Angles are as in :mod:`geometry.rotations`;
+the published code built its detector from the transposed matrix, so that a triple of its angles shows another
 view, while the distances between poses are the same.
 
 Projections are made and written a chunk at a time, except for ``.mat``, which SciPy writes whole.
@@ -54,7 +54,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be generated. ``shift``, ``coverage``: start and width of (rot, tilt, psi) in units of pi, checked."""
+    """A request. ``shift``, ``coverage``: start and width of (rot, tilt, psi) in units of pi, checked."""
 
     source: str
     output: Path
@@ -73,14 +73,14 @@ class Request:
 
     @property
     def paths(self) -> list[Path]:
-        """The files that come out: the output, and the ``.star`` beside a stack."""
+        """The output files: the output, and the ``.star`` beside a stack."""
         return [self.output, self.output.with_suffix(".star")] if self.kind == ".mrcs" else [self.output]
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command with its arguments; returns the exit status.
 
-    Progress goes to standard error, what was written is said on standard output.
+    Progress is reported on standard error, the files written on standard output.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def read_arguments(argv: Sequence[str]) -> Request:
-    """The request that the arguments and the config file they name make together; arguments win over the file.
+    """The request of the arguments and the config file that they name; arguments take precedence over the file.
 
     Raises
     ------
@@ -108,25 +108,25 @@ def read_arguments(argv: Sequence[str]) -> Request:
         naming the argument or key.
     """
     parser = _parser()
-    found, left_over = parser.parse_known_args(list(argv))
+    arguments, left_over = parser.parse_known_args(list(argv))
     _refuse_unknown(parser, left_over)
-    if found.input_file is None:
+    if arguments.input_file is None:
         raise InputError("generate: no input; wanted -in/--input-file, a map, coordinates or a built-in name")
-    if found.output_file is None:
+    if arguments.output_file is None:
         raise InputError(f"generate: no output; give -out/--output-file, {_WANTED_ENDING}")
     request = Request(
-        source=found.input_file,
-        output=Path(found.output_file),
-        count=found.projections_num,
-        shift=_triple("-shift/--angle-shift", found.angle_shift, Request.shift),
-        coverage=_triple("-cov/--angle-coverage", found.angle_coverage, Request.coverage),
-        sampling=found.sampling,
-        seed=found.seed,
-        noise_variance=found.noise_variance,
-        overwrite=found.overwrite,
+        source=arguments.input_file,
+        output=Path(arguments.output_file),
+        count=arguments.projections_num,
+        shift=_triple("-shift/--angle-shift", arguments.angle_shift, Request.shift),
+        coverage=_triple("-cov/--angle-coverage", arguments.angle_coverage, Request.coverage),
+        sampling=arguments.sampling,
+        seed=arguments.seed,
+        noise_variance=arguments.noise_variance,
+        overwrite=arguments.overwrite,
     )
     if request.kind not in _ENDINGS:
-        raise InputError(f"generate: -out/--output-file is {found.output_file!r}; {_WANTED_ENDING}")
+        raise InputError(f"generate: -out/--output-file is {arguments.output_file!r}; {_WANTED_ENDING}")
     region_degrees(request.shift, request.coverage)
     return request
 
@@ -192,7 +192,7 @@ def angles_rad(poses: NDArray[np.floating], region: rotations.EulerRegion) -> ND
 
 @dataclass(frozen=True)
 class _Images:
-    """The projections, made as they are asked for, in the order of the poses."""
+    """The projections, computed on demand, in the order of the poses."""
 
     volume: Volume
     poses: NDArray[np.floating]
@@ -235,7 +235,7 @@ def _write_mat(path: Path, images: _Images, angles: NDArray[np.float64], about: 
 
 
 def _about(request: Request, volume: Volume, region: rotations.EulerRegion) -> dict[str, Any]:
-    """What the arrays mean and where they come from: attributes of an ``.h5``, further variables of a ``.mat``."""
+    """Meaning and origin of the arrays: attributes of an ``.h5``, further variables of a ``.mat``."""
     return {
         "source": request.source,
         "voxel_size_angstrom": volume.voxel_size,
@@ -282,7 +282,7 @@ def _stage(reporter: Reporter, name: str) -> Iterator[Progress]:
 
 
 class _Parser(configargparse.ArgumentParser):
-    """Says what is wrong as an InputError instead of ending the process."""
+    """Raises an InputError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"generate: {message}; see {environment.command_line()} generate --help")
@@ -292,7 +292,7 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog=f"{environment.command_line()} generate",
         description="Write projections of a volume from random directions, with their angles.",
-        allow_abbrev=False,  # else a key of the config file that only begins like a known one would pass for it
+        allow_abbrev=False,  # else a key of the config file that abbreviates a known one would be taken for it
     )
     add = parser.add_argument
     add("-conf", "-config", "--config-file", is_config_file=True, metavar="FILE", help="file of any of the long names")

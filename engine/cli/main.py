@@ -1,7 +1,7 @@
 """The command line: ``python -m engine run | sweep | queue | generate | runs``.
 
-Exit status 0 for what was done, 1 for a run that failed or was cancelled, 2 for wrong input (one line on standard error
-says what was found and what is wanted).
+Exit status 0 for success, 1 for a run that failed or was cancelled, 2 for wrong input (one line on standard error
+states what was given and what is wanted).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--run-id", help=argparse.SUPPRESS)  # given by the queue, which wants to know it beforehand
     run.add_argument("--sweep", help=argparse.SUPPRESS)
     run.add_argument("--launched-by", help=argparse.SUPPRESS)
-    run.add_argument("--backend", help=argparse.SUPPRESS)  # by which this process was started, if not by hand
+    run.add_argument("--backend", help=argparse.SUPPRESS)  # the backend that started this process
     _add_runs_dir(run)
     run.set_defaults(command=_run)
 
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("generate", help="write projections of a volume to .h5, .mat or .mrcs", add_help=False)
 
     runs = commands.add_parser(
-        "runs", help="list, show, export, archive, delete recorded runs", description="Look after recorded runs."
+        "runs", help="list, show, export, archive, delete recorded runs", description="Manage recorded runs."
     )
     actions = runs.add_subparsers(title="actions", required=True)
     listing = actions.add_parser("list", help="all runs, newest first")
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     for action in (listing, show, export, rebuild):
         _add_runs_dir(action)
     for word, changed, help_text in (
-        ("archive", "archived", "put runs out of sight; `restore` brings them back"),
+        ("archive", "archived", "hide runs from lists; `restore` brings them back"),
         ("restore", "restored", "bring archived runs back"),
         ("delete", "deleted", "delete archived runs for good"),
     ):
@@ -127,7 +127,7 @@ def _add_sweep(commands: Any) -> None:
 
 
 def _add_queue(commands: Any) -> None:
-    queue = commands.add_parser("queue", help="runs that wait for their turn", description="Look after the queue.")
+    queue = commands.add_parser("queue", help="runs that wait for their turn", description="Manage the queue.")
     actions = queue.add_subparsers(title="actions", required=True)
     listing = actions.add_parser("list", help="the runs that wait, in order")
     work = actions.add_parser(

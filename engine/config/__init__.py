@@ -1,1 +1,1 @@
-"""One experiment as a frozen, validated configuration; and what people write of it."""
+"""One experiment as a frozen, validated configuration; and its text form."""

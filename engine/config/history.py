@@ -1,7 +1,7 @@
-"""What earlier versions did where their records say nothing, and the version of the code's results.
+"""Settings of earlier versions that their records do not contain, and the version of the code's results.
 
-A record holds the complete configuration of its run: a key that it lacks did not exist then, or had no value. What a
-run did about a setting that came later is not today's default; it is in :data:`ADDED`.
+A record holds the complete configuration of its run: a key that it lacks did not exist then, or had no value. The
+value that a run used for a setting added later is not today's default; it is in :data:`ADDED`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 SCIENCE = 2
 """The version of the code's results, raised with every change after which the same experiment gives other numbers.
 
-Records that do not say are of version 1, which stands for all code before the version was written down. Runs of
+Records without it are of version 1, which stands for all code before the version was recorded. Runs of
 different versions are never seeds of one experiment.
 """
 
@@ -39,11 +39,11 @@ ADDED: Mapping[str, Any] = {
     "training.patience": None,
     "recovery.initialisation": "spectral",
 }
-"""Every key that came later, in order, and what runs did before: None where a key without a value says just that."""
+"""Every key added later, in order, and the value that runs used before: None where that means no value."""
 
 
 def completed(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables of a recorded configuration with what it lacks as its run had it; what it has is kept as it is."""
+    """Nested tables of a recorded configuration completed with the values that its run used; others are kept."""
     whole = {name: dict(value) if isinstance(value, Mapping) else value for name, value in table.items()}
     for key, before in ADDED.items():
         section, _, leaf = key.partition(".")

@@ -1,4 +1,4 @@
-"""From a configuration to the arguments of numeric functions, and from their complaints back to its keys."""
+"""From a configuration to the arguments of numeric functions, and from their errors back to its keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEYS = {name: f"volume.{name}" for name in VolumeConfig.model_fields}
 
 
 def volume_of(config: VolumeConfig, progress: Progress = silent) -> Volume:
-    """The volume that a configuration asks for; InputError naming file or key for what gives no usable density."""
+    """The volume of a configuration; InputError naming file or key if there is no usable density."""
     with naming(**_KEYS):
         return load_volume(
             config.source, config.resolution, config.voxel_size, config.symmetry, config.symmetrize, progress
@@ -21,15 +21,15 @@ def volume_of(config: VolumeConfig, progress: Progress = silent) -> Volume:
 
 
 def is_at_hand(config: VolumeConfig) -> bool:
-    """Whether a volume can be read without downloading it first; InputError for what is no source."""
-    from ..io.archives import is_archived, is_kept  # only here: the default needs no network library
+    """Whether a volume can be read without downloading it first; InputError for an invalid source."""
+    from ..io.archives import is_archived, is_kept  # imported here: the default needs no network library
 
     with naming(**_KEYS):
         return not is_archived(config.source) or is_kept(config.source)
 
 
 def acquisition_of(config: ProjectionsConfig) -> Acquisition:
-    """How a configuration's projections are taken."""
+    """How a configuration's projections are simulated."""
     return Acquisition(
         config.coverage, config.sampling, config.size, config.noise_variance, config.snr, config.max_shift
     )

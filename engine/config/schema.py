@@ -1,7 +1,7 @@
 """One experiment is one :class:`Config`: frozen, validated, complete.
 
 A configuration is written as TOML with one table per stage. Every key has a default, so the empty configuration is the
-default experiment. What is not in the schema is refused, with the nearest known key.
+default experiment. An unknown key is refused, naming the nearest known one.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ..poses.choices import MOST_HELD, Head, Initialisation, PairStrategy
 
 DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
 FEWEST_STEPS, MOST_STEPS = 1800, 6000
-"""Of a training that does not say how many, by how noisy and how far off centre its projections are."""
+"""Range of the default number of steps, by the noise and the shifts of the projections."""
 TRAINING_START_S, SLOWEST_STEPS_PER_SECOND = 30, 11.5
-"""A training without a limit of its own that is slower than this is cut short."""
+"""A training without a limit of its own is cut short if it is slower than this."""
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -79,7 +79,7 @@ class ProjectionsConfig(_Section):
     def _one_noise_level(self) -> Self:
         if self.noise_variance is not None and self.snr is not None:
             raise ValueError(
-                "projections.noise_variance and projections.snr are both given; they say the same, give one"
+                "projections.noise_variance and projections.snr are both given; they specify the same, give one"
             )
         return self
 
@@ -92,7 +92,7 @@ class DistanceConfig(_Section):
     calibration: Literal["slope", "polynomial"] = Field(
         "slope", description="pixel distance to angle; method euclidean"
     )
-    head: Head = Field("cosine", description="how features make a distance; method siamese")
+    head: Head = Field("cosine", description="how a distance is computed from features; method siamese")
     feature_dim: int | None = Field(
         None,
         ge=4,
@@ -109,7 +109,7 @@ class PairsConfig(_Section):
 
 
 class TrainingConfig(_Section):
-    """How the Siamese network is trained. Ends after ``steps``, earlier if ``patience`` or ``max_seconds`` say so.
+    """How the Siamese network is trained. Ends after ``steps``, or earlier by ``patience`` or ``max_seconds``.
 
     An epoch of the published notebooks, in which every training projection is shown once, is ``projections /
     batch_size`` steps: 125 as set here, so that 1,800 steps are 14 epochs and 1,000 epochs are 125,000 steps.
@@ -134,7 +134,7 @@ class TrainingConfig(_Section):
     max_seconds: Positive | None = Field(
         None,
         description=f"when not given {TRAINING_START_S} s and 1 s for every {SLOWEST_STEPS_PER_SECOND} steps; a run "
-        "that meets it says so, and is not repeatable",
+        "that reaches it logs that, and is not repeatable",
     )
     patience: int | None = Field(
         None,
@@ -164,7 +164,7 @@ class RecoveryConfig(_Section):
         description="where the search starts: spectral, mds or isomap embedding of the distances, or random poses",
     )
     calibrate: bool = Field(
-        True, description="find systematic errors of the estimated distances while recovering, and allow for them"
+        True, description="estimate systematic errors of the distances during the recovery, and correct for them"
     )
     restarts: int = Field(50, ge=1, le=10_000, description="independent starts; the best is kept")
     max_iterations: int = Field(200, ge=1, description="of the final minimisation")
@@ -229,27 +229,27 @@ class Config(_Section):
         return self
 
     def _symmetric_recovery_is_possible(self) -> None:
-        recovery, found = self.recovery, f"and volume.symmetry is {self.volume.symmetry}"
+        recovery, symmetry = self.recovery, f"and volume.symmetry is {self.volume.symmetry}"
         if recovery.initialisation != "spectral":
             raise ValueError(
-                f"recovery.initialisation is {recovery.initialisation!r} {found}; wanted spectral with a symmetric "
+                f"recovery.initialisation is {recovery.initialisation!r} {symmetry}; wanted spectral with a symmetric "
                 "volume, whose recovery has its own start"
             )
         if recovery.pairs != "all" or recovery.max_distance is not None:
             key = "max_distance" if recovery.pairs == "all" else "pairs"
             raise ValueError(
-                f"recovery.{key} is {getattr(recovery, key)!r} {found}; wanted all pairs with a symmetric volume: "
+                f"recovery.{key} is {getattr(recovery, key)!r} {symmetry}; wanted all pairs with a symmetric volume: "
                 "recovery.pairs = all and no recovery.max_distance"
             )
         if self.distance.feature_dim is not None:
             raise ValueError(
-                f"distance.feature_dim is {self.distance.feature_dim} {found}; leave it out with a symmetric volume, "
-                "whose group says how many features a projection has"
+                f"distance.feature_dim is {self.distance.feature_dim} {symmetry}; leave it out with a symmetric "
+                "volume, whose group determines the number of features"
             )
         if self.projections.count > MOST_HELD:
             raise ValueError(
-                f"projections.count is {self.projections.count} {found}; wanted at most {MOST_HELD} projections of a "
-                "symmetric volume, all of whose pairs are used"
+                f"projections.count is {self.projections.count} {symmetry}; wanted at most {MOST_HELD} projections of "
+                "a symmetric volume, all of whose pairs are used"
             )
 
     def _training_volumes_are_others(self) -> None:

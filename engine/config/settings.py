@@ -1,4 +1,4 @@
-"""Between a configuration and what people write: TOML, nested tables, ``section.key=value``, the names of the keys."""
+"""Conversions of a configuration: TOML, nested tables, ``section.key=value``, the names of the keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def load_config(path: str | Path | None = None, overrides: list[str] | tuple[str
     Raises
     ------
     InputError
-        naming the file or key, what was found and what is wanted.
+        naming the file or key, the value given and what is wanted.
     """
     table: dict[str, Any] = {}
     if path is not None:
@@ -52,7 +52,7 @@ def config_from_dict(table: dict[str, Any]) -> Config:
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
-    """Nested plain tables of everything that is set; what is None is left out (TOML has no null)."""
+    """Nested plain tables of everything that is set; None is left out (TOML has no null)."""
     return config.model_dump(mode="json", exclude_none=True)
 
 
@@ -80,12 +80,12 @@ def optional_keys() -> list[str]:
 
 
 def if_not_given(key: str) -> str:
-    """What it means to give no value to a key, in words."""
+    """The meaning of leaving out a key, in words."""
     return _IF_NOT_GIVEN.get(key, "automatic")
 
 
 def require_known(key: str) -> None:
-    """InputError with the nearest known key for what is no key of a configuration."""
+    """InputError naming the nearest known key, if this is not a key of a configuration."""
     if key not in known_keys():
         raise InputError(_unknown_key(key))
 
@@ -118,7 +118,7 @@ def _unknown_key(key: str) -> str:
 
 
 def _relevant(error: ValidationError) -> list[Any]:
-    """One problem per key: a union reports each of its members, the first says enough."""
+    """One problem per key: a union reports each of its members, of which the first suffices."""
     problems: dict[tuple[str | int, ...], Any] = {}
     for problem in error.errors():
         problems.setdefault(problem["loc"][:2], problem)
@@ -131,7 +131,7 @@ def _describe(problem: Any) -> str:
         return _unknown_key(key)
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    found = problem["input"]
+    given = problem["input"]
     wanted = problem["msg"].removeprefix("Input should be ")
     described = ""
     section, _, leaf = key.partition(".")
@@ -141,4 +141,4 @@ def _describe(problem: Any) -> str:
             annotation.model_fields[leaf].description if annotation and leaf in annotation.model_fields else None
         )
         described = f" ({description})" if description else ""
-    return f"{key} is {found!r}; wanted {wanted}{described}"
+    return f"{key} is {given!r}; wanted {wanted}{described}"

@@ -1,5 +1,5 @@
-"""What runs an experiment: local processes today. A second one is one file with such a class, and an entry in
-:mod:`dispatch.backends`.
+"""The interface of backends, which run experiments: local processes today. A second one is one file with such a class,
+and an entry in :mod:`dispatch.backends`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ..record.runrecord import BackendHandle
 
 
 class StartError(InputError):
-    """A backend would not start a run."""
+    """A backend could not start a run."""
 
 
 class StartStatus(NamedTuple):
-    """``starting``, ``started`` (the run's directory is there) or ``failed`` (and what it printed last)."""
+    """``starting``, ``started`` (the run's directory is there) or ``failed`` (with its last output)."""
 
     state: Literal["starting", "started", "failed"]
     message: str = ""
@@ -28,7 +28,7 @@ class StartStatus(NamedTuple):
 
 @dataclass(frozen=True)
 class Launch:
-    """What is to be started: an experiment, and what its record is to say about it."""
+    """A run to be started: an experiment, and the facts for its record."""
 
     config: Config
     name: str | None = None
@@ -37,9 +37,9 @@ class Launch:
 
 
 class Backend(ABC):
-    """Runs experiments somewhere. The record of each is a directory in ``runs_dir``, whoever runs it.
+    """Runs experiments. The record of each is a directory in ``runs_dir``, whichever backend runs it.
 
-    What a backend starts is the command line's ``run`` with ``--backend NAME``: the run's own process asks
+    A backend starts the command line's ``run`` with ``--backend NAME``: the run's own process asks
     :meth:`handle` and writes it into the record, for :meth:`cancel` of any other process.
     """
 
@@ -55,7 +55,7 @@ class Backend(ABC):
 
     @abstractmethod
     def status(self, runs_dir: Path, run_id: str) -> StartStatus:
-        """What became of a start, until the run's own directory tells; InputError for an id never started here."""
+        """The state of a start, until the run has its own directory; InputError for an id never started here."""
 
     @abstractmethod
     def cancel(self, runs_dir: Path, run_id: str, handle: BackendHandle) -> None:
@@ -63,18 +63,18 @@ class Backend(ABC):
 
     @abstractmethod
     def output(self, runs_dir: Path, run_id: str) -> str:
-        """What the run has printed; empty where nothing is known of it."""
+        """The output of the run; empty for an unknown run."""
 
     @abstractmethod
     def handle(self) -> dict[str, Any]:
-        """What finds the run again that this very process makes: plain values, such as the number of a cluster's job.
+        """The handle by which the run in this process can be reached: plain values, such as a cluster's job number.
 
-        Asked in the run's own process.
+        Called in the run's own process.
         """
 
     @abstractmethod
     def launched(self, runs_dir: Path, run_ids: Collection[str]) -> set[str]:
-        """Those of these runs that it has been given: nobody may start or withdraw them any more."""
+        """Those of these runs that were submitted to it and can no longer be started or withdrawn."""
 
     @abstractmethod
     def starting(self, runs_dir: Path) -> list[str]:
@@ -82,12 +82,12 @@ class Backend(ABC):
 
     @abstractmethod
     def forget(self, runs_dir: Path, run_id: str) -> None:
-        """Remove what the start of a run has left behind, if anything."""
+        """Remove the files of the start of a run, if any."""
 
     @abstractmethod
     def prune(self, runs_dir: Path) -> None:
-        """Remove what starts have left behind and nobody needs any more."""
+        """Remove the files of starts that are no longer needed."""
 
     def counts(self, handle: BackendHandle) -> bool:
-        """Whether a running run with this handle is one of those of which so many may run at a time: any of its own."""
+        """Whether a running run with this handle counts towards the limit of runs at a time: any of its own."""
         return handle.name == self.name

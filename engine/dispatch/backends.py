@@ -1,4 +1,4 @@
-"""The backends by name, and questions about a run whatever backend it has."""
+"""The backends by name, and queries about a run whatever its backend."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def register(backend: Backend) -> None:
 
 
 def get(name: str = LOCAL) -> Backend:
-    """The backend of that name; InputError for one that this PoseLab does not have."""
+    """The backend of that name; InputError for an unknown one."""
     if name not in _BACKENDS:
         raise InputError(f"no backend {name!r}; wanted one of {', '.join(_BACKENDS)}")
     return _BACKENDS[name]
 
 
 def status(runs_dir: Path, run_id: str) -> StartStatus:
-    """What became of a start: of the backend that knows of it, or InputError for an id never started here."""
+    """The state of a start, from the backend that knows it; InputError for an id never started here."""
     for backend in _BACKENDS.values():
         if backend.launched(runs_dir, [run_id]):
             return backend.status(runs_dir, run_id)
@@ -36,14 +36,14 @@ def status(runs_dir: Path, run_id: str) -> StartStatus:
 
 
 def launched(runs_dir: Path, run_ids: Collection[str]) -> set[str]:
-    """Those of these runs that wait no more: a backend has been given them, or they have a directory of their own."""
+    """Those of these runs that no longer wait: submitted to a backend, or with a directory of their own."""
     runs_dir = Path(runs_dir)
     here = {run_id for run_id in run_ids if (runs_dir / run_id).is_dir()}
     return here.union(*(backend.launched(runs_dir, run_ids) for backend in _BACKENDS.values()))
 
 
 def output(runs_dir: Path, run_id: str) -> str:
-    """What a run has printed; empty for a run that was not started from here."""
+    """The output of a run; empty for a run that was not started from here."""
     return next((text for backend in _BACKENDS.values() if (text := backend.output(runs_dir, run_id))), "")
 
 
@@ -53,7 +53,7 @@ def starting(runs_dir: Path) -> list[str]:
 
 
 def forget(runs_dir: Path, run_id: str) -> None:
-    """Remove what the start of a run has left behind, whichever backend that was."""
+    """Remove the files of the start of a run, whatever its backend."""
     for backend in _BACKENDS.values():
         backend.forget(runs_dir, run_id)
 

@@ -1,7 +1,7 @@
-"""Starting an experiment in a process of its own, which outlives whoever started it, and asking it to stop.
+"""Starting an experiment in a process of its own, which outlives the process that started it, and asking it to stop.
 
-``runs/.launched/<run_id>/`` keeps what the start needs: the configuration, what the process printed, its process id.
-Everything else is told by the run's own directory, which the new process makes.
+``runs/.launched/<run_id>/`` keeps what the start needs: the configuration, the output of the process, its process id.
+Everything else is in the run's own directory, which the new process creates.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from .backend import Backend, Launch, StartError, StartStatus
 FOLDER = ".launched"
 PROCESS = "process.json"
 _OUTPUT = "output.txt"
-_ELSEWHERE_S = 600.0  # how long a start on another machine, whose processes cannot be seen, is believed in
+_ELSEWHERE_S = 600.0  # how long a start on another machine, whose processes cannot be checked, is assumed to be alive
 _KEPT_S = 30 * 86400.0
 
-# Starts the run and leaves at once. So the run is nobody's child: whoever launches it need not live, nor wait for it,
-# and it leaves no zombie. (os.fork, the short way to the same, is not safe in a process with threads.)
+# Starts the run and exits at once, so that the run is not a child of the launching process: that one may end, need not
+# wait for it, and leaves no zombie. (os.fork, the short way to the same, is not safe in a process with threads.)
 _STARTER = """
 import os, subprocess, sys
 run = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=2, stderr=2, start_new_session=True)
@@ -43,7 +43,7 @@ os._exit(0)
 
 
 class LocalBackend(Backend):
-    """Processes of this machine, which outlive whoever started them."""
+    """Processes of this machine, which outlive the process that started them."""
 
     name = LOCAL
 
@@ -75,7 +75,7 @@ class LocalBackend(Backend):
         return run_id
 
     def status(self, runs_dir: Path, run_id: str) -> StartStatus:
-        """What became of :meth:`submit`; InputError for an id never started here."""
+        """The state after :meth:`submit`; InputError for an id never started here."""
         runs_dir = Path(runs_dir)
         directory = runs_dir / check_run_id(run_id)
         if directory.is_dir():
@@ -123,9 +123,9 @@ class LocalBackend(Backend):
         shutil.rmtree(Path(runs_dir) / FOLDER / check_run_id(run_id), ignore_errors=True)
 
     def prune(self, runs_dir: Path) -> None:
-        """Remove what starts have left behind: of runs that finished or were cancelled, of others after 30 days.
+        """Remove the files of starts: of runs that finished or were cancelled, of others after 30 days.
 
-        Of a run that crashed, what its process printed may be all there is; so this stays for the 30 days.
+        The output of a process that crashed may be all that there is of its run, so it stays for the 30 days.
         """
         for folder in _folders(runs_dir):
             directory = Path(runs_dir) / folder.name
@@ -138,7 +138,7 @@ class LocalBackend(Backend):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def output(self, runs_dir: Path, run_id: str) -> str:
-        """What the run's process has printed; empty for a run that was not started from here."""
+        """The output of the run's process; empty for a run that was not started from here."""
         try:
             path = Path(runs_dir) / FOLDER / check_run_id(run_id) / _OUTPUT
             return path.read_text(encoding="utf-8", errors="replace")
@@ -152,7 +152,7 @@ class LocalBackend(Backend):
         try:
             os.kill(handle.handle["pid"], signal.SIGTERM)
         except ProcessLookupError:
-            return  # it ended by itself just now
+            return  # it has just ended by itself
         except PermissionError as error:
             owner = read_run(run_path(Path(runs_dir), run_id)).user
             raise InputError(f"run {run_id} belongs to {owner}; only they can cancel it") from error
@@ -172,9 +172,9 @@ def _folders(runs_dir: Path) -> list[Path]:
 
 
 def start_detached(command: list[str], output_path: Path) -> int:
-    """Process id of the command, which runs on by itself in the project's root, in a session of its own.
+    """Process id of the command, which runs detached in the project's root, in a session of its own.
 
-    What it prints is appended to ``output_path``. Raises StartError when the system would not start it.
+    Its output is appended to ``output_path``. Raises StartError if the system cannot start it.
     """
     with output_path.open("ab") as file:
         try:

@@ -1,6 +1,6 @@
 """The queue's files: ``runs/.queue/<run_id>/`` is a waiting run, with ``config.toml`` and ``job.json``; and its locks.
 
-What is waiting, and what to do with it, is told by :mod:`dispatch.runqueue`.
+The operations on the queue are in :mod:`dispatch.runqueue`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from ..record.runrecord import RUN_ID, new_run_id
 FOLDER = ".queue"
 JOB, CONFIG = "job.json", "config.toml"
 CHANGES, WORKER = "lock", "worker.lock"
-"""What :func:`locked` locks: changes of the queue, for milliseconds; being its worker."""
+"""The locks of :func:`locked`: for changes of the queue, held for milliseconds; for being its worker."""
 
 
 class Job(BaseModel):
     """``job.json``. Jobs go by ``order``, then id. ``user`` is the system's user of the process that submitted it;
-    ``launched_by`` whose action that was (None where an earlier PoseLab submitted it).
+    ``launched_by`` the actor (None where an earlier PoseLab submitted it).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,15 +63,15 @@ def entries(runs_dir: Path) -> list[tuple[str, Path]]:
 
 
 def jobs(runs_dir: Path, run_ids: Collection[str] | None = None) -> list[tuple[str, Job, Config]]:
-    """What is in the queue (of these ids) and can be read, in order, started or not."""
-    found = []
+    """The readable entries of the queue (of these ids), in order, started or not."""
+    readable = []
     folder = Path(runs_dir) / FOLDER
     for run_id, path in entries(runs_dir) if run_ids is None else [(run_id, folder / run_id) for run_id in run_ids]:
         try:
-            found.append((run_id, *read(path)))
+            readable.append((run_id, *read(path)))
         except (InputError, FileNotFoundError):
-            continue  # :func:`dispatch.runqueue.problems` tells of it
-    return sorted(found, key=lambda entry: (entry[1].order, entry[0]))
+            continue  # :func:`dispatch.runqueue.problems` reports it
+    return sorted(readable, key=lambda entry: (entry[1].order, entry[0]))
 
 
 def read(path: Path) -> tuple[Job, Config]:
@@ -109,11 +109,11 @@ def add(runs_dir: Path, config: Config, job: Job) -> str:
                 (aside / JOB).write_text(job.model_dump_json(), encoding="utf-8")
             return run_id
         except FileExistsError:
-            continue  # thousands of one second may share an id
+            continue  # thousands in one second may share an id
 
 
 def remove(runs_dir: Path, run_id: str) -> bool:
-    """Out of sight at once, then deleted; False where it is not there."""
+    """Remove an entry, by renaming it first; False if there is none."""
     path = Path(runs_dir) / FOLDER / run_id
     aside = path.with_name(f"{ASIDE}{secrets.token_hex(4)}-{run_id}")
     try:
@@ -128,7 +128,7 @@ def remove(runs_dir: Path, run_id: str) -> bool:
 
 
 def folder_of(runs_dir: Path) -> Path:
-    """The queue's folder, made if need be."""
+    """The queue's folder, created if missing."""
     folder = Path(runs_dir) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -136,7 +136,7 @@ def folder_of(runs_dir: Path) -> Path:
 
 @contextmanager
 def writing_to(runs_dir: Path) -> Iterator[None]:
-    """Turn what goes wrong in writing into an InputError that names the runs directory."""
+    """Turn errors of writing into an InputError that names the runs directory."""
     try:
         yield
     except OSError as error:
@@ -147,9 +147,9 @@ def writing_to(runs_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(runs_dir: Path, name: str, wait_s: float | None = None) -> Iterator[bool]:
-    """Hold a lock of the queue's folder, which the system takes back from a process that dies; whether it was had.
+    """Hold a lock of the queue's folder, which the system releases if the process dies; whether it was acquired.
 
-    Without ``wait_s`` it is waited for, as those who hold it do so for milliseconds.
+    Without ``wait_s`` it is waited for, as it is only held for milliseconds.
     """
     descriptor = os.open(folder_of(runs_dir) / name, os.O_RDWR | os.O_CREAT, 0o666)
     try:

@@ -1,8 +1,8 @@
 """The queue of runs that wait for their turn.
 
-Its worker (:mod:`dispatch.worker`) starts them, so many at a time. It is a process of its own, one for a runs
-directory, which outlives the app and ends by itself once nothing waits. Whoever finds runs waiting and no worker starts
-one: :func:`ensure_worker`.
+Its worker (:mod:`dispatch.worker`) starts them, a limited number at a time. It is a process of its own, one per runs
+directory, which outlives the app and ends by itself once nothing waits. :func:`ensure_worker` starts one where runs
+wait and there is none.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def submit(
     sweep: str | None = None,
     launched_by: str | None = None,
 ) -> list[str]:
-    """Put runs at the end of the queue, in this order, and see to it that a worker lives; their run ids.
+    """Put runs at the end of the queue, in this order, and ensure that a worker is running; their run ids.
 
-    ``sweep`` is what the runs of one sweep have in common; ``launched_by`` who submits them, this process's user when
+    ``sweep`` is the id that the runs of one sweep share; ``launched_by`` who submits them, this process's user when
     not given. Raises InputError for a name that is too long, before anything is queued, and where nothing can be
     written.
     """
@@ -86,16 +86,16 @@ def find(runs_dir: Path, run_id: str) -> QueuedRun | None:
 
 
 def problems(runs_dir: Path) -> dict[str, str]:
-    """By run id a line for each entry of the queue that cannot be read; left aside until it is withdrawn or mended."""
-    found = {}
+    """By run id a line for each entry of the queue that cannot be read; skipped until it is withdrawn or repaired."""
+    messages = {}
     for run_id, path in queuefiles.entries(runs_dir):
         try:
             queuefiles.read(path)
         except InputError as error:
-            found[run_id] = f"queued run {run_id} is left aside: {error}; withdraw it and submit it again"
+            messages[run_id] = f"queued run {run_id} is skipped: {error}; withdraw it and submit it again"
         except FileNotFoundError:
             continue  # started or withdrawn just now
-    return found
+    return messages
 
 
 def withdraw(runs_dir: Path, run_ids: Sequence[str]) -> None:
@@ -110,7 +110,7 @@ def withdraw(runs_dir: Path, run_ids: Sequence[str]) -> None:
 
 
 def move_to_front(runs_dir: Path, run_id: str) -> None:
-    """Let a waiting run be the next one. Raises InputError for one that does not wait."""
+    """Move a waiting run to the front. Raises InputError for one that does not wait."""
     path = Path(runs_dir) / FOLDER / check_run_id(run_id)
     with writing_to(runs_dir), locked(runs_dir, CHANGES):
         jobs = {run_id: job for run_id, job, _ in queuefiles.jobs(runs_dir)}
@@ -122,7 +122,7 @@ def move_to_front(runs_dir: Path, run_id: str) -> None:
 
 
 def at_a_time(runs_dir: Path) -> int:
-    """How many runs the queue lets run at the same time on this machine; 1 unless set."""
+    """The number of queued runs that may run at the same time on this machine; 1 unless set."""
     try:
         number = json.loads((Path(runs_dir) / FOLDER / _SETTINGS).read_bytes())["at_a_time"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -131,7 +131,7 @@ def at_a_time(runs_dir: Path) -> int:
 
 
 def set_at_a_time(runs_dir: Path, number: int) -> None:
-    """Change it, also for a worker that is at work. Raises InputError for a number outside of 1 to 64."""
+    """Change it, also for a worker that is running. Raises InputError for a number outside of 1 to 64."""
     if not 1 <= number <= MOST_AT_A_TIME:
         raise InputError(f"{number} runs at a time; wanted 1 to {MOST_AT_A_TIME}")
     with writing_to(runs_dir), writing(queuefiles.folder_of(runs_dir) / _SETTINGS) as aside:
@@ -139,13 +139,13 @@ def set_at_a_time(runs_dir: Path, number: int) -> None:
 
 
 def ensure_worker(runs_dir: Path) -> None:
-    """Start a worker, detached, where runs wait and none lives. Quick, to be called as often as one likes."""
+    """Start a worker, detached, where runs wait and there is none. Quick enough to be called often."""
     runs_dir = Path(runs_dir).absolute()
     if not queuefiles.jobs(runs_dir):
         return
     with writing_to(runs_dir):
         with locked(runs_dir, WORKER, wait_s=0) as ours:
-            pass  # whoever holds it is at work
+            pass  # its holder is running
         if ours:
             command = [sys.executable, "-m", environment.PACKAGE, "queue", "work", "--runs-dir", str(runs_dir)]
             local.start_detached(command, runs_dir / FOLDER / "worker.log")

@@ -1,9 +1,9 @@
-"""Starts what waits in the queue. No run is lost and none runs twice, wherever the worker is killed.
+"""Starts the runs that wait in the queue. No run is lost or runs twice, whenever the worker is killed.
 
-A job stays in the queue until the run's directory is there or, in its place, the record of a start that failed. A job
-whose start was not written down is started again; and of two processes with the same run id only one can make the run's
-directory, the other ends without computing anything. That one worker is at work is a lock's doing, which the system
-takes back from a process that dies.
+A job stays in the queue until the run's directory exists, with the run or with the record of a failed start. A job
+whose start was not recorded is started again; and of two processes with the same run id only one can create the run's
+directory, the other ends without computing anything. A lock ensures that there is only one worker; the system releases
+it if the process dies.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _TROUBLE_S = 10.0  # until the next try where the disk is full or the folder can
 
 
 def work(runs_dir: Path, backend: str = LOCAL) -> None:
-    """Be the worker until nothing waits; return at once where another one is at work.
+    """Be the worker until nothing waits; return at once where another one is running.
 
-    ``backend`` is the name of that which runs what it starts. Raises InputError for one that is not there.
+    ``backend`` is the name of the backend that runs the jobs. Raises InputError for an unknown one.
     """
     runs_dir, runs = Path(runs_dir).absolute(), backends.get(backend)
-    # What is submitted while the last one leaves finds the lock free or is found here: it is let go before this looks.
+    # A job submitted meanwhile finds the lock free or is seen here: the lock is released before this check.
     while queuefiles.jobs(runs_dir):
         with locked(runs_dir, WORKER, wait_s=1) as ours:
             if not ours:
@@ -43,7 +43,7 @@ def work(runs_dir: Path, backend: str = LOCAL) -> None:
 
 
 class _Worker:
-    """Starts what waits. Only one works on a runs directory at a time."""
+    """Starts waiting jobs. There is only one for a runs directory at a time."""
 
     def __init__(self, runs_dir: Path, backend: Backend) -> None:
         self._runs_dir, self._backend = runs_dir, backend
@@ -62,9 +62,9 @@ class _Worker:
         self._backend.prune(self._runs_dir)
 
     def _step(self) -> bool:
-        """Settle what was started, start what there is room for; False where nothing is left to do.
+        """Settle started jobs, start as many as the limit allows; False if nothing is left to do.
 
-        While there is no room the jobs themselves are not read: a worker that waits must cost nothing.
+        At the limit the jobs themselves are not read, so that a waiting worker costs next to nothing.
         """
         started = backends.launched(self._runs_dir, [run_id for run_id, _ in queuefiles.entries(self._runs_dir)])
         begun = queuefiles.jobs(self._runs_dir, started) if started else []
@@ -87,7 +87,7 @@ class _Worker:
             self._record_failure(launch, run.run_id, str(error))
 
     def _settle(self, run_id: str, job: Job, config: Config) -> None:
-        """Take a started job out of the queue once its run has a directory, if need be one that says why it failed."""
+        """Take a started job out of the queue once its run has a directory, if need be one that records its failure."""
         state = "started"
         if not (self._runs_dir / run_id).is_dir():
             state, message = backends.status(self._runs_dir, run_id)
@@ -107,7 +107,7 @@ class _Worker:
         run.fail(message.removeprefix("error: "))
 
     def _running(self) -> int:
-        """Runs of the backend that are alive, whoever started them, and those that are being started."""
+        """Running runs of the backend, whoever started them, and those that are being started."""
         alive = 0
         for run_id in _run_ids(self._runs_dir) - self._ended:
             status, handle = _status_and_handle(self._runs_dir / run_id)

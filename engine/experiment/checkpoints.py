@@ -1,7 +1,7 @@
-"""Where a training had got to, kept beside the stage cache: ``runs/.cache/training-checkpoints/<key>/checkpoint.npz``.
+"""Checkpoints of trainings, beside the stage cache: ``runs/.cache/training-checkpoints/<key>/checkpoint.npz``.
 
-The key is that of the training's result, so only a training of the very same settings finds it. A file appears whole or
-not at all and holds arrays and JSON, nothing that is run on loading.
+The key is that of the training's result, so only a training with the same settings uses it. A file is written whole or
+not at all and contains arrays and JSON, nothing that is executed on loading.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from . import stagecache
 
 FOLDER = "training-checkpoints"
 EVERY_S = 20.0
-"""Seconds between two checkpoints: what a kill can cost."""
+"""Seconds between two checkpoints: the most that is lost when the process is killed."""
 
 _FILE = "checkpoint.npz"
 _FORGOTTEN_S = 30 * 24 * 3600.0
@@ -47,7 +47,7 @@ class Checkpoint:
         return Path(self.runs_dir) / stagecache.FOLDER / FOLDER / self.key / _FILE
 
     def load(self) -> TrainState | None:
-        """What was kept last; None where there is nothing, or (said in the log) nothing that can be used."""
+        """The last state; None where there is none, or (as logged) none that can be used."""
         try:
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 facts = json.loads(str(stored[_FACTS]))
@@ -66,9 +66,9 @@ class Checkpoint:
             return None
 
     def offer(self, state: Callable[[], TrainState]) -> None:
-        """Keep what ``state`` gives if the last checkpoint is old enough; a full disk costs only the checkpoint.
+        """Store what ``state`` returns if the last checkpoint is old enough; a full disk only prevents the checkpoint.
 
-        Nothing is kept where POSELAB_CACHE_GB is 0.
+        Nothing is stored where POSELAB_CACHE_GB is 0.
         """
         if time.monotonic() - self._kept < self.every_s or not stagecache.keeps_anything():
             return
@@ -86,7 +86,7 @@ class Checkpoint:
         self._kept = time.monotonic()
 
     def remove(self) -> None:
-        """Once the result is there; and those of trainings that nobody went on with for a month."""
+        """Remove it, once the result is there; and those of trainings that were not continued for a month."""
         shutil.rmtree(self.path.parent, ignore_errors=True)
         now = time.time()
         for other in self.path.parent.parent.glob(f"*/{_FILE}"):

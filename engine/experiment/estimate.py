@@ -1,9 +1,9 @@
 """How long an experiment will take and how much memory it needs, before it is run.
 
-Each stage counts its work (pixels, steps, pairs) and multiplies it with what a unit of it took on two CPU cores (AMD
-EPYC, calm) with the default experiment: :meth:`experiment.stage.Stage.cost`. Runs that this machine has finished
-correct that, stage by stage. Which stages two experiments have in common is asked of the keys under which the pipeline
-caches results: what is expected to be reused is what will be.
+Each stage multiplies its work (pixels, steps, pairs) with the time per unit measured on two CPU cores (AMD EPYC,
+otherwise idle) with the default experiment: :meth:`experiment.stage.Stage.cost`. Finished runs of this machine correct
+that, stage by stage. The stages that two experiments have in common follow from the keys under which the pipeline
+caches results, so that the estimate expects exactly the reuse that will happen.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from .stages import enabled, stage_keys
 from .training_volumes import training_identities
 
 START = "start"
-"""The time before the first stage, which a run's record does not count: starting Python, loading libraries."""
+"""The time before the first stage, which a run's record does not include: starting Python, loading libraries."""
 _START_S = 2.0
-_PUBLISHED = Source("not at hand", 116, 69 * 57 * 75, 3.667)
+_PUBLISHED = Source("not available", 116, 69 * 57 * 75, 3.667)
 _RECENT = 20  # runs that a correction is taken from
-_LEAST_S = 0.05  # a stage quicker than this says nothing about the machine
+_LEAST_S = 0.05  # a stage quicker than this is no measure of the machine
 _EVERYTHING_LOADED_BYTES = 250e6
 
 Row = Mapping[str, Any]
@@ -35,9 +35,9 @@ Identify = Callable[[VolumeConfig], Source | None]
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds in all and by stage (in the run's order, :data:`START` first), and bytes at most.
+    """Seconds in total and by stage (in the run's order, :data:`START` first), and the largest number of bytes.
 
-    ``runs`` is how many finished runs of this machine it rests on; with 0 it rests on another machine's.
+    ``runs`` is the number of finished runs of this machine that it is based on; with 0 it is based on another machine.
     """
 
     seconds: float
@@ -48,9 +48,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Total:
-    """Several runs one after the other: seconds in all, bytes of the largest.
+    """Several runs one after the other: seconds in total, bytes of the largest.
 
-    ``assumed`` are the volumes that are not at hand, for which the published frame of 116 pixels was assumed.
+    ``assumed`` are the volumes that are not on this machine, for which the published frame of 116 pixels was assumed.
     """
 
     seconds: float
@@ -60,7 +60,7 @@ class Total:
 
 
 def estimate(config: Config, source: Source, history: Sequence[Row] = ()) -> Estimate:
-    """Expected time and memory of one experiment, none of whose stages was computed before.
+    """Expected time and memory of one experiment with no stage reused.
 
     ``history`` are rows of the catalogue; those of finished runs of this machine are used.
     """
@@ -76,8 +76,8 @@ def estimate(config: Config, source: Source, history: Sequence[Row] = ()) -> Est
 def total(configs: Iterable[Config], history: Sequence[Row] = (), identify: Identify | None = None) -> Total:
     """Expected time of these experiments, one after the other: a stage that two have in common is computed once.
 
-    Nothing is downloaded; see :attr:`Total.assumed`. ``identify`` gives what a volume is, or None where it is not at
-    hand, to who keeps volumes in memory.
+    Nothing is downloaded; see :attr:`Total.assumed`. ``identify`` gives the source of a volume, None where it is not
+    on this machine; for callers that keep volumes in memory.
     """
     sources: dict[VolumeConfig, Source | None] = {}
     known: dict[tuple[Config, Source], Estimate] = {}
@@ -93,7 +93,7 @@ def total(configs: Iterable[Config], history: Sequence[Row] = (), identify: Iden
     for config in configs:
         own = source_of(config.volume)
         volumes[config.volume.source] = own is not None
-        source = own or replace(_PUBLISHED, volume=f"not at hand: {config.volume.model_dump_json()}")
+        source = own or replace(_PUBLISHED, volume=f"not available: {config.volume.model_dump_json()}")
         source = replace(source, training_volumes=_training_sources(config, source, source_of))
         alike = config.model_copy(update={"seed": 0})  # which changes neither time nor memory
         if (alike, source) not in known:
@@ -110,12 +110,12 @@ def total(configs: Iterable[Config], history: Sequence[Row] = (), identify: Iden
 
 
 def memory_bytes(config: Config, source: Source) -> float:
-    """The most memory that the experiment needs: nothing that a stage holds is let go before the end."""
+    """The most memory that the experiment needs: no stage releases its memory before the end."""
     return _EVERYTHING_LOADED_BYTES + sum(stage.cost(config, source).memory_bytes for stage in enabled(config))
 
 
 def at_hand(volume: VolumeConfig) -> Source | None:
-    """What a volume is; None for what would have to be downloaded first, or cannot be read."""
+    """The source of a volume; None for one that would have to be downloaded first, or cannot be read."""
     from ..config.numeric import is_at_hand, volume_of
 
     try:
@@ -133,18 +133,18 @@ def _training_sources(config: Config, source: Source, source_of: Identify) -> tu
 
     def fingerprint(volume: VolumeConfig) -> str:
         known = source_of(volume)
-        return f"not at hand: {volume.model_dump_json()}" if known is None else known.volume
+        return f"not available: {volume.model_dump_json()}" if known is None else known.volume
 
     return training_identities(config, source.voxel_size, fingerprint)
 
 
 def _seconds(config: Config, source: Source) -> dict[str, float]:
-    """Seconds by stage on the machine that the module's text names."""
+    """Seconds by stage on the machine that the module's docstring names."""
     return {START: _START_S} | {stage.name: stage.cost(config, source).seconds for stage in enabled(config)}
 
 
 def _corrections(config: Config, source: Source, history: Sequence[Row]) -> tuple[dict[str, float], int]:
-    """By stage, the median of what this machine took over its expected cost; from how many runs."""
+    """By stage, the median ratio of measured to expected seconds on this machine; and the number of runs."""
     ratios: dict[str, list[float]] = {}
     used = 0
     for row in history:
@@ -155,7 +155,7 @@ def _corrections(config: Config, source: Source, history: Sequence[Row]) -> tupl
         try:
             before = config_from_dict(row["config"])
         except InputError:
-            continue  # another version's
+            continue  # of another version
         same_frame = before.projections.size is not None or before.volume == config.volume
         expected = _seconds(before, replace(source, signal_variance=1.0))
         used += 1

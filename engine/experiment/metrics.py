@@ -1,6 +1,6 @@
-"""The registry of metrics: every figure that a run may report, in the order in which people want to see them.
+"""The registry of metrics: every figure that a run may report, in the order in which they are shown.
 
-Console, tables, pages and exports read labels, units and formats here and nowhere else. A stage names the metrics that
+Console, tables, pages and exports take labels, units and formats only from here. A stage names the metrics that
 it reports (:class:`experiment.stage.Stage`); registering a stage registers its metrics.
 """
 
@@ -112,5 +112,5 @@ def known() -> tuple[Metric, ...]:
 
 
 def find(name: str) -> Metric:
-    """The metric of this name; one that says no more than its name where it is not registered (another version's)."""
+    """The metric of this name; one with its name alone where it is not registered (in another version's record)."""
     return _REGISTRY.get(name) or Metric(name, name.replace("_", " "), better=None)

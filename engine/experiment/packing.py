@@ -1,6 +1,6 @@
 """Results of stages as named arrays, and back: frozen dataclasses of arrays, numbers, texts and other such dataclasses.
 
-A field of an inner dataclass goes by ``outer.inner``; what is None has no array.
+A field of an inner dataclass is named ``outer.inner``; a field that is None has no array.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 
 def pack(result: Any, prefix: str = "") -> dict[str, np.ndarray]:
-    """The fields of a dataclass as arrays by name; TypeError for what cannot be stored as one without pickle."""
+    """The fields of a dataclass as arrays by name; TypeError for one that cannot be stored without pickle."""
     arrays: dict[str, np.ndarray] = {}
     for field in dataclasses.fields(result):
         value = getattr(result, field.name)
@@ -50,7 +50,7 @@ def unpack(kind: type, arrays: Mapping[str, np.ndarray], prefix: str = "") -> An
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:
-    """The type that a hint means beside None, and whether it may be None."""
+    """The type of a hint without None, and whether it may be None."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         members = [member for member in typing.get_args(hint) if member is not type(None)]
         return members[0], len(members) < len(typing.get_args(hint))

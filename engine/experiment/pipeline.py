@@ -1,9 +1,8 @@
-"""The one orchestrator: runs the stages of an experiment in order, hands their results to the record, reuses earlier
-ones.
+"""The pipeline: runs the stages of an experiment in order, records their results, reuses earlier ones.
 
-A stage's result is stored under a key made of everything that it depends on: settings, density, seed, the results of
-earlier stages, the versions of the libraries that compute it. A later run that differs only further down finds it, says
-``reused``, and goes on from the same numbers.
+A stage's result is stored under a key computed from everything that it depends on: settings, density, seed, the results
+of earlier stages, the versions of the libraries that compute it. A later run that differs only in later stages reuses
+it, records ``reused``, and continues from the same numbers.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _KEY_PACKAGES = ("astra-toolbox", "finufft", "keras", "numpy", "scikit-learn", "
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is read before a run has a directory, and what there is to say about it."""
+    """The volumes that are loaded before a run has a directory, and remarks on them for the log."""
 
     volume: Volume
     training_volumes: TrainingVolumes | None
@@ -65,7 +64,7 @@ def run_experiment(
 ) -> RunRecord:
     """Run an experiment from density to metrics and leave its record in ``runs_dir``.
 
-    What is wrong with the input is found before a run directory is made.
+    Wrong input is detected before a run directory is made.
 
     Raises
     ------
@@ -170,6 +169,6 @@ def _declared(stage: Stage, reported: dict[str, Any]) -> dict[str, Any]:
 
 
 def _environment() -> object:
-    """What results depend on beside the experiment: versions of libraries, whether ASTRA sees a device."""
+    """What results depend on besides the experiment: versions of libraries, whether ASTRA sees a device."""
     packages = environment.packages()
     return [{name: packages.get(name) for name in _KEY_PACKAGES}, astra_gpu.available()]

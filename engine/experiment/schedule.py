@@ -1,4 +1,4 @@
-"""How long a training lasts that does not say so, and when the clock cuts it short."""
+"""The default length of a training, and the time limit that cuts it short."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from .stage import Source
 
 
 def training_steps(noise_to_signal: float, shift_to_frame: float) -> int:
-    """Steps of a training that does not say how many: noise and shifts are both averaged over steps.
+    """Default number of training steps: noise and shifts are both averaged over steps.
 
     ``noise_to_signal`` is the ratio of variances in the network's pixels, ``shift_to_frame`` the largest shift over the
-    frame's width. From what was seen on 5J0N: without either, 1,800 steps give distances to 0.005 rad; at a noise of
-    2.6 times the signal's variance, and at shifts of up to a sixth of the frame, the error still falls after 5,000.
+    frame's width. Measured on 5J0N: without either, 1,800 steps give distances to 0.005 rad; at a noise of 2.6
+    times the signal's variance, and at shifts of up to a sixth of the frame, the error still falls after 5,000.
     """
     hardness = min(1.0, noise_to_signal / 2 + 6 * shift_to_frame)
     return round(FEWEST_STEPS + (MOST_STEPS - FEWEST_STEPS) * hardness)
 
 
 def expected_steps(config: Config, source: Source) -> int:
-    """Steps that the training of an experiment will have, as far as is known before its projections are simulated."""
+    """Expected training steps of an experiment, as far as known before its projections are simulated."""
     projections, size = config.projections, source.frame(config)
     ratio = size / min(config.training.image_size, size)
     noise = projections.noise_variance or 0.0

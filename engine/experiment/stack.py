@@ -1,7 +1,7 @@
 """The images that a run was made from, as the ``particles.mrcs`` that its poses.star names.
 
-A run does not keep them, for they are hundreds of megabytes that its configuration gives again: they are simulated once
-more from the same seed, and compared with the few that the run did keep.
+A run does not keep them: they are hundreds of megabytes that its configuration reproduces. They are simulated again
+from the same seed, and compared with the few that the run did keep.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..record.runrecord import RunRecord
 from .stages.alignment import PARTICLES
 
 FILENAME = PARTICLES
-_SAME = 1e-4  # of the images' standard deviation: other processors and libraries round otherwise
+_SAME = 1e-4  # of the images' standard deviation: other processors and libraries round differently
 
 
 def particle_stack(record: RunRecord, path: Path, progress: Progress = silent) -> Path:
@@ -32,7 +32,7 @@ def particle_stack(record: RunRecord, path: Path, progress: Progress = silent) -
     Raises
     ------
     InputError
-        where the run never had images, or its input is gone or has changed, or memory is short.
+        where the run has no images, its input is missing or has changed, or memory is short.
     """
     if not isinstance(record.config, Config):
         raise InputError(f"run {record.run_id}: its configuration cannot be read, so its images cannot be made again")

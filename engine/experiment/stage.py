@@ -1,7 +1,7 @@
-"""What a stage is. Pipeline, estimate, cache, console, record and Run page iterate over one list of them.
+"""The interface of a stage. Pipeline, estimate, cache, console, record and Run page iterate over one list of them.
 
-A stage is one file in :mod:`experiment.stages`. What computes is imported inside :meth:`Stage.run`: listing stages and
-estimating their cost is for command lines and pages, which start quickly.
+A stage is one file in :mod:`experiment.stages`. Numerical modules are imported inside :meth:`Stage.run`, so that
+command line and pages, which only list stages and estimate their cost, start quickly.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Source:
     Attributes
     ----------
     volume
-        a text that two volumes share only if they are the same.
+        a text that is the same only for equal volumes.
     diagonal, voxels
         the volume's, in voxels.
     voxel_size
@@ -41,7 +41,7 @@ class Source:
     training_volumes
         the same as ``volume`` for each of ``training.volumes``.
     signal_variance
-        of the volume's clean projections: what a noise variance means. It changes costs, never keys.
+        of the volume's clean projections: relates a noise variance to the SNR. It affects costs, never keys.
     """
 
     volume: str
@@ -58,7 +58,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of wall time on two CPU cores (AMD EPYC, calm), and bytes of memory that the stage holds."""
+    """Seconds of wall time on two CPU cores (AMD EPYC, otherwise idle), and bytes of memory that the stage holds."""
 
     seconds: float
     memory_bytes: float = 0.0
@@ -110,11 +110,11 @@ class Stage(ABC):
     name
         under which it is recorded, estimated, cached and listed.
     version
-        raised when a change of code changes its results.
+        incremented when a code change alters its results.
     needs
         earlier stages whose results :meth:`run` reads, and whose keys enter its own.
     needs_truth
-        whether it is skipped, and that is said, where the true poses are not known.
+        whether it is skipped, which is logged, where the true poses are not known.
     result
         the class of its result; None for a stage that is never cached.
     files
@@ -166,7 +166,7 @@ class Stage(ABC):
         return {}
 
     def keep(self, context: Context, result: Any) -> None:  # noqa: B027 - a stage may have nothing to keep
-        """Leave the artefacts of a result, computed or reused, in the run's directory, and say what is to be said."""
+        """Write the artefacts of a result, computed or reused, to the run's directory, and log remarks on it."""
 
     def pack(self, result: Any) -> dict[str, np.ndarray]:
         """The result as arrays, for the cache."""

@@ -1,8 +1,8 @@
-"""Results of stages, kept by the content they were made from: ``runs/.cache/<stage>/<key>/``.
+"""Results of stages, stored under keys of what they depend on: ``runs/.cache/<stage>/<key>/``.
 
-An entry holds ``arrays.npz``, other files, and a manifest with the size and SHA-256 of each. It appears whole, by a
-renaming, so several processes may store the same one; what does not agree with its manifest counts as absent. The cache
-only saves time: what cannot be stored is said in the log and the run goes on.
+An entry holds ``arrays.npz``, other files, and a manifest with the size and SHA-256 of each. It is put in
+place whole, by renaming, so several processes may store the same one; an entry that does not match its manifest counts
+as absent. The cache only saves time: if a result cannot be stored, this is logged and the run continues.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Cached:
-    """A stage's result: arrays by name, plain values, and other files' paths by name, to be read within the hour."""
+    """A stage's result: arrays by name, plain values, and paths of other files by name, to be read within the hour."""
 
     arrays: dict[str, np.ndarray]
     values: dict[str, Any]
@@ -58,9 +58,9 @@ def stage_key(stage: str, version: int, *parts: object) -> str:
 
 def digest(array: np.ndarray) -> str:
     """SHA-256 of an array's type, shape and values."""
-    found = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
+    sha256 = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    sha256.update(np.ascontiguousarray(array).data)
+    return sha256.hexdigest()
 
 
 def load(runs_dir: Path, stage: str, key: str) -> Cached | None:
@@ -73,8 +73,8 @@ def load(runs_dir: Path, stage: str, key: str) -> Cached | None:
                 raise ValueError(f"{name} is not as it was written")
         with np.load(path / _ARRAYS, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        with contextlib.suppress(PermissionError):  # an entry that belongs to another user keeps its time
-            os.utime(path / _MANIFEST)  # which says when it was last used
+        with contextlib.suppress(PermissionError):  # an entry of another user keeps its time
+            os.utime(path / _MANIFEST)  # its time is that of the last use
         files = {name: path / name for name in manifest["files"] if name != _ARRAYS}
         return Cached(arrays, manifest["values"], files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -115,7 +115,7 @@ def store(
             (aside / _MANIFEST).write_text(json.dumps(manifest, allow_nan=False), encoding="utf-8")
         _evict(Path(runs_dir) / FOLDER, limit)
     except FileExistsError:
-        return  # somebody else stored the same
+        return  # another process stored the same
     except OSError as error:
         log.warning("the result of %s is not kept for later runs: %s", stage, error)
 
@@ -163,7 +163,7 @@ def _evict(cache: Path, limit: float) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Take it out of sight at once, then delete: nobody sees half an entry."""
+    """Rename it first, then delete, so that no reader sees an incomplete entry."""
     try:
         aside = path.with_name(f"{ASIDE}gone-{os.getpid()}-{time.time_ns()}")
         os.rename(path, aside)

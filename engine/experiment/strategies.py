@@ -1,4 +1,4 @@
-"""Which distances each pair strategy would feed the network of an experiment, found without training it."""
+"""Which distances each pair strategy would feed the network of an experiment, computed without training it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from ..learning import batches
 from ..poses.choices import PairStrategy
 
 MOST_PROJECTIONS = 8000
-"""More of them are not simulated for this; neighbours are the nearer, the more there are."""
-_STARTS = 512  # projections whose neighbours are looked for: enough for a distribution
+"""Most projections simulated for this; the more there are, the nearer are neighbours."""
+_STARTS = 512  # projections whose neighbours are computed: enough for a distribution
 _STREAM = "distances that strategies show"
 
 
 def strategy_distances(config: Config, volume: Volume, bins: int = 36) -> dict[str, NDArray[np.float64]]:
     """By strategy the share (bins,) of the loss's weight by true distance over [0, pi].
 
-    The distance of a symmetric volume is the smallest over its group.
-    Neighbours are those in the experiment's training projections, simulated anew: as many, but no more than
-    :data:`MOST_PROJECTIONS`.
+    The distance of a symmetric volume is the smallest over its group. Neighbours are those among the
+    experiment's training projections, simulated again: as many, but no more than :data:`MOST_PROJECTIONS`.
     """
     training = config.training
     count = min(training.projections, MOST_PROJECTIONS)

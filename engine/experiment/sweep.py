@@ -1,4 +1,4 @@
-"""Several experiments of one: a base configuration, and keys that take several values each.
+"""Sweeps of several experiments: a base configuration, and keys that take several values each.
 
 A sweep is a TOML file::
 
@@ -10,7 +10,7 @@ A sweep is a TOML file::
     "projections.noise_variance" = [0, 16]
     seed = [0, 1, 2]
 
-``"none"`` among the values of a key that may be left out means that it is left out. The studies in ``data/studies``
+``"none"`` among the values of an optional key means that it is left out. The studies in ``data/studies``
 repeat the published experiments.
 """
 
@@ -53,8 +53,8 @@ class Sweep:
 def expand(sweep: Sweep) -> list[tuple[str, Config]]:
     """Every combination of the values, as a name for people and a configuration; the last key varies fastest.
 
-    Raises InputError for an unknown key, a key without values or with the same one twice, a value or combination that
-    no experiment can have, and for more than 1,000 runs.
+    Raises InputError for an unknown key, a key without values or with the same one twice, an invalid value or
+    combination, and for more than 1,000 runs.
     """
     number = count(sweep.vary)
     if number > MOST_RUNS:
@@ -64,23 +64,23 @@ def expand(sweep: Sweep) -> list[tuple[str, Config]]:
     alike: dict[Config, str] = {}
     for values in itertools.product(*sweep.vary.values()):
         chosen = dict(zip(sweep.vary, values, strict=True))
-        said = ", ".join(f"{_short(key, sweep.vary)}={_text(value)}" for key, value in chosen.items())
+        assignments = ", ".join(f"{_short(key, sweep.vary)}={_text(value)}" for key, value in chosen.items())
         table = _copied(sweep.base)
         for key, value in chosen.items():
             _put(table, key, value)
         try:
             config = config_from_dict(table)
         except InputError as error:
-            raise InputError(f"run {said}: {error}" if said else str(error)) from None
+            raise InputError(f"run {assignments}: {error}" if assignments else str(error)) from None
         if config in alike:
-            raise InputError(f"runs {alike[config]} and {said} are the same experiment; wanted each value once")
-        alike[config] = said
-        runs.append((": ".join(part for part in (sweep.name, said) if part), config))
+            raise InputError(f"runs {alike[config]} and {assignments} are the same experiment; wanted each value once")
+        alike[config] = assignments
+        runs.append((": ".join(part for part in (sweep.name, assignments) if part), config))
     return runs
 
 
 def count(vary: Mapping[str, Sequence[Any]]) -> int:
-    """How many runs these keys make; InputError for an unknown key or one without a list of values."""
+    """The number of runs of these keys; InputError for an unknown key or one without a list of values."""
     for key, values in vary.items():
         require_known(key)
         if not isinstance(values, list | tuple):
@@ -91,7 +91,7 @@ def count(vary: Mapping[str, Sequence[Any]]) -> int:
 
 
 def load_sweep(path: str | Path) -> Sweep:
-    """Read a sweep from a TOML file; InputError naming the file, for what is no sweep."""
+    """Read a sweep from a TOML file; InputError naming the file, if it is not a sweep."""
     path = Path(path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -120,12 +120,12 @@ def sweep_to_toml(sweep: Sweep) -> str:
 
 @cache
 def studies() -> dict[str, Sweep]:
-    """The studies that come with PoseLab, by the name of their file, which is their own."""
+    """The studies that come with PoseLab, by their name, which is that of their file."""
     return {path.stem: load_sweep(path) for path in sorted(_STUDIES.glob("*.toml"))}
 
 
 def study(name: str) -> Sweep:
-    """One of :func:`studies`; InputError for a name that none has."""
+    """One of :func:`studies`; InputError for an unknown name."""
     if name not in studies():
         raise InputError(f"no study {name!r}; wanted one of {', '.join(studies())}")
     return studies()[name]
@@ -134,7 +134,7 @@ def study(name: str) -> Sweep:
 def changed(sweep: Sweep, overrides: Sequence[str] = (), vary: Sequence[str] = ()) -> Sweep:
     """The sweep with ``section.key=value`` set in all runs and ``section.key=[values]`` varied.
 
-    What is set is not varied any more; what is varied anew takes the place of the values it had.
+    A key that is set is no longer varied; new values of a varied key replace the old ones.
     """
     base, varied = _copied(sweep.base), dict(sweep.vary)
     for text in overrides:
@@ -155,7 +155,7 @@ def changed(sweep: Sweep, overrides: Sequence[str] = (), vary: Sequence[str] = (
 
 
 def new_id(sweep: Sweep) -> str:
-    """What the runs of this sweep, queued now, have in common: ``noise-20261122-173015-3f9c``."""
+    """A new id that the runs of this sweep share: ``noise-20261122-173015-3f9c``."""
     word = re.sub(r"[^a-z0-9]+", "-", sweep.name.lower()).strip("-")[:40]
     return f"{word or 'sweep'}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
@@ -168,10 +168,10 @@ def _read_values(key: str, values: Any) -> Any:
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Tables within [vary] mean the same as dotted keys: TOML reads an unquoted dotted key as tables."""
-    found: dict[str, Any] = {}
+    dotted: dict[str, Any] = {}
     for key, value in table.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
+        dotted |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return dotted
 
 
 def _copied(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def _put(table: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _short(key: str, keys: Mapping[str, Any]) -> str:
-    """The key's last part, where that tells it from the others."""
+    """The key's last part, where that distinguishes it from the others."""
     leaf = key.rpartition(".")[2]
     return leaf if sum(other.rpartition(".")[2] == leaf for other in keys) == 1 else key
 

@@ -1,4 +1,4 @@
-"""The proteins that a network is trained on where the one whose poses are sought is not to be seen."""
+"""The proteins that a network is trained on when the test volume is excluded from training."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ..io.sources import DEFAULT_RESOLUTION, expand, is_random
 
 @dataclass(frozen=True)
 class TrainingVolumes:
-    """Volumes on the test volume's voxels. Random ones, of which there may be thousands, are made when they are needed.
+    """Volumes on the test volume's voxels. Random ones, which may be thousands, are made on demand.
 
-    ``identities`` tell for each what its density is made from.
+    ``identities`` describe what each density is made from.
     """
 
     configs: tuple[VolumeConfig, ...]
@@ -38,9 +38,9 @@ class TrainingVolumes:
 def training_identities(
     config: Config, voxel_size: float, fingerprint: Callable[[VolumeConfig], str]
 ) -> tuple[str, ...]:
-    """For each of ``training.volumes`` a text that two share only if they are the same, on voxels of that size in Å.
+    """For each of ``training.volumes`` a text that is the same only for equal ones, on voxels of that size in Å.
 
-    ``fingerprint`` gives that of a volume that is read from somewhere.
+    ``fingerprint`` gives it for a volume that is read from a file.
     """
     return tuple(
         _identity_of_random(settings) if is_random(settings.source) else fingerprint(settings)
@@ -49,9 +49,9 @@ def training_identities(
 
 
 def load_training_volumes(config: Config, test: Volume, log: Callable[[str], None]) -> TrainingVolumes | None:
-    """What ``training.volumes`` names, None where it names nothing; ``log`` is called with what was done to them.
+    """The volumes of ``training.volumes``, None where there are none; ``log`` is called with remarks on them.
 
-    Proteins made of atoms come at the test volume's resolution and voxel size; maps of another voxel size are
+    Densities of atomic models get the test volume's resolution and voxel size; maps of another voxel size are
     resampled.
 
     Raises
@@ -97,7 +97,7 @@ def _settings(source: str, test: VolumeConfig, voxel_size: float) -> VolumeConfi
     changes: dict[str, object] = {"source": source, "resolution": None, "voxel_size": None}
     if is_made_of_atoms(source):
         resolution = test.resolution or DEFAULT_RESOLUTION
-        if not resolution / 20 <= voxel_size <= resolution / 2:  # a map's voxels say nothing of a resolution
+        if not resolution / 20 <= voxel_size <= resolution / 2:  # a map's voxels do not determine its resolution
             resolution = 3 * voxel_size
         changes |= {"resolution": resolution, "voxel_size": voxel_size}
     return test.model_copy(update=changes)

@@ -1,4 +1,4 @@
-"""Arguments as people give them, checked: rotation matrices, numbers, generators or seeds."""
+"""Checks of arguments given by users: rotation matrices, numbers, generators or seeds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def checked_count(count: int) -> int:
 
 
 def checked_rotations(poses: ArrayLike, name: str) -> Array:
-    """Rotation matrices (n, 3, 3) from as many, or from a single one; ArgumentError for what is none."""
+    """Rotation matrices (n, 3, 3) from as many, or from a single one; ArgumentError unless they are rotations."""
     matrices = np.asarray(poses, dtype=float)
     if matrices.shape == (3, 3):
         matrices = matrices[None]
@@ -35,7 +35,7 @@ def checked_rotations(poses: ArrayLike, name: str) -> Array:
         raise ArgumentError(
             f"{{{name}}} have the shape {{given}}; wanted rotation matrices (n, 3, 3)", name, given=matrices.shape
         )
-    finite = np.where(np.isfinite(matrices), matrices, 0.0)  # a zero is as wrong as what is no number
+    finite = np.where(np.isfinite(matrices), matrices, 0.0)  # zeros fail the check as well
     off = np.abs(finite.transpose(0, 2, 1) @ finite - np.eye(3)).max(axis=(1, 2))
     wrong = np.flatnonzero((off > _ORTHOGONAL) | (np.linalg.det(finite) < 0))
     if len(wrong):

@@ -1,16 +1,17 @@
-"""What a projection is known by: functions of its pose that the object's symmetry leaves alone.
+"""Features of a projection: functions of its pose that are invariant under the object's symmetry.
 
 Functions on the rotations are sums over degrees l = 0, 1, 2, ... of matrix elements ``D^l_mk(R)`` (Peter-Weyl). A group
-G that acts from the left leaves ``n_l`` combinations of the index m alone, by counting characters; the index k says how
-often a function turns with the image. Two poses' functions of one degree have the inner product
+G that acts from the left leaves ``n_l`` combinations of the index m invariant, by the mean of its characters; the index
+k is the angular order with which a function rotates with the image. The functions of one degree at two poses have the
+inner product
 
     K_l(R_i, R_j) = sum over g of chi_l(R_i^T g R_j) / (|G| n_l)        chi_l = 1 + 2 cos t + ... + 2 cos l t
 
-for functions of unit norm together, t the angle of ``R_i^T g R_j``. Without symmetry the nine entries of R are those
-of degree one, ``n_1 = 3``, and ``3 K_1`` is the trace, which gives the distance. Degrees two and three say the same in
-finer functions: a network that learns all three estimates distances better from noisy or shifted images than one that
-learns the trace alone. With symmetry the smallest distance over the group is no function of one K_l, but close to one
-of two or three of them, those of :func:`degrees_of`.
+for functions of joint unit norm, with t the angle of ``R_i^T g R_j``. Without symmetry the nine entries of R are those
+of degree one, ``n_1 = 3``, and ``3 K_1`` is the trace, which gives the distance. Degrees two and three contain the same
+information in finer functions: a network that learns all three estimates distances better from noisy or shifted images
+than one that learns the trace alone. With symmetry the smallest distance over the group is not a function of one K_l,
+but close to one of two or three of them, those of :func:`degrees_of`.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ _WITHOUT_SYMMETRY = (1, 2, 3)
 _MOST = 3  # degrees together
 _TERMS = (6, 6, 5)  # total degree of the polynomial in one, two, three kernels
 _POINTS = 1 << 12
-_FEATURE_ERROR = 0.005  # rad, as if poses erred by it; without errors a fit would use what no network can learn
+_FEATURE_ERROR = 0.005  # rad, assumed of the poses; without errors a fit would use detail that no network can learn
 _LEAST_SINE = 0.1
-_NEGLIGIBLE = 1e-6  # of the fit's singular values: kernels of few poses, or of no symmetry, tell little apart
+_NEGLIGIBLE = 1e-6  # of the largest singular value: kernels of few poses, or without symmetry, are nearly collinear
 
 
 class Degree(NamedTuple):
-    """Features of one degree: ``zeroth`` that an in-plane turn leaves alone; ``turning`` pairs that turn with it once,
-    as many that turn twice, ..., ``orders`` times."""
+    """Features of one degree: ``zeroth`` that are invariant to in-plane rotation; ``turning`` pairs of angular order
+    one, as many of order two, ..., ``orders``."""
 
     degree: int
     multiplicity: int
@@ -48,15 +49,15 @@ class Degree(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many features these are."""
+        """The number of these features."""
         return self.zeroth + 2 * self.turning * self.orders
 
 
 def degrees_of(elements: Array, feature_dim: int | None = None) -> tuple[Degree, ...]:
-    """The features that tell poses apart for a group (|G|, 4).
+    """The features that distinguish poses modulo a group (|G|, 4).
 
-    Without symmetry those of degrees one to three, or ``feature_dim`` of degree one. With it, of the up to three
-    degrees that give the distance best, each chosen beside those before it, if features err a little.
+    Without symmetry those of degrees one to three, or ``feature_dim`` of degree one. With it, those of up to
+    three degrees, selected greedily to predict the distance best from features with small errors.
     """
     if feature_dim is not None:
         return (Degree(1, 3, feature_dim - 2 * (feature_dim // 3), feature_dim // 3, 1),)
@@ -75,14 +76,14 @@ def degrees_of(elements: Array, feature_dim: int | None = None) -> tuple[Degree,
             columns = np.stack([kernels[one] for one in tried], axis=1)
             spread = _FEATURE_ERROR * np.sqrt(tried * (tried + 1) * np.abs(1 - columns))
             columns += spread * errors[:, : len(tried)]
-            found = distances_from_kernels(columns, fit_distances(columns, distances))
-            misfits[degree] = float(np.mean((found - distances) ** 2))
+            predicted = distances_from_kernels(columns, fit_distances(columns, distances))
+            misfits[degree] = float(np.mean((predicted - distances) ** 2))
         chosen.append(min(misfits, key=lambda degree: (misfits[degree], degree)))
     return tuple(Degree(each, candidates[each], candidates[each], candidates[each], each) for each in sorted(chosen))
 
 
 def multiplicity(elements: Array, degree: int) -> int:
-    """``n_l``: how many functions of a degree (and of one k) a group (|G|, 4) leaves alone."""
+    """``n_l``: the number of functions of a degree (and of one k) that are invariant under a group (|G|, 4)."""
     return round(float(character(4 * elements[:, 3] ** 2 - 1, degree).mean()))
 
 
@@ -93,19 +94,19 @@ def character(trace: Any, degree: int) -> Any:
 
 def kernel(traces: Array, degree: int, count: int) -> Array:
     """``K_l`` (...) of pairs of poses with these traces of ``R_i^T g R_j`` (|G|, ...), for ``n_l = count``."""
-    found: Array = character(traces, degree).mean(axis=0) / count
-    return found
+    values: Array = character(traces, degree).mean(axis=0) / count
+    return values
 
 
 def fit_distances(kernels: Array, distances: Array) -> Array:
-    """Coefficients of the polynomial that takes kernels (m, degrees) to distances (m,), by least squares.
+    """Coefficients of the polynomial that maps kernels (m, degrees) to distances (m,), by least squares.
 
-    It is one in ``1 - K_l``, without a constant, for ``1 - cos d``: both vanish for equal poses.
+    It is a polynomial in ``1 - K_l`` for ``1 - cos d``, without a constant: both vanish for equal poses.
     """
     weights = 1 / np.maximum(np.sin(distances), _LEAST_SINE)  # of errors in d rather than in cos d
     columns = _monomials(kernels) * weights[:, None]
-    found: Array = np.linalg.lstsq(columns, (1 - np.cos(distances)) * weights, rcond=_NEGLIGIBLE)[0]
-    return found
+    coefficients: Array = np.linalg.lstsq(columns, (1 - np.cos(distances)) * weights, rcond=_NEGLIGIBLE)[0]
+    return coefficients
 
 
 def distances_from_kernels(kernels: Array, coefficients: Array) -> Array:
@@ -121,7 +122,7 @@ def _monomials(kernels: Array) -> Array:
 
 
 def _traces(elements: Array) -> Array:
-    """Traces (|G|, points) of ``g Q`` for rotations Q that fill all of them evenly (Shoemake, Graphics Gems III)."""
+    """Traces (|G|, points) of ``g Q`` for rotations Q spread evenly over SO(3) (Shoemake, Graphics Gems III)."""
     u, v, w = _points(0, 3).T
     v, w = 2 * np.pi * v, 2 * np.pi * w
     less, more = np.sqrt(1 - u), np.sqrt(u)
@@ -130,6 +131,6 @@ def _traces(elements: Array) -> Array:
 
 
 def _points(first: int, last: int) -> Array:
-    """Coordinates ``first`` to ``last`` of points that fill a cube evenly, none on its faces."""
-    found: Array = qmc.Sobol(last, scramble=False).random(_POINTS)[:, first:] + 0.5 / _POINTS
-    return found
+    """Coordinates ``first`` to ``last`` of points spread evenly over a cube, none on its faces."""
+    points: Array = qmc.Sobol(last, scramble=False).random(_POINTS)[:, first:] + 0.5 / _POINTS
+    return points

@@ -1,4 +1,4 @@
-"""Rotations: the one place where PoseLab states its convention.
+"""Rotations: the one place where PoseLab defines its conventions.
 
 **Pose.** A pose is the rotation ``R`` that takes the *image* frame into the *object* frame. It multiplies column
 vectors in the order ``(x, y, z)`` from the left::
@@ -8,7 +8,7 @@ vectors in the order ``(x, y, z)`` from the left::
     image[v, u] = integral over w of density(R @ (u, v, w))       (projection along the image's own z axis)
 
 so the columns of ``R`` are the image axes as seen in the object; the third one is the **viewing direction**. In
-Fourier space the same sentence is the slice theorem: ``F_image(k_u, k_v) = F_object(R @ (k_u, k_v, 0))``.
+Fourier space the same statement is the slice theorem: ``F_image(k_u, k_v) = F_object(R @ (k_u, k_v, 0))``.
 
 **Euler angles.** ``(rot, tilt, psi)`` in **degrees**, intrinsic ZYZ, as RELION writes them::
 
@@ -20,13 +20,13 @@ RELION's own matrix ``A`` (``Euler_angles2matrix``) rotates the reference into t
 x_object``; it is ``R.T``. ``(rot, tilt)`` are the azimuth and polar angle of the viewing direction; changing ``psi``
 multiplies ``R`` from the right by ``Rz`` and turns the image in its plane.
 
-**Quaternions.** Scalar last, ``(x, y, z, w)``, unit norm, as SciPy has them; ``q`` and ``-q`` are the same pose.
+**Quaternions.** Scalar last, ``(x, y, z, w)``, unit norm, as in SciPy; ``q`` and ``-q`` are the same pose.
 
 **Arrays.** Volumes are ``[z, y, x]``, images ``[y, x]``; along each axis of n samples the origin is sample ``n // 2``.
 Lengths are in Å, with Å per voxel (or pixel) kept beside each array. Angles between poses are in **radians**.
 
-**What distances cannot see.** The geodesic distance does not change under ``R -> A R B`` (any two rotations) nor under
-``R -> R.T``: poses recovered from distances alone are known up to these, see :mod:`poses.alignment`.
+**Ambiguity.** The geodesic distance is invariant under ``R -> A R B`` (any two rotations) and under ``R -> R.T``:
+poses recovered from distances alone are known up to these, see :mod:`poses.alignment`.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def from_euler(angles_deg: ArrayLike) -> Array:
 def to_euler(matrices: ArrayLike) -> Array:
     """Euler angles (..., 3) in degrees from rotation matrices (..., 3, 3): tilt in [0, 180], the others in [-180, 180].
 
-    Where tilt is 0 or 180 only one combination of rot and psi is determined; psi is then 0. Written out rather than
-    taken from SciPy because that case is legal here (a pose seen along z) and SciPy warns about it.
+    Where tilt is 0 or 180 only one combination of rot and psi is determined; psi is then 0. Not taken from
+    SciPy, which warns about this case: it is valid here (a view along z).
     """
     r = np.asarray(matrices, dtype=float)
     sin_tilt = np.hypot(r[..., 0, 2], r[..., 1, 2])
@@ -112,7 +112,7 @@ def viewing_directions(matrices: ArrayLike) -> Array:
 
 
 def opposites_are_seen(matrices: ArrayLike) -> bool:
-    """Whether the poses (n, 3, 3) look along each of their viewing directions from the other side too.
+    """Whether the opposites of the viewing directions of the poses (n, 3, 3) are among these directions, too.
 
     They do when at least half of the opposite directions have a neighbour among the directions within twice the median
     distance of the directions' own nearest neighbours.
@@ -171,8 +171,8 @@ def sample_orientations(
     ----------
     sampling
         ``so3``: Haar-uniform on SO(3), restricted to the region: rot and psi uniform, cos(tilt) uniform (the Haar
-        measure of ZYZ angles is sin(tilt) drot dtilt dpsi). ``euler``: all three angles uniform, which crowds the
-        poles.
+        measure of ZYZ angles is sin(tilt) drot dtilt dpsi). ``euler``: all three angles uniform, which
+        oversamples the poles.
     """
     (rot, tilt, psi) = euler_region(coverage)
     angles = np.empty((count, 3))

@@ -1,12 +1,12 @@
-"""Point-group symmetry: groups, distances between poses that a symmetric object cannot tell apart, symmetric densities.
+"""Point-group symmetry: groups of rotations, and distances between poses modulo a group.
 
 A density with symmetry group G looks the same from R and from ``g R`` for every g of G, so poses are cosets ``G R``.
 The distance between two of them is the smallest over the group, ``min_g d(g R_i, R_j)``.
 
 Axes are RELION's: Cn and Dn have the n-fold axis along z, Dn a twofold one along x; T has a threefold axis along z and
 a twofold one along (0, sqrt(2/3), sqrt(1/3)); O has fourfold axes along x, y, z; I is RELION's I (= I2), twofold axes
-along x, y, z and a fivefold one in the xz plane. The elements themselves are SciPy's, turned where its axes differ.
-All axes go through the point that the object turns about, its centre of mass.
+along x, y, z and a fivefold one in the xz plane. The elements are SciPy's, rotated where its axes differ. All
+axes pass through the centre of rotation, the object's centre of mass.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _I_TO_RELION = Rotation.from_euler("z", 90, degrees=True)
 
 
 def check_group(symmetry: str) -> str:
-    """The group's name in capitals; ArgumentError for what names no group of rotations."""
+    """The group's name in capitals; ArgumentError unless it names a group of rotations."""
     match = _NAME.fullmatch(symmetry.strip().upper())
     if match is None or (match[2] and int(match[2]) > _MOST_FOLD):
         raise ArgumentError(
@@ -72,8 +72,8 @@ def symmetric_distance(first: Array, second: Array, elements: Array) -> Array:
 def normaliser(elements: Array, steps: int = 72) -> Array:
     """Quaternions (m, 4) of the rotations n with ``n G n^-1 = G``, for a group (|G|, 4) of two elements at least.
 
-    ``R -> n R`` changes no symmetric distance: poses are known up to one of these (as well as up to ``R -> R b``). For
-    Cn they are a continuum, every turn about its axis with and without turning the axis over: ``steps`` of each.
+    Symmetric distances are invariant under ``R -> n R``: poses are known up to one of these (and up to ``R -> R b``).
+    For Cn they are a continuum, all rotations about its axis with and without reversing the axis: ``steps`` of each.
     """
     turns = Rotation.from_quat(elements[1:] * np.where(elements[1:, 3:] < 0, -1, 1))
     sizes = turns.magnitude()
@@ -92,9 +92,9 @@ def normaliser(elements: Array, steps: int = 72) -> Array:
         _frames(directions[first], directions[second]) @ _frames(axes[[one]], axes[[other]]).transpose(0, 2, 1)
     )
     conjugates = np.stack([(n * Rotation.from_quat(elements) * n.inv()).as_quat() for n in candidates])
-    found = candidates.as_quat()[(np.abs(conjugates @ elements.T).max(axis=2) > 1 - 1e-9).all(axis=1)]
-    repeated = np.triu(np.abs(found @ found.T) > 1 - 1e-9, 1).any(axis=0)
-    return found[~repeated]
+    normalising = candidates.as_quat()[(np.abs(conjugates @ elements.T).max(axis=2) > 1 - 1e-9).all(axis=1)]
+    repeated = np.triu(np.abs(normalising @ normalising.T) > 1 - 1e-9, 1).any(axis=0)
+    return normalising[~repeated]
 
 
 def _frames(first: Array, second: Array) -> Array:

@@ -1,1 +1,1 @@
-"""Densities, their projections and back: what a microscope does to an object, and its inverse."""
+"""Densities, their projections, and reconstruction: the image formation of the microscope and its inverse."""

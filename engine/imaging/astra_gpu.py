@@ -1,7 +1,7 @@
-"""Projection and reconstruction on a CUDA device: the ASTRA door.
+"""Projection and reconstruction on a CUDA device, by ASTRA.
 
-ASTRA's 3D algorithms exist on CUDA only, and calling one without a device ends the whole process. Nothing here is
-called before :func:`available` has said yes.
+ASTRA's 3D algorithms exist on CUDA only, and calling one without a device ends the whole process. Nothing here
+is called unless :func:`available` is true.
 """
 
 from __future__ import annotations

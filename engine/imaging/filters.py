@@ -1,7 +1,7 @@
-"""What the microscope does to a clean projection: in-plane shifts, white noise; and the preparation of images.
+"""Degradation of clean projections by in-plane shifts and white noise; and the preparation of images.
 
 Images are (n, size, size), float32; shifts are (n, 2), (x, y), in pixels: the displacement of the content. RELION's
-``rlnOriginXAngst`` is the move that undoes it, minus the displacement times Å per pixel.
+``rlnOriginXAngst`` is the shift that undoes it, minus the displacement times Å per pixel.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def signal_variance(clean: Images) -> float:
 def draw_shifts(count: int, max_shift: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Shifts (count, 2) in pixels, x and y each from the triangular distribution on [-max_shift, max_shift], mode 0.
 
-    The distribution of the published experiments (arXiv:2104.06237); theirs are rounded to whole pixels, ours are not.
+    The distribution of the published experiments (arXiv:2104.06237); theirs are rounded to whole pixels, these are not.
     """
     if max_shift == 0:
         return np.zeros((count, 2))
@@ -33,8 +33,8 @@ def draw_shifts(count: int, max_shift: float, rng: np.random.Generator) -> NDArr
 
 
 def shift_images(images: Images, shifts: NDArray[np.floating]) -> Images:
-    """Images moved by ``shifts`` (n, 2) pixels, exactly for band-limited images; what leaves one side enters the
-    other.
+    """Images moved by ``shifts`` (n, 2) pixels, exactly for band-limited images; periodic: what leaves one
+    side enters on the other.
     """
     size = images.shape[-1]
     plane = fourier.half_plane_frequencies(size)

@@ -1,4 +1,4 @@
-"""Central Fourier slices of a volume and their adjoint: the FINUFFT door.
+"""Central Fourier slices of a volume and their adjoint, by FINUFFT.
 
 The Fourier slice theorem: the 2D transform of a projection is the central plane, normal to the viewing direction, of
 the 3D transform. The transform of the voxels at arbitrary frequencies is a non-uniform FFT (Barnett, Magland &
@@ -13,7 +13,7 @@ import finufft
 import numpy as np
 from numpy.typing import NDArray
 
-TOLERANCE = 1e-4  # relative accuracy asked of FINUFFT; measured against direct sums in the tests
+TOLERANCE = 1e-4  # relative accuracy requested of FINUFFT; compared with direct sums in the tests
 
 Real = NDArray[np.floating]
 Complex = NDArray[np.complexfloating]
@@ -32,7 +32,7 @@ def half_plane_frequencies(size: int, pixel_in_voxels: float = 1.0) -> Real:
 def translation_phase(plane: Real, shifts: Real) -> NDArray[np.complex64]:
     """Factors (n, size, size // 2 + 1) that move images by ``shifts`` (n, 2), (x, y): ``exp(-2 pi i k . shift)``.
 
-    ``plane`` is from :func:`half_plane_frequencies`; shifts are in the unit of length whose inverse the plane is in.
+    ``plane`` is from :func:`half_plane_frequencies`; shifts are in the unit whose inverse is that of the plane.
     """
     turn = np.float32(-2 * np.pi) * 1j
     along_u = np.exp(turn * np.outer(shifts[:, 0], plane[0, :, 0])).astype(np.complex64)

@@ -1,4 +1,4 @@
-"""Fourier shell correlation of two densities, and the resolution that it tells."""
+"""Fourier shell correlation of two densities, and the resolution at a threshold."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fourier_shell_correlation(
 def resolution_at(frequencies: NDArray[np.floating], correlation: NDArray[np.floating], threshold: float) -> float:
     """Resolution in Å where an FSC first falls below a threshold, linear between shells.
 
-    Nyquist's (the finest that can be said) where it never falls; infinite where it is below from the start.
+    Nyquist's (the finest that can be determined) where it never falls; infinite where it is below from the start.
     """
     below = np.flatnonzero(correlation < threshold)
     if len(below) == 0:

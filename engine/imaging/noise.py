@@ -1,7 +1,7 @@
-"""The noise of images: one description for the images whose poses are sought and for those that a network learns from.
+"""The noise model of images: the same for the test images and for the training images of the network.
 
-:mod:`learning.corruption` has the same model as TensorFlow operations, for training images that are made noisy afresh
-each time they are drawn; a test makes the two agree.
+:mod:`learning.corruption` has the same model as TensorFlow operations, for training images to which noise is added anew
+each time they are drawn; a test compares the two.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class NoiseModel:
 
     @property
     def signal_variance(self) -> float:
-        """Variance of the signal that the ratio refers to, in units squared; 0 without noise, which says nothing."""
+        """Variance of the signal that the ratio refers to, in units squared; 0 without noise, where it is unknown."""
         return self.variance * self.snr if self.variance > 0 else 0.0
 
     @property
@@ -59,14 +59,14 @@ class NoiseModel:
         return float(np.sqrt(self.variance))
 
     def on_larger_pixels(self, ratio: float) -> NoiseModel:
-        """The noise that is left of this on pixels ``ratio`` times as wide, by Fourier cropping.
+        """The noise that remains on pixels ``ratio`` times as wide, after Fourier cropping.
 
         White noise keeps its spectrum under cropping, so its variance falls by the ratio of the pixel counts.
         """
         return NoiseModel(self.variance / ratio**2, self.snr)
 
     def apply(self, images: Images, rng: np.random.Generator) -> Images:
-        """Images (n, size, size) with noise of this model; the very same array where there is none."""
+        """Images (n, size, size) with noise of this model; the same array where there is none."""
         if self.variance == 0:
             return images
         noisy = rng.standard_normal(images.shape, dtype=np.float32)

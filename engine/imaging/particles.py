@@ -1,4 +1,4 @@
-"""A set of particle images and what is known about them: simulated with their truth, or real without it."""
+"""A set of particle images with their metadata: simulated ones with ground truth, real ones without."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class ContrastTransfer:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known of simulated images: poses (n, 3, 3), shifts (n, 2) in pixels (x, y).
+    """Ground truth of simulated images: poses (n, 3, 3), shifts (n, 2) in pixels (x, y).
 
-    ``clean`` are the first few images before shift and noise, for show.
+    ``clean`` are the first few images before shift and noise, for display.
     """
 
     poses: NDArray[np.floating]
@@ -51,13 +51,13 @@ class ParticleSet:
     pixel_size
         Å per pixel.
     noise
-        the model of their noise, which training images are given too.
+        the model of their noise, which is also that of the training images.
     ctf
         of each image; None where images are plain projections.
     shifts
-        (n, 2) in pixels (x, y): displacement of the content, where it is known; None where it is not.
+        (n, 2) in pixels (x, y): displacement of the content; None where unknown.
     truth
-        poses and shifts that the images were made with; None for real ones. What needs it is skipped without it.
+        poses and shifts that the images were simulated with; None for real ones. Stages that need it are then skipped.
     """
 
     images: Images

@@ -1,8 +1,8 @@
 """Projections of a volume: ``image[v, u] = integral over w of density(R @ (u, v, w))``.
 
-Two methods of one quantity: Fourier slices on the CPU, ASTRA's ray sums where there is CUDA. The volume turns about its
-centre of mass, which lands on pixel ``size // 2``. Values are sums over voxels (density times voxels along the ray),
-the units of the published experiments.
+Two methods for one quantity: Fourier slices on the CPU, ASTRA's ray sums where there is CUDA. The volume rotates about
+its centre of mass, which is projected to pixel ``size // 2``. Values are sums over voxels (density times voxels along
+the ray), the units of the published experiments.
 """
 
 from __future__ import annotations

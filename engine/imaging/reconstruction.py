@@ -1,7 +1,7 @@
-"""Density from projections with known poses, by least squares; and how far two densities agree.
+"""Density from projections with known poses, by least squares.
 
 On the CPU the normal equations of the Fourier slices are solved. Their operator is a convolution, so it is computed
-once as a kernel on a grid of twice the size and then applied by FFT; an iteration does not touch the images again
+once as a kernel on a grid of twice the size and then applied by FFT; an iteration does not use the images again
 (Wajer & Pruessmann, 2001; for cryo-EM Wang, Shkolnisky & Singer, 2013). Half sets share the work: the sums over all
 images are those over the two halves. Where there is CUDA, ASTRA's CGLS solves the same problem in real space.
 """
@@ -23,7 +23,7 @@ from .volume import Volume
 Density = NDArray[np.float32]
 
 _BATCH = 256
-_TIKHONOV = 1e-3  # relative to the mean eigenvalue; settles what no slice has seen
+_TIKHONOV = 1e-3  # relative to the mean eigenvalue; determines what no slice covers
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def reconstruct(
 ) -> Reconstruction:
     """Least-squares densities from centred projections (n, size, size) and their poses (n, 3, 3).
 
-    ``grid`` gives the shape and the centre of rotation of the result; its density is not looked at. Pixels of the
+    ``grid`` gives the shape and the centre of rotation of the result; its density is not used. Pixels of the
     images are as large as its voxels.
     """
     order = rng.permutation(len(images))
@@ -75,8 +75,8 @@ def _normal_equations(
     shape = grid.density.shape
     doubled = (2 * shape[0], 2 * shape[1], 2 * shape[2])
     plane = fourier.half_plane_frequencies(images.shape[-1])
-    inside = np.linalg.norm(plane, axis=-1) <= 0.5  # beyond, a turned slice leaves the voxels' own band
-    # A column stands for itself and for its Hermitian mirror, except the one that is its own mirror.
+    inside = np.linalg.norm(plane, axis=-1) <= 0.5  # beyond, a rotated slice leaves the band of the voxels
+    # A column counts for itself and its Hermitian mirror, except the one that is its own mirror.
     weight = np.where(plane[..., 0] == 0, 1.0, 2.0)[inside].astype(np.float32)
     off_middle = grid.center_index - np.array([n // 2 for n in shape[::-1]])
     kernel = np.zeros(doubled, dtype=np.float32)
@@ -95,7 +95,7 @@ def _normal_equations(
 def _solve(kernel: Density, right: Density, iterations: int) -> Density:
     """Conjugate gradients on ``(kernel * x + tikhonov x) = right``, preconditioned by the ramp filter.
 
-    Slices crowd the origin with a density of 1 / |k|; multiplying by |k| evens that out.
+    Slices sample Fourier space with a density of 1 / |k|; multiplying by |k| compensates for it.
     """
     shape, doubled = right.shape, kernel.shape
     spectrum = fft.rfftn(fft.ifftshift(kernel), workers=-1)

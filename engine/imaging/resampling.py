@@ -1,4 +1,4 @@
-"""A density on voxels of another size."""
+"""Resampling of a density to another voxel size."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _SAME = 1e-3  # relative difference of voxel sizes that headers round off
 
 
 def same_voxels(first: float, second: float) -> bool:
-    """Whether two voxel sizes in Å agree as far as file headers tell."""
+    """Whether two voxel sizes in Å agree up to the rounding of file headers."""
     return abs(first / second - 1) < _SAME
 
 
 def resampled(volume: Volume, voxel_size: float) -> Volume:
-    """The volume on voxels of ``voxel_size`` Å: what its Fourier transform says between its voxels.
+    """The volume on voxels of ``voxel_size`` Å, by Fourier interpolation.
 
-    Larger voxels lose the detail that they cannot hold, smaller ones gain none. InputError where memory does not hold
-    the result.
+    Larger voxels lose the detail beyond their Nyquist frequency, smaller ones gain none. InputError where the result
+    does not fit into memory.
     """
     ratio = voxel_size / volume.voxel_size
     shape = tuple(2 * int(np.ceil((n / ratio + 1) / 2)) for n in volume.density.shape)

@@ -1,4 +1,4 @@
-"""Training projections of several volumes: networks that are to judge a protein that they have not seen."""
+"""Training projections of several volumes, for networks that are applied to a protein that they have not seen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .shape import outer_radius
 from .simulation import Acquisition, TrainingSet, simulate_training
 from .volume import Volume
 
-_MEASURED = 16  # projections that tell how strong a protein's signal is
+_MEASURED = 16  # projections on which the variance of a protein's signal is measured
 _LEAST_VALIDATED = 8  # validation projections of a protein, where it has any
 _ENOUGH = 10  # proteins, of which some can be spared for validation
 _HELD_OUT = 0.1  # of them
@@ -38,9 +38,9 @@ def simulate_training_of_several(
 
     ``acquisition.size`` has to be given, the test projections' frame. With noise each protein is scaled so that its
     projections have the signal variance of the test projections, and so their signal-to-noise ratio: the units of two
-    maps need have nothing in common. ``log`` is called with a line about what was done to them. Of ten or more proteins
-    a tenth is held out, for validation only: what the network makes of proteins that it has not seen is judged, and
-    calibrated, on such. Fewer are all trained on.
+    maps may differ. ``log`` is called with a line about what was done to them. Of ten or more proteins a tenth is held
+    out, for validation only, so that distances are validated, and calibrated, on proteins that the network has not
+    seen. Fewer are all trained on.
     """
     assert acquisition.size is not None
     held_out = number >= _ENOUGH
@@ -83,7 +83,7 @@ def _some_of(number: int, wanted: int) -> np.ndarray:
 
 
 def _shares(count: int, places: np.ndarray, number: int) -> np.ndarray:
-    """Whole numbers (number,) with the sum ``count``, as equal as can be, zero but at ``places``."""
+    """Whole numbers (number,) with the sum ``count``, as equal as possible, zero except at ``places``."""
     shares = np.zeros(number, dtype=int)
     shares[places] = count // len(places)
     shares[places[: count % len(places)]] += 1

@@ -1,4 +1,4 @@
-"""How a density looks from afar: where its surface is, how large it is, and the same on a coarser grid."""
+"""The shape of a density: its surface level, its size, and the density on a coarser grid."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .volume import Volume
 
 Density = NDArray[np.floating]
 
-_ENCLOSED = 0.999  # of the voxels within the surface: a few specks of noise far out make no object large
+_ENCLOSED = 0.999  # of the voxels within the surface: a few specks of noise far out do not count
 
 
 def surface_level(density: Density) -> float:
-    """Standard deviations above the mean at which a density (nz, ny, nx) has its surface when nobody says otherwise.
+    """Standard deviations above the mean at which a density (nz, ny, nx) has its surface by default.
 
     Otsu's threshold (IEEE Trans. Syst. Man Cybern. 9 (1979) 62) between the voxels above the mean: most of a box is
-    empty, and how that part spreads says nothing of the object.
+    empty, and the spread of that part is unrelated to the object.
     """
     mean, deviation = float(density.mean()), float(density.std())
     if deviation == 0:
@@ -35,7 +35,7 @@ def surface_level(density: Density) -> float:
 
 
 def outer_radius(volume: Volume, level: float | None = None) -> float:
-    """Radius in Å, around the centre of mass, of the sphere that holds what lies within the surface (99.9 % of it).
+    """Radius in Å, around the centre of mass, of the sphere that contains 99.9 % of the voxels within the surface.
 
     ``level`` is in standard deviations above the mean, :func:`surface_level` when not given.
     """
@@ -53,7 +53,7 @@ def radius_of_gyration(volume: Volume) -> float:
 
 
 def binned(volume: Volume, step: int) -> Volume:
-    """The volume on voxels ``step`` times larger: means over blocks, without the last ones that fill no block."""
+    """The volume on voxels ``step`` times larger: means over blocks; incomplete blocks at the end are left out."""
     if step == 1:
         return volume
     return Volume(
@@ -65,7 +65,7 @@ def binned(volume: Volume, step: int) -> Volume:
 
 
 def block_means(density: Density, step: int) -> NDArray[np.float32]:
-    """Means over blocks of ``step`` voxels a side; what fills no block at the upper ends is left out."""
+    """Means over blocks of ``step`` voxels a side; voxels that do not fill a block at the upper ends are left out."""
     sides = [min(step, n) for n in density.shape]
     counts = [n // side for n, side in zip(density.shape, sides, strict=True)]
     whole = density[tuple(slice(count * side) for count, side in zip(counts, sides, strict=True))]

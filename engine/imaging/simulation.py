@@ -1,7 +1,7 @@
-"""Simulated projections: the test set, whose poses are to be recovered, and the sets that a distance is learned from.
+"""Simulated projections: the test set, whose poses are to be recovered, and the training and validation sets.
 
-Every set has its own stream of random numbers, so that none shares a pose with another and the size of one changes
-nothing in the others.
+Every set has its own stream of random numbers, so that no two share a pose and the size of one does not
+change the others.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .shape import binned
 from .volume import Volume
 
 _PROJECTING = 0.8  # of the time of a simulation; the rest shifts and adds noise
-_PREVIEWED = 160  # pixels, the frame above which a preview looks at a coarser volume
+_PREVIEWED = 160  # pixels, the frame above which a preview uses a coarser volume
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """How simulated projections are taken: from where, how large, how noisy, how far off centre.
+    """How projections are simulated: orientations, size, noise and shifts.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Acquisition:
     def __post_init__(self) -> None:
         if self.noise_variance is not None and self.snr is not None:
             raise ArgumentError(
-                "{noise_variance} and {snr} are both given; they say the same, give one", "noise_variance", "snr"
+                "{noise_variance} and {snr} are both given; they specify the same, give one", "noise_variance", "snr"
             )
 
 
@@ -65,8 +65,8 @@ def simulate(
     progress: Progress = silent,
     shown: int = 16,
 ) -> ParticleSet:
-    """Particles with their truth: orientations sampled, projected, shifted, made noisy. Not standardised: that loses
-    the units. ``shown`` of the clean projections are kept.
+    """Particles with their truth: orientations sampled, projected, shifted, noise added. Not standardised, which would
+    lose the units. ``shown`` of the clean projections are kept.
     """
     poses = sample_orientations(count, rng, acquisition.coverage, acquisition.sampling)
     clean = project(
@@ -82,9 +82,9 @@ def simulate(
 
 
 def preview(volume: Volume, acquisition: Acquisition, count: int, rng: np.random.Generator) -> ParticleSet:
-    """A few particles, at once: of a large volume on coarser pixels, with the noise those have.
+    """A few particles, quickly: those of a large volume on coarser pixels, with the noise of these.
 
-    Noise model and shifts are in full pixels; ``noise.snr`` is what these few projections estimate.
+    Noise model and shifts are in the original pixels; ``noise.snr`` is what these few projections estimate.
     """
     step = -(-max(volume.diagonal, acquisition.size or 0) // _PREVIEWED)
     coarse = binned(volume, step)
@@ -107,11 +107,11 @@ def preview(volume: Volume, acquisition: Acquisition, count: int, rng: np.random
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Clean projections (n, m, m) at the network's size with their poses, and a validation set as the network meets it.
+    """Clean projections (n, m, m) at the network's size with their poses, and a validation set with shifts and noise.
 
-    ``noise`` and ``max_shift`` are those of the test set, carried over to the network's larger pixels.
-    ``proteins`` (n,) and ``validation_proteins`` say by number of which protein each projection is, in rising order;
-    None where all are of one. ``held_out``: the validation projections are of proteins that training has none of.
+    ``noise`` and ``max_shift`` are those of the test set, converted to the network's larger pixels.
+    ``proteins`` (n,) and ``validation_proteins`` give the number of each projection's protein, in ascending order; None
+    where all are of one. ``held_out``: the validation projections are of proteins that are not trained on.
     """
 
     images: NDArray[np.float32]
@@ -154,7 +154,7 @@ def simulate_training(
 
 
 def support_radius(images: NDArray[np.float32], energy: float = 0.999) -> float:
-    """Radius in pixels, around pixel ``size // 2``, of the disc that holds this share of the images' mean square."""
+    """Radius in pixels, around pixel ``size // 2``, of the disc with this share of the images' mean square."""
     size = images.shape[-1]
     offset = np.arange(size) - size // 2
     radius = np.hypot(*np.meshgrid(offset, offset)).ravel()

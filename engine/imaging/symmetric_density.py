@@ -1,4 +1,4 @@
-"""Densities with a point-group symmetry: found or given. Groups: :mod:`geometry.symmetry`."""
+"""Densities with a point-group symmetry, detected or imposed. Groups: :mod:`geometry.symmetry`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..geometry.symmetry import group
 
 Array = NDArray[np.floating]
 
-_SYMMETRIC = 0.9  # correlation below which a density lacks the symmetry that it was given
-_APPARENT = 0.95  # correlation above which it has one that it was not given; compact objects are round to some degree
-_LOOKED_FOR = [(2, "x"), (2, "y"), (2, "z"), (3, "z"), (5, "z"), (7, "z")]
+_SYMMETRIC = 0.9  # correlation below which a density lacks the symmetry given for it
+_APPARENT = 0.95  # correlation above which it has one that was not given; compact objects are round to some degree
+_TESTED_AXES = [(2, "x"), (2, "y"), (2, "z"), (3, "z"), (5, "z"), (7, "z")]
 _OFF_AXES: Array = np.array([0.62, 0.35, 0.70]) / np.linalg.norm([0.62, 0.35, 0.70])
 
 
 def rotated(density: NDArray[np.float32], center: Array, matrix: Array) -> NDArray[np.float32]:
-    """The density (nz, ny, nx) turned by a rotation matrix (x, y, z) about the voxel index ``center`` (x, y, z)."""
-    from scipy import ndimage  # only here: the command line's help need not load it
+    """The density (nz, ny, nx) rotated by a rotation matrix (x, y, z) about the voxel index ``center`` (x, y, z)."""
+    from scipy import ndimage  # imported here: the command line's help does not need it
 
     # The value at x comes from R^-1 x; SciPy counts (z, y, x).
     inverse = matrix.T[::-1, ::-1]
@@ -31,28 +31,28 @@ def rotated(density: NDArray[np.float32], center: Array, matrix: Array) -> NDArr
 
 
 def symmetry_correlation(density: NDArray[np.float32], center: Array, elements: Array) -> float:
-    """The smallest correlation of a density (nz, ny, nx) with itself turned by an element of the group (|G|, 4)."""
+    """The smallest correlation of a density (nz, ny, nx) with itself rotated by an element of the group (|G|, 4)."""
     turns = Rotation.from_quat(elements[1:]).as_matrix()
     correlations = [np.corrcoef(density.ravel(), rotated(density, center, turn).ravel())[0, 1] for turn in turns]
     return float(min(correlations, default=1.0))
 
 
 class Remark(NamedTuple):
-    """What is to be said about a density's symmetry in a line; ``doubtful`` where the poses found may mean nothing."""
+    """A line about a density's symmetry; ``doubtful`` where the recovered poses may be meaningless."""
 
     text: str
     doubtful: bool
 
 
 def remark(density: NDArray[np.float32], center: Array, symmetry: str, setting: str = "symmetry") -> Remark | None:
-    """Whether a density (nz, ny, nx) has the symmetry given or, where none is, looks as if it had one.
+    """Whether a density (nz, ny, nx) has the symmetry given or, if none is, appears to have one.
 
-    ``setting`` is what the symmetry is called where people give it.
+    ``setting`` is the name of the setting that gives the symmetry.
     """
     elements = group(symmetry)
     if len(elements) > 1:
         correlation = symmetry_correlation(density, center, elements)
-        text = f"symmetry {symmetry}: correlation of the density with its turned self is {correlation:.3f} at least"
+        text = f"symmetry {symmetry}: correlation of the density with its rotated copies is {correlation:.3f} at least"
         if correlation >= _SYMMETRIC:
             return Remark(text, False)
         return Remark(f"{text}, so it is not symmetric; check {setting} and the axes", True)
@@ -61,35 +61,35 @@ def remark(density: NDArray[np.float32], center: Array, symmetry: str, setting: 
 
 
 def ambiguity(axes: Sequence[tuple[int, str, float]], setting: str = "symmetry") -> str:
-    """What axes of :func:`apparent_symmetry` mean where no symmetry is given; ``setting`` is where it can be."""
+    """The consequence of axes of :func:`apparent_symmetry` where no symmetry is given; ``setting`` gives one."""
     turns = ", ".join(f"1/{fold} about {axis}" for fold, axis, _ in axes)
     least = min(correlation for *_, correlation in axes)
     return (
         f"the density looks the same turned by {turns} (correlation {least:.3f} at least), "
-        f"so poses are ambiguous: no method can tell them apart; give {setting}"
+        f"so poses are ambiguous: no method can distinguish them; give {setting}"
     )
 
 
 def turns_looked_at(name: str) -> int:
-    """How many times :func:`remark` turns a density: its cost."""
-    return len(group(name)) - 1 or len(_LOOKED_FOR)
+    """How many times :func:`remark` rotates a density: its cost."""
+    return len(group(name)) - 1 or len(_TESTED_AXES)
 
 
 def apparent_symmetry(density: NDArray[np.float32], center: Array) -> list[tuple[int, str, float]]:
     """Rotation axes (fold, ``x``, ``y`` or ``z``, correlation) about which a density (nz, ny, nx) looks the same.
 
-    Only the axes of the box are looked at, where maps of symmetric objects usually have theirs.
+    Only the axes of the box are tested, where maps of symmetric objects usually have theirs.
     """
-    looked_at = []
-    for fold, axis in _LOOKED_FOR:
+    correlations = []
+    for fold, axis in _TESTED_AXES:
         turn = Rotation.from_rotvec(2 * np.pi / fold * np.eye(3)["xyz".index(axis)]).as_matrix()
         correlation = float(np.corrcoef(density.ravel(), rotated(density, center, turn).ravel())[0, 1])
-        looked_at.append((fold, axis, correlation))
-    return [entry for entry in looked_at if entry[2] >= _APPARENT]
+        correlations.append((fold, axis, correlation))
+    return [entry for entry in correlations if entry[2] >= _APPARENT]
 
 
 def symmetrised(density: NDArray[np.float32], center: Array, elements: Array) -> NDArray[np.float32]:
-    """The mean (nz, ny, nx) of the density turned by every element of the group (|G|, 4) about ``center``."""
+    """The mean (nz, ny, nx) of the density rotated by every element of the group (|G|, 4) about ``center``."""
     total = density.astype(np.float64)
     for turn in Rotation.from_quat(elements[1:]).as_matrix():
         total += rotated(density, center, turn)
@@ -100,7 +100,7 @@ def oligomer(density: NDArray[np.float32], center: Array, elements: Array) -> ND
     """Copies of a density (nz, ny, nx) side by side, one for each element of the group (|G|, 4): (n, n, n).
 
     The density's ``center`` (x, y, z) is moved away from the axes, in a direction that is on none of them, until
-    neighbouring copies are two radii of gyration apart; so a tetramer is made of a chain, symmetric but not real.
+    neighbouring copies are two radii of gyration apart: for example an artificial tetramer of one chain.
     """
     offsets = np.argwhere(density > 0)[:, ::-1] - center
     mass = density[density > 0]

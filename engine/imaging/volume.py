@@ -1,4 +1,4 @@
-"""The density that everything is measured on: built in, read from a file, or downloaded."""
+"""The density that an experiment starts from: built in, read from a file, or downloaded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Volume:
-    """A density and where it lies. It turns about :attr:`center_of_mass`; the voxels themselves are never resampled.
+    """A density and its position. It rotates about :attr:`center_of_mass`; the voxels themselves are never resampled.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""Files and archives: maps, coordinates, tables of particles. One module a format."""
+"""Files and archives: maps, coordinates, tables of particles. One module per format."""

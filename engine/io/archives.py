@@ -25,7 +25,7 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class Archive:
-    """Where an archive keeps its entries. ``entry`` checks what was typed; its group alone reaches ``file``."""
+    """Where an archive keeps its entries. ``entry`` matches the input; only its group is used in ``file``."""
 
     entry: re.Pattern[str]
     example: str
@@ -58,13 +58,13 @@ def is_archived(source: str) -> bool:
 def fetch(source: str, progress: Progress = silent) -> Path:
     """The local file of an entry such as ``emdb:3400``, downloaded unless the cache has it.
 
-    A file is in the cache whole or not at all. The folder is ``$POSELAB_CACHE``, else ``poselab`` in the user's cache
-    folder. ``progress`` is told the fraction (0 while the size is unknown) and ``megabytes``.
+    Files are added to the cache atomically. The folder is ``$POSELAB_CACHE``, else ``poselab`` in the user's cache
+    folder. ``progress`` is called with the fraction (0 while the size is unknown) and ``megabytes``.
 
     Raises
     ------
     InputError
-        for an id of the wrong form, an entry that is not there, no connection, or an unwritable cache folder.
+        for an id of the wrong form, an unknown entry, no connection, or an unwritable cache folder.
     """
     url, path = _place(source)
     try:
@@ -129,7 +129,7 @@ def _download_once(source: str, url: str, path: Path, progress: Progress) -> Non
         response.raise_for_status()
         size, done = response.raw.length_remaining or 0, 0
         with path.open("wb") as file:
-            # Not iter_content: it unpacks what a server calls "Content-Encoding: gzip", and these files are to stay so.
+            # Not iter_content: it unpacks what a server calls "Content-Encoding: gzip", and these files stay gzipped.
             for piece in response.raw.stream(_CHUNK, decode_content=False):
                 file.write(piece)
                 done += len(piece)
@@ -140,7 +140,7 @@ def _download_once(source: str, url: str, path: Path, progress: Progress) -> Non
 
 
 def _in_short(error: Exception) -> str:
-    """One line, not the nested story that requests tells."""
+    """One line in place of the nested message of requests."""
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return f"no answer within {TIMEOUT_S:g} s"
     if isinstance(error, requests.HTTPError) and error.response is not None:

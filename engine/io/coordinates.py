@@ -1,4 +1,4 @@
-"""Density from atomic coordinates: the gemmi door."""
+"""Density from atomic coordinates, by gemmi."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_coordinates(
     Raises
     ------
     InputError
-        naming the file, for what holds no atoms; naming the key, for a voxel size that does not fit the resolution; for
+        naming the file, if it contains no atoms; naming the key, for a voxel size that does not fit the resolution; for
         a volume too large for memory.
     """
     resolution, voxel_size = resolution_and_voxel_size(resolution, voxel_size)
@@ -49,7 +49,7 @@ def read_coordinates(
 def random_coordinates(
     seed: int, resolution: float | None = None, voxel_size: float | None = None
 ) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
-    """:func:`read_coordinates` of a protein that does not exist, see :mod:`io.proteins`."""
+    """:func:`read_coordinates` of a random protein, see :mod:`io.proteins`."""
     resolution, voxel_size = resolution_and_voxel_size(resolution, voxel_size)
     protein = random_protein(seed)
     everything = gemmi.Residue()
@@ -65,7 +65,7 @@ def random_coordinates(
 
 
 def resolution_and_voxel_size(resolution: float | None, voxel_size: float | None) -> tuple[float, float]:
-    """Both in Å, from what is given; InputError where they do not fit."""
+    """Both in Å, with defaults where not given; InputError where they do not fit."""
     resolution = DEFAULT_RESOLUTION if resolution is None else resolution
     voxel_size = resolution / 3 if voxel_size is None else voxel_size
     if not resolution / 20 <= voxel_size <= resolution / 2:

@@ -1,4 +1,4 @@
-"""Projections and their angles as HDF5 (``.h5``), in the layout of the published data: the h5py door."""
+"""Projections and their angles as HDF5 (``.h5``), in the layout of the published data, by h5py."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The proteins at hand: those built in, and the files of one folder on this machine, where uploads go too.
+"""The available proteins: those built in, and the files of one folder on this machine, where uploads go too.
 
 The folder is ``POSELAB_VOLUMES_DIR``, else ``volumes`` beside the runs. Only the files that lie directly in it count:
-it may be a link into somebody's project of a million files.
+it may be a link into a project with a million files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class Entry:
-    """A protein at hand. ``source`` is what a configuration calls it, ``name`` what it is shown as."""
+    """An available protein. ``source`` is its name in a configuration, ``name`` the one shown."""
 
     name: str
     source: str
@@ -41,15 +41,15 @@ def volumes_dir(runs_dir: Path) -> Path:
 
 
 def list_volumes(runs_dir: Path) -> list[Entry]:
-    """The built-in proteins, then the maps and coordinates in the folder by name; their contents are not looked at.
+    """The built-in proteins, then the maps and coordinates in the folder by name; their contents are not read.
 
     Raises InputError when there is a folder but it cannot be read.
     """
     entries = [Entry(name, name, "built-in") for name in BUILT_IN]
     folder = volumes_dir(runs_dir)
     try:
-        found = sorted(folder.iterdir(), key=lambda path: path.name.lower())
-        files = [path for path in found if not path.name.startswith(".") and path.is_file()]
+        paths = sorted(folder.iterdir(), key=lambda path: path.name.lower())
+        files = [path for path in paths if not path.name.startswith(".") and path.is_file()]
     except FileNotFoundError:
         return entries
     except OSError as error:
@@ -61,7 +61,7 @@ def list_volumes(runs_dir: Path) -> list[Entry]:
 
 
 def add_upload(runs_dir: Path, filename: str, data: bytes, voxel_size: float | None = None) -> str:
-    """Keep an uploaded file in the folder; what a configuration calls it.
+    """Keep an uploaded file in the folder; its name in a configuration.
 
     The file is loaded first, as an experiment would (with ``voxel_size`` in Å where its header has none), and kept only
     if that works. The same content under the same name is kept once; another content gets a name of its own.
@@ -69,7 +69,7 @@ def add_upload(runs_dir: Path, filename: str, data: bytes, voxel_size: float | N
     Raises
     ------
     InputError
-        for a file of no known kind, too large, empty, cut short or not a usable density; for a folder that cannot be
+        for a file of unknown kind, too large, empty, truncated or not a usable density; for a folder that cannot be
         written.
     """
     shown = re.split(r"[/\\]", filename)[-1][-_LONGEST_NAME:]
@@ -97,8 +97,8 @@ def add_upload(runs_dir: Path, filename: str, data: bytes, voxel_size: float | N
 
 
 def endings() -> tuple[str, ...]:
-    """How the names of files end that can hold a protein, each also with ``.gz`` after it."""
-    from . import coordinates, mrc  # only here: listing built-in proteins needs no file formats
+    """The endings of files that can hold a protein, each also with ``.gz`` after it."""
+    from . import coordinates, mrc  # imported here: listing built-in proteins needs no file formats
 
     return (*mrc.MAP_ENDINGS, *coordinates.COORDINATE_ENDINGS)
 
@@ -120,5 +120,5 @@ def _kind(path: Path) -> Literal["map", "coordinates"] | None:
 
 
 def _safe(name: str) -> str:
-    """A name that is no path, no hidden file and no surprise in a shell."""
+    """A name that is not a path or a hidden file and is safe in a shell."""
     return _UNSAFE.sub("_", name).lstrip("._-") or "upload"

@@ -42,21 +42,21 @@ def load_volume(
     ----------
     source
         a built-in name, an archive's id (``emdb:3400``, ``pdb:5j0n``), a random protein (``random:7``) or a path, in
-        that order; a file's ending tells maps from coordinates, and either may be gzipped.
+        that order; a file's ending distinguishes maps from coordinates, and either may be gzipped.
     resolution
         in Å, for coordinates only; 8 when not given.
     voxel_size
         in Å; a third of the resolution for coordinates, the header's for a map, when not given.
     symmetry, symmetrize
-        the point group, and how the density is given it: not at all, by averaging its turned copies, or by putting
-        copies of it side by side.
+        the point group, and how it is imposed on the density: not at all, by averaging its rotated copies, or by
+        putting copies of it side by side.
     progress
         advances while something is downloaded.
 
     Raises
     ------
     InputError
-        naming the file or argument, for everything that gives no usable density.
+        naming the file or argument, if it gives no usable density.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def is_made_of_atoms(source: str) -> bool:
 
 
 def local_path(source: str) -> Path:
-    """The file behind a source that is no archive's entry: a built-in protein's, or the path that it is."""
+    """The file of a source that is not an archive's entry: a built-in protein's, or the path itself."""
     return _locate(source.strip(), silent)[0]
 
 
@@ -105,7 +105,7 @@ def _locate(source: str, progress: Progress) -> tuple[Path, str]:
     if source.lower() in BUILT_IN:
         name = source.lower()
         return next(_DATA.glob(f"{name}.*")), name
-    from ..io import archives  # only here: the default needs no network library
+    from ..io import archives  # imported here: the default needs no network library
 
     path = archives.fetch(source, progress) if archives.is_archived(source) else Path(os.path.expanduser(source))
     return path, without_gz(path).stem
@@ -114,7 +114,7 @@ def _locate(source: str, progress: Progress) -> tuple[Path, str]:
 def _read(
     path: Path, source: str, resolution: float | None, voxel_size: float | None
 ) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
-    from ..io import coordinates, mrc  # only here: who uses a Volume need not load what reads them
+    from ..io import coordinates, mrc  # imported here: using a Volume does not need the readers
 
     kind = without_gz(path).suffix.lower()
     if kind in coordinates.COORDINATE_ENDINGS:

@@ -1,9 +1,9 @@
-"""Density maps and image stacks in the MRC2014/CCP4 format: the mrcfile door.
+"""Density maps and image stacks in the MRC2014/CCP4 format, by mrcfile.
 
 Format: Cheng et al., J. Struct. Biol. 192 (2015) 146, https://www.ccpem.ac.uk/mrc-format/mrc2014.
 
-mrcfile's own reader trusts the header: it sets aside whatever size that claims and tells of a wrong MAP id without
-naming the file. So headers are judged here, before anything is allocated, on mrcfile's definition of the format.
+mrcfile's own reader trusts the header: it allocates whatever size that states and reports a wrong MAP id without naming
+the file. So headers are checked here, before anything is allocated, by mrcfile's definition of the format.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ def read_map(
 
     The density is indexed [z, y, x] whatever order of axes the file has (``mapc``, ``mapr``, ``maps``). The origin is
     the position of voxel [0, 0, 0]: the header's ``origin`` where that is not zero, else ``nstart`` times the voxel
-    size. The two are never added, as in ChimeraX: who writes both means the same position twice.
+    size. The two are never added, as in ChimeraX: programs that write both mean the same position.
 
-    Space group 0 says "images", yet RELION and Chimera write it into volumes, with ``mz = nz`` (3dem/relion issue
+    Space group 0 means "images", yet RELION and Chimera write it into volumes, with ``mz = nz`` (3dem/relion issue
     1345). An image stack is what is named ``.mrcs`` or has space group 0 *and* ``mz = 1``.
 
     Parameters
     ----------
     voxel_size
-        Å per voxel; the header's cell is then not looked at.
+        Å per voxel; the header's cell is then ignored.
 
     Raises
     ------
     InputError
-        naming the file, for what is no readable volume of real numbers with cubic voxels, or too large for memory.
+        naming the file, if it is not a readable volume of real numbers with cubic voxels, or too large for memory.
 
     Warns
     -----
@@ -94,7 +94,7 @@ def write_stack(
 ) -> None:
     """Write images (n, height, width) as an MRC2014 image stack, float32; Å per pixel. Replaces the file.
 
-    The images may come in parts (m, height, width), in order: they are then never in memory together.
+    The images may come in parts (m, height, width), in order, so that they are never in memory together.
     """
     path = Path(path)
     parts = iter([images] if isinstance(images, np.ndarray) else images)
@@ -141,7 +141,7 @@ def _writing_mrc(path: str | Path, data: NDArray[np.floating]) -> Iterator[mrcfi
 
 
 def _read_header(file: io.BufferedIOBase, path: Path) -> np.void:
-    """The 1024 bytes of the header in the byte order that makes sense of them."""
+    """The 1024 bytes of the header in the byte order in which they are valid."""
     head = file.read(HEADER_DTYPE.itemsize)
     if len(head) < HEADER_DTYPE.itemsize:
         raise InputError(f"{path} is no MRC map: it holds {len(head)} bytes, a header has {HEADER_DTYPE.itemsize}")
@@ -170,11 +170,11 @@ def _read_header(file: io.BufferedIOBase, path: Path) -> np.void:
 
 
 def _volume_shape(header: np.void, path: Path) -> tuple[int, int, int]:
-    """Sections, rows, columns; InputError if that is no single volume."""
+    """Sections, rows, columns; InputError unless that is a single volume."""
     sections, rows, columns = (int(header[key]) for key in ("nz", "ny", "nx"))
     size = f"{columns} x {rows} x {sections}"
     if min(sections, rows, columns) < 1:
-        raise InputError(f"{path}: the header says {size} voxels; the file is damaged or empty")
+        raise InputError(f"{path}: the header gives {size} voxels; the file is damaged or empty")
     if spacegroup_is_volume_stack(int(header["ispg"])):
         raise InputError(f"{path} is a stack of volumes; wanted one volume")
     declared_stack = int(header["ispg"]) == 0 and int(header["mz"]) == 1 and sections > 1

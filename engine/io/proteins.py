@@ -1,12 +1,12 @@
-"""Random proteins: chains of residues that look like some protein from afar and are none.
+"""Random proteins: chains of residues that resemble a protein at low resolution.
 
-A protein is a heap of globular domains through which one to four chains run. A chain grows residue by residue, 3.8 Å
+A protein is a cluster of globular domains through which one to four chains run. A chain grows residue by residue, 3.8 Å
 from one C-alpha to the next, in helices, strands and loops with the bond and torsion angles that those have in real
 C-alpha traces (Levitt, J. Mol. Biol. 104 (1976) 59), within the domain's ellipsoid and at least 4 Å from all other
-residues; where it cannot go on it goes back a few residues. Around each C-alpha come the other atoms of a residue,
-roughly where they belong: at the resolution of a projection that is all there is to see.
+residues; where it cannot continue it is traced back a few residues. The other atoms of a residue are placed
+approximately around its C-alpha, which is accurate enough at the resolution of a projection.
 
-A seed gives the same protein always: what :data:`VERSION` says is part of what results are kept under.
+A seed always gives the same protein: :data:`VERSION` is part of the key under which results are stored.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _VOLUME = 150.0  # Å^3 a residue has in a domain; 135 in a real one, whose chai
 _RESIDUES = (200, 1200)
 _DOMAIN = (60, 220)  # residues
 _MOST_CHAINS = 4
-_TRIES = 24  # places looked at for a residue
+_TRIES = 24  # positions tried for a residue
 _STEP_BACK = 8  # residues, and more each time the chain comes to the same end
 _WALLED_IN = 200  # dead ends after which the chain ends here
-_PATIENCE = 10  # dead ends after which the domain is let out by a twentieth
+_PATIENCE = 10  # dead ends after which the domain is enlarged by a twentieth
 
 # Bond angle and torsion of a C-alpha trace and how far they spread, in degrees; shortest and longest piece, residues.
 _PIECES = {
@@ -99,25 +99,25 @@ def _domain_sizes(total: int, rng: np.random.Generator) -> list[int]:
 
 def _heap(sizes: list[int], rng: np.random.Generator) -> list[tuple[Points, Points]]:
     """Centres (3,) and axes (3, 3) (columns, Å) of ellipsoids, each but the first touching the one before it."""
-    found: list[tuple[Points, Points]] = []
+    domains: list[tuple[Points, Points]] = []
     radii: list[float] = []
     for size in sizes:
         stretch = np.exp(rng.normal(0.0, 0.25, 3))
         axes = _random_rotation(rng) * (stretch / np.prod(stretch) ** (1 / 3) * _radius(size))
         radius, centre = _radius(size), np.zeros(3)
-        if found:
+        if domains:
             reach = radius + radii[-1]
-            others = np.array([middle for middle, _ in found])
+            others = np.array([middle for middle, _ in domains])
             room = np.array(radii) + radius
-            around = found[-1][0] + reach * _directions(64, rng)
+            around = domains[-1][0] + reach * _directions(64, rng)
             overlap = np.maximum(room - np.linalg.norm(around[:, None] - others, axis=2), 0).sum(axis=1)
-            # Among the places that overlap little, the one nearest the middle or any: some heaps are round, some long.
+            # Among places that overlap little, the one nearest the middle or any: some clusters are round, some long.
             best = np.argsort(overlap, kind="stable")[:16]
             spread = np.linalg.norm(around[best] - others.mean(axis=0), axis=1)
             centre = around[best[np.argmin(spread)] if rng.random() < 0.7 else best[0]]
-        found.append((centre, axes))
+        domains.append((centre, axes))
         radii.append(radius)
-    return found
+    return domains
 
 
 def _grown(
@@ -125,35 +125,36 @@ def _grown(
 ) -> Points | None:
     """``placed`` (n, 3) and after them ``count`` residues of a domain.
 
-    ``goes_on``: bound to the last one placed; None where that is walled in, which a chain of its own never is.
+    ``goes_on``: bound to the last one placed; None where that is enclosed, which a chain of its own never is.
     """
     begin, end = len(placed), len(placed) + count
     points = np.concatenate([placed, np.empty((count, 3))])
     kinds = [""] * count  # of the piece that a residue belongs to
-    left = [0] * count  # residues that the piece goes on for
+    left = [0] * count  # further residues of the piece
     into = np.linalg.inv(axes)
     reach, ends, farthest = 1.0, 0, begin
     here = begin
     while here < end:
         if here == begin and not goes_on:
-            found = _free(centre + reach * (_directions(_TRIES, rng) * rng.random((_TRIES, 1))) @ axes.T, points[:here])
+            tries = centre + reach * (_directions(_TRIES, rng) * rng.random((_TRIES, 1))) @ axes.T
+            places = _free(tries, points[:here])
             kind, remaining = "loop", 1
         else:
             bound = begin if not goes_on else max(0, begin - 3)
             last = here - begin - 1
             kind, remaining = (kinds[last], left[last] - 1) if last >= 0 and left[last] > 0 else _piece(rng)
-            found = np.empty((0, 3))
+            places = np.empty((0, 3))
             for attempt in (kind, "loop"):
                 tries = _continued(points[bound:here], attempt, rng)
                 outside = np.linalg.norm((tries - centre) @ into.T, axis=1)
                 # A chain that comes from the domain before is still outside; it has to come nearer.
                 limit = max(reach, float(np.linalg.norm((points[here - 1] - centre) @ into.T)) - 0.02)
-                found = _free(tries[outside <= limit], points[: here - 1])
-                if len(found):
+                places = _free(tries[outside <= limit], points[: here - 1])
+                if len(places):
                     kind, remaining = (attempt, remaining) if attempt == kind else (attempt, 1)
                     break
-        if len(found):
-            points[here], kinds[here - begin], left[here - begin] = found[0], kind, remaining
+        if len(places):
+            points[here], kinds[here - begin], left[here - begin] = places[0], kind, remaining
             here += 1
             if here > farthest:
                 farthest, ends = here, 0
@@ -168,7 +169,7 @@ def _grown(
 
 
 def _piece(rng: np.random.Generator) -> tuple[str, int]:
-    """The kind of a new piece, and how many residues it goes on for after its first."""
+    """The kind of a new piece, and its number of residues after the first."""
     kind = list(_PIECES)[rng.choice(len(_PIECES), p=_MOST_LIKELY_NEXT)]
     shortest, longest = _PIECES[kind][2]
     return kind, int(rng.integers(shortest, longest + 1)) - 1

@@ -1,6 +1,6 @@
-"""How proteins that nobody deposited are called: ``random:7``, and ``random:7:100`` for random:7 to random:106.
+"""Names of random proteins: ``random:7``, and ``random:7:100`` for random:7 to random:106.
 
-Reads names alone; :mod:`io.proteins` makes the proteins.
+Only parses names; :mod:`io.proteins` makes the proteins.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from ..base.errors import ArgumentError
 
 MOST_VOLUMES = 10_000
 DEFAULT_RESOLUTION = 8.0
-"""Å, of coordinates whose resolution nobody gave."""
+"""Å, of coordinates without a given resolution."""
 _RANDOM = re.compile(r"random:([0-9]{1,9})(?::([0-9]{1,9}))?", re.ASCII)
 
 
 def is_random(source: str) -> bool:
-    """Whether a source asks for a random protein, rightly or not."""
+    """Whether a source names a random protein, valid or not."""
     return source.strip().lower().startswith("random:")
 
 
 def random_seed(source: str) -> int:
-    """The seed of ``random:SEED``; ArgumentError for what is not one random protein."""
+    """The seed of ``random:SEED``; ArgumentError unless it is one random protein."""
     match = _RANDOM.fullmatch(source.strip().lower())
     if match is None or match[2] is not None:
         raise ArgumentError(
@@ -53,7 +53,7 @@ def expand(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def normal(source: str) -> str:
-    """A source so that two ways of writing it agree: names in small letters, paths as they are."""
+    """The normal form of a source: names in small letters, paths unchanged."""
     source = source.strip()
     is_path = "/" in source or "\\" in source or "." in source
     return source if is_path else source.lower()

@@ -1,11 +1,11 @@
-"""Poses and shifts as RELION 3.1 ``.star`` tables: the starfile door.
+"""Poses and shifts as RELION 3.1 ``.star`` tables, by starfile.
 
-RELION's columns, and ours (:mod:`geometry.rotations`):
+RELION's columns, and PoseLab's conventions (:mod:`geometry.rotations`):
 
 - ``rlnAngleRot``, ``rlnAngleTilt``, ``rlnAnglePsi``: the same intrinsic ZYZ angles, in degrees. RELION's matrix of
-  them takes the reference into the observation, our pose is its transpose.
-- ``rlnOriginXAngst``, ``rlnOriginYAngst``: the move that brings the observed content back to the middle, in Å. Our
-  shifts are the displacement of the content, in pixels: the opposite sign.
+  them takes the reference into the observation; PoseLab's pose is its transpose.
+- ``rlnOriginXAngst``, ``rlnOriginYAngst``: the shift that brings the observed content back to the centre, in Å.
+  PoseLab's shifts are the displacement of the content, in pixels: the opposite sign.
 - ``rlnImageName``: ``000001@stack.mrcs``, counted from one.
 
 Projections have no contrast transfer function, so there are no defocus columns. RELION refuses an optics group without
@@ -38,7 +38,7 @@ _NOT_IN_A_NAME = set(" \t\r\n\"'#@")
 
 @dataclass(frozen=True)
 class Particles:
-    """What a ``.star`` says of n images.
+    """The content of a ``.star`` of n images.
 
     Attributes
     ----------
@@ -138,8 +138,8 @@ def read_star(path: str | Path) -> Particles:
     except (ValueError, IndexError, TypeError) as error:
         raise InputError(f"{path} is not a .star table: {error}") from error
     if not {"optics", "particles"} <= blocks.keys():
-        found = ", ".join(f"data_{name}" for name in blocks) or "no data block"
-        raise InputError(f"{path} has {found}; wanted RELION 3.1's data_optics and data_particles")
+        names = ", ".join(f"data_{name}" for name in blocks) or "no data block"
+        raise InputError(f"{path} has {names}; wanted RELION 3.1's data_optics and data_particles")
     columns = _Columns(path, blocks)
     pixel_size = columns.single("optics", "rlnImagePixelSize")
     angles = columns.numbers("particles", _ANGLES)
@@ -188,8 +188,8 @@ class _Columns:
     def single(self, block: str, name: str) -> float:
         values = np.unique(self.numbers(block, [name]))
         if len(values) != 1 or not values[0] > 0:
-            found = ", ".join(f"{value:g}" for value in values)
-            raise InputError(f"{self.path}: {name} is {found}; wanted one value, above zero")
+            listed = ", ".join(f"{value:g}" for value in values)
+            raise InputError(f"{self.path}: {name} is {listed}; wanted one value, above zero")
         return float(values[0])
 
 

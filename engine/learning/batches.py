@@ -1,4 +1,4 @@
-"""Which training projections the network is shown together: batches, and the weight of each pair within one.
+"""Training batches: which projections the network sees together, and the weight of each pair in the loss.
 
 Strategies are those of :mod:`poses.pairs`.
 """
@@ -28,20 +28,20 @@ def nearest_neighbours(vectors: NDArray[np.floating], neighbours: int, rows: int
     search = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(vectors)
     if rows is None:
         return search.kneighbors(return_distance=False).astype(np.int32)
-    found = search.kneighbors(vectors[:rows], neighbours + 1, return_distance=False)
-    itself = found == np.arange(len(found))[:, None]
-    itself[~itself.any(axis=1), -1] = True  # where so many others are at distance zero that it is not among them
-    return found[~itself].reshape(-1, neighbours).astype(np.int32)
+    nearest = search.kneighbors(vectors[:rows], neighbours + 1, return_distance=False)
+    itself = nearest == np.arange(len(nearest))[:, None]
+    itself[~itself.any(axis=1), -1] = True  # where so many others are at distance zero that it is not listed
+    return nearest[~itself].reshape(-1, neighbours).astype(np.int32)
 
 
 @dataclass(frozen=True)
 class BatchSampler:
     """Draws training batches: indices (batch,) into the training set and weights (batch, batch) of their pairs.
 
-    All pairs of a batch come from one pass of its images through the network; the weights, which sum to 1, say which of
-    them the loss looks at. ``quaternions`` are the training poses (n, 4); ``neighbours`` (n, k) is needed by the knn
-    strategies only, which start from those projections alone whose neighbours it has. ``elements`` (|G|, 4) are the
-    object's symmetry group: distances are the smallest over it.
+    All pairs of a batch come from one pass of its images through the network; the weights, which sum to 1, are
+    theirs in the loss. ``quaternions`` are the training poses (n, 4); ``neighbours`` (n, k) is needed by the knn
+    strategies only, which draw anchors only among the projections that it lists. ``elements`` (|G|, 4) are the object's
+    symmetry group: distances are the smallest over it.
     """
 
     strategy: str
@@ -56,7 +56,7 @@ class BatchSampler:
         return symmetric_distance(chosen[:, None], chosen[None], self.elements)
 
     def draw(self, rng: np.random.Generator) -> tuple[Indices, NDArray[np.float32]]:
-        """One batch; an image never meets itself."""
+        """One batch; an image is never paired with itself."""
         if self.strategy in ("knn", "knn+random"):
             return self._draw_neighbourhoods(rng)
         indices = rng.choice(len(self.quaternions), self.batch_size, replace=False).astype(np.int32)
@@ -77,7 +77,7 @@ class BatchSampler:
         weights = np.zeros((2 * half, 2 * half))
         weights[row, row + half] = weights[row + half, row] = 1 / (2 * half)
         if self.strategy == "knn+random":
-            # Two partners can be the same projection: such a pair shows the network nothing.
+            # Two partners can be the same projection: such a pair carries no information.
             different = indices[:, None] != indices[None]
             weights = 0.5 * weights + 0.5 * different / different.sum()
         return indices, weights.astype(np.float32)
@@ -85,9 +85,9 @@ class BatchSampler:
 
 @dataclass(frozen=True)
 class SeveralSampler:
-    """Draws each batch from one of several sets of projections, which lie one after the other in the training set.
+    """Draws each batch from one of several sets of projections, which the training set holds one after the other.
 
-    Each set is of one protein: poses of two different proteins have no distance that could be learned.
+    Each set is of one protein: there is no distance between poses of two different proteins.
     """
 
     samplers: tuple[BatchSampler, ...]
@@ -106,9 +106,9 @@ Sampler = BatchSampler | SeveralSampler
 def distances_shown(
     sampler: BatchSampler, rng: np.random.Generator, batches: int = 100, bins: int = 36
 ) -> NDArray[np.float64]:
-    """Which true distances a strategy feeds the network: the share (bins,) of the loss's weight by bins over [0, pi].
+    """True distances that a strategy feeds the network: the share (bins,) of the loss's weight by bins over [0, pi].
 
-    Of so many batches as the training draws them; nothing is trained.
+    From ``batches`` batches, drawn as in training; nothing is trained.
     """
     shares = np.zeros(bins)
     for _ in range(batches):
@@ -120,10 +120,10 @@ def distances_shown(
 def sampler_for(
     data: TrainingSet, strategy: str, batch_size: int, neighbours: int, elements: NDArray[np.floating] = NO_SYMMETRY
 ) -> Sampler:
-    """What draws batches from a training set: one sampler, or one for each protein where it has several.
+    """The sampler of a training set: one that samples each protein separately where it has several.
 
-    ``neighbours`` are those of the knn strategies, nearest in the images. ``elements`` (|G|, 4) are the object's
-    symmetry group.
+    ``neighbours`` is the k of the knn strategies, whose neighbours are the nearest images. ``elements`` (|G|, 4) are
+    the object's symmetry group.
     """
     owners = np.zeros(len(data.images), dtype=int) if data.proteins is None else data.proteins
     samplers = []

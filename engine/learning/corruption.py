@@ -1,6 +1,6 @@
-"""What the microscope does to an image, as TensorFlow operations: shifts and noise, drawn afresh for every batch.
+"""Shifts and noise of the images as TensorFlow operations, drawn anew for every batch.
 
-The same as :func:`imaging.filters.shift_images` and :meth:`imaging.noise.NoiseModel.apply` do to the test images.
+The same as :func:`imaging.filters.shift_images` and :meth:`imaging.noise.NoiseModel.apply` for the test images.
 """
 
 from __future__ import annotations

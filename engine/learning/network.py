@@ -1,28 +1,30 @@
-"""The Siamese network that learns distances between poses: the TensorFlow door.
+"""The Siamese network that learns distances between poses.
 
-One network is applied to every projection of a batch; a distance is made from two sets of features (see
+One network is applied to every projection of a batch; a distance is computed from two feature vectors (see
 :func:`poses.distance.learned_distances`), and the loss compares the distances of all pairs of the batch with the
 true ones. So a batch of 64 gives 2,016 pairs from 64 passes through the network.
 
-The network knows one piece of physics: turning an image in its plane multiplies its pose by ``Rz(psi)`` from the right,
-which leaves the third column of R (the viewing direction) alone and turns the other two like a vector. The image is
-therefore sampled on a polar grid, where an in-plane turn is a circular shift; convolutions run around the circle (with
-all radii as channels) and commute with that shift; and the features are read off from the mean around the circle and
-the power of the first angular harmonics (invariant, like the third column) and from the first harmonic itself (turning,
-like the first two). What is left to learn is a function of the viewing direction alone: a sphere, not all of SO(3).
-Nothing else is prescribed: the features reach the loss only through the distances of pairs.
+The network is equivariant to in-plane rotation: rotating an image in its plane multiplies its pose by ``Rz(psi)`` from
+the right, which leaves the third column of R (the viewing direction) unchanged and rotates the other two like a vector.
+The image is therefore sampled on a polar grid, where an in-plane rotation is a circular shift; convolutions run around
+the circle (with all radii as channels) and commute with that shift; and the features are computed from the mean around
+the circle and the power of the first angular harmonics (invariant, like the third column) and from the first harmonic
+itself (rotating, like the first two). What remains to be learned is a function of the viewing direction alone: on a
+sphere, not on all of SO(3). Nothing else is prescribed: the features enter the loss only through the distances of
+pairs.
 
-And one more: an image mirrored about its x axis is the projection from behind, its pose multiplied by
-``diag(1, -1, -1)`` from the right. Where the training's viewing directions come with their opposites, the network
-follows that as well, and each image teaches it two: it looks at the image and at the mirrored one with the same
-kernels, its channels come in pairs that a mirroring swaps, and the read-outs are odd, or conjugate, under the swap. (A
-network for half of the sphere would learn more than it needs: whether it sees a direction or the opposite one.)
+It can be equivariant to mirroring, too: an image mirrored about its x axis is the projection from the opposite
+direction, its pose multiplied by ``diag(1, -1, -1)`` from the right. Where the training's viewing directions come with
+their opposites, the network uses this, so that each image serves as two: it applies the same kernels to the image and
+to the mirrored one, its channels come in pairs that mirroring swaps, and the read-outs are odd, or conjugate, under the
+swap. (Views from half of the sphere do not need this: such a network would have to learn, in addition, to distinguish a
+direction from the opposite one.)
 
 The idea of a Siamese network for pose distances is that of Banjac, Donati & Defferrard, arXiv:2104.06237. Harmonic
 read-out after circular convolutions: Worrall et al., Harmonic Networks, CVPR 2017. Channels that a symmetry swaps:
 Cohen & Welling, Group equivariant convolutional networks, ICML 2016.
 
-The model is made of Keras' own layers only, so a saved one loads anywhere in safe mode, with no code of ours.
+The model consists of Keras' own layers only, so a saved one loads anywhere in safe mode, without custom code.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ Images = NDArray[np.float32]
 
 _ANGLES = 64  # samples around the circle
 _CHANNELS = 128
-_POWERS = 3  # angular harmonics whose power is looked at
+_POWERS = 3  # angular harmonics whose power is used
 _MOST_ORDERS = 8
 
 
@@ -61,8 +63,8 @@ def build_network(
 ) -> Any:
     """A Keras model from images (n, image_size, image_size) to the features of some degrees, one after the other.
 
-    ``radius`` in pixels bounds the disc that is looked at. ``mirrored`` makes features follow a mirrored image: those
-    that do not turn with the image change their sign if their degree is odd.
+    ``radius`` in pixels bounds the disc that the network sees. ``mirrored`` makes features equivariant to mirroring:
+    those that are invariant to in-plane rotation change their sign if their degree is odd.
     """
     orders = max(degree.orders for degree in degrees)
     radii = max(4, round(radius))
@@ -81,7 +83,7 @@ def build_network(
         return [layer(_closed(view, width // 2)) for view in views]
 
     def mixed(views: list[Any], width: int) -> list[Any]:
-        """A convolution that sees in each view the channels of the other, too."""
+        """A convolution over the channels of each view and of the other one."""
         pairs = zip(views, reversed(views), strict=True) if mirrored else ()
         both = [layers.Concatenate()([own, _reversed(other)]) for own, other in pairs]
         return convolved(both or views, width)
@@ -131,7 +133,7 @@ def build_network(
 
 
 def _closed(x: Any, margin: int) -> Any:
-    """Samples on a circle (n, length, channels) with as many more on either side as a convolution reaches over."""
+    """Samples on a circle (n, length, channels) padded circularly by ``margin`` on either side."""
     length = x.shape[1]
     return layers.Concatenate(axis=1)(
         [layers.Cropping1D((length - margin, 0))(x), x, layers.Cropping1D((0, length - margin))(x)]
@@ -145,7 +147,7 @@ def _reversed(x: Any) -> Any:
 
 def _power(harmonic: Any) -> Any:
     # Not the product of the harmonic with itself: that gives it two gradients, with those of its other uses three or
-    # more, and TensorFlow adds those in the order in which their buffers come free. A sum of two has one order only.
+    # more, and TensorFlow adds those in the order in which their buffers become free. The order of two does not matter.
     return layers.GlobalAveragePooling1D(data_format="channels_first")(keras.ops.square(harmonic))
 
 

@@ -13,13 +13,13 @@ with silenced_stderr():
 
 
 class MatrixOptimiser(keras.optimizers.Muon):
-    """Muon for every matrix of a network, a convolution's kernel (width, in, out) as one of (width * in, out) too.
+    """Muon for every matrix of a network; a convolution's kernel (width, in, out) counts as one of (width * in, out).
 
     The momentum's singular values are all made (nearly) one before a step, so that directions with small gradients are
     learned as fast as others (Jordan et al., kellerjordan.github.io/posts/muon, 2024; scaled as in Liu et al.,
-    arXiv:2502.16982). Seen on 5J0N when it took Adam's place: after 900 steps without noise a mean distance error of
-    0.0065 rad where Adam had 0.031; after 1,000 with a noise variance of 16, 0.068 and 0.117.
-    Vectors (biases) are left to Adam.
+    arXiv:2502.16982). Measured on 5J0N when it replaced Adam: after 900 steps without noise a mean distance error of
+    0.0065 rad instead of 0.031; after 1,000 with a noise variance of 16, 0.068 instead of 0.117. Vectors (biases) are
+    updated by Adam.
     """
 
     def __init__(self, learning_rate: float, weight_decay: float, clipnorm: float) -> None:

@@ -1,7 +1,7 @@
-"""Polar grids: images sampled on circles around their centre, and the harmonics of what is found there.
+"""Polar grids: images sampled on circles around their centre, and the angular harmonics of the samples.
 
 Samples lie at the angles ``2 pi (k + 1/2) / n``, so that an image mirrored about its x axis has the same samples in
-reverse order, also after neighbours were averaged two by two.
+reverse order, also after averaging neighbours in pairs.
 """
 
 from __future__ import annotations

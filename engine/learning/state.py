@@ -1,4 +1,4 @@
-"""Where a training stands: all that its remaining steps depend on."""
+"""The state of a training: everything that its remaining steps depend on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Report = tuple[float, Mapping[str, float]]
 
 @dataclass(frozen=True, eq=False)
 class TrainState:
-    """A training after ``step`` steps and ``seconds``, all that its remaining steps depend on.
+    """A training after ``step`` steps and ``seconds``: everything that its remaining steps depend on.
 
     Attributes
     ----------
@@ -29,8 +29,8 @@ class TrainState:
     validation_mae
         of the last validation, rad.
     best, best_mae, best_step, waited
-        weights of the validation with the least error (rad), at which step, and how many validations have passed since;
-        empty where the training does not stop early.
+        weights with the least validation error (rad), their step, and how many validations have passed since; empty
+        where the training does not stop early.
     """
 
     step: int

@@ -30,7 +30,7 @@ from .network import build_network, embed
 from .optimiser import MatrixOptimiser
 from .state import Report, TrainState
 
-_VALIDATIONS = 10  # times the validation set is looked at in a training
+_VALIDATIONS = 10  # in a training
 _VALIDATIONS_STOPPING = 50  # in one that may stop early
 _WARM_UP = 0.03  # fraction of the training over which the learning rate rises
 _WEIGHT_DECAY = 0.1  # of matrices, times the learning rate
@@ -38,10 +38,10 @@ _WEIGHT_DECAY = 0.1  # of matrices, times the learning rate
 
 @dataclass(frozen=True)
 class Objective:
-    """What is learned: how two sets of features make a distance, how many features there are, modulo which group.
+    """What is learned: how a distance is computed from features, their number, and the symmetry group.
 
-    ``elements`` (|G|, 4) are the object's symmetry group: distances are the smallest over it. ``feature_dim`` None
-    leaves the number of features to the group.
+    ``elements`` (|G|, 4) are the object's symmetry group: distances are the smallest over it. If ``feature_dim`` is
+    None, the group determines the number of features.
     """
 
     head: Head = "cosine"
@@ -56,9 +56,9 @@ class Objective:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a training lasts: optimiser steps, ``max_seconds`` at most; and the peak of the learning rate.
+    """The length of a training: optimiser steps, ``max_seconds`` at most; and the peak of the learning rate.
 
-    With ``patience`` it ends after so many validations, of 50, without improvement, with the best weights.
+    With ``patience`` it ends after that many of 50 validations without improvement, with the best weights.
     """
 
     steps: int
@@ -76,11 +76,10 @@ class Schedule:
 class Trained:
     """A trained network and how its training went.
 
-    ``paced_by_clock`` says that ``max_seconds`` shortened it: another run may then end elsewhere. ``stopped_early``
-    says that ``patience`` did; the weights are those of ``best_step`` wherever patience is set, else of the last.
-    ``seconds`` count what was done before an interruption too. ``calibration`` is what
-    :func:`poses.distance.learned_distances` takes beside the features, fitted on the validation set where that was
-    asked for.
+    ``paced_by_clock``: ``max_seconds`` shortened it, so another run may end elsewhere. ``stopped_early``: ``patience``
+    did; the weights are those of ``best_step`` wherever patience is set, else of the last. ``seconds`` include the time
+    before an interruption. ``calibration`` is the argument of :func:`poses.distance.learned_distances`, fitted on the
+    validation set where requested.
     """
 
     model: Any
@@ -94,23 +93,23 @@ class Trained:
 
 
 class Trainer:
-    """Trains the network on clean images, which are shifted and made noisy afresh each time they are drawn.
+    """Trains the network on clean images, to which shifts and noise are added anew each time they are drawn.
 
     The same generator state gives the same weights on the same machine, unless the clock cuts the training short.
 
     Parameters
     ----------
     data
-        clean training projections and a validation set as the network meets it.
+        clean training projections, and a validation set with shifts and noise, standardised.
     sampler
         draws the batches.
     radius
-        in pixels, of the disc of the image that is looked at.
+        in pixels, of the disc of the image that the network sees.
     rng
         draws the initial weights and the batches.
     calibrate
         calibrate the predicted distances on the validation set, also for degree-one features: for proteins that the
-        network has not seen, whose distances it is surer of than it should be.
+        network has not seen, on which it is overconfident.
     """
 
     def __init__(
@@ -125,7 +124,7 @@ class Trainer:
     ) -> None:
         tf.config.experimental.enable_op_determinism()
         # Layers are named by counting in the process, and gradients are added in the order of the names: without
-        # starting anew, a second training in the same process would differ in the last digits.
+        # a reset, a second training in the same process would differ in the last digits.
         keras.backend.clear_session()
         self._schedule, self._sampler, self._objective, self._rng = schedule, sampler, objective, rng
         degrees = objective.degrees
@@ -148,7 +147,7 @@ class Trainer:
         self._started = time.monotonic()
 
     def resume(self, state: TrainState) -> None:
-        """Go on from the state of a training with the same arguments."""
+        """Continue from the state of a training with the same arguments."""
         self._step, self._waited, self._best_step = state.step, state.waited, state.best_step
         self._validation_mae, self._best_mae, self._best = state.validation_mae, state.best_mae, state.best
         self._history = [(fraction, dict(values)) for fraction, values in state.history]
@@ -158,7 +157,7 @@ class Trainer:
         self._rng.bit_generator.state = state.generator
 
     def state(self) -> TrainState:
-        """Where the training stands."""
+        """The current state of the training."""
         return TrainState(
             self._step, self._seconds(), self._paced_by_clock, self._validation_mae, self._rng.bit_generator.state,
             tuple(self._history), _values(self._variables), self._best, self._best_mae, self._best_step, self._waited,
@@ -167,7 +166,7 @@ class Trainer:
     def run(
         self, progress: Progress = silent, offer: Callable[[Callable[[], TrainState]], None] = lambda state: None
     ) -> Trained:
-        """Train to the end. ``offer`` is called after each step with what gives the state, to keep it or not."""
+        """Train to the end. ``offer`` is called after each step with a function that returns the state."""
         for fraction, values in self._history:
             progress(fraction, values)
         steps = self._schedule.steps
@@ -193,10 +192,10 @@ class Trainer:
         return time.monotonic() - self._started
 
     def _fraction(self) -> float:
-        """How far the schedule is.
+        """The fraction of the schedule that is done.
 
-        It counts steps, so that a run can be repeated. Only when half of the time is gone and the steps have fallen
-        behind does the clock take over, so that a slow machine still ends with a small learning rate.
+        It counts steps, so that a run is repeatable. Only when half of the time has passed and the steps are behind
+        does the clock determine it, so that a slow machine still ends with a small learning rate.
         """
         fraction = self._step / self._schedule.steps
         clock = self._seconds() / self._schedule.max_seconds
@@ -272,7 +271,7 @@ def _training_step(model: Any, optimiser: Any, data: TrainingSet, objective: Obj
         batch = corrupt(tf.gather(stored, indices), seed)
         pose = tf.gather(rotations, indices)
         traces = tf.matmul(pose[None], tf.gather(moved, indices, axis=1), transpose_b=True)
-        # Three kernels of each degree, as the trace is for poses without symmetry.
+        # Three times the kernel of each degree, as the trace is for poses without symmetry.
         targets = [tf.reduce_mean(character(traces, d.degree), axis=0) * (3 / d.multiplicity) for d in degrees]
         with tf.GradientTape() as tape:
             features = model(batch, training=True)

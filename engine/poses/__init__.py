@@ -1,1 +1,1 @@
-"""From images or features to distances, from distances to poses, and how good both are."""
+"""Distances from images or features, poses from distances, and the accuracy of both."""

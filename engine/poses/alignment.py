@@ -1,10 +1,11 @@
-"""Bring recovered poses into the frame of known ones.
+"""Alignment of recovered poses with known ones.
 
-Geodesic distances are unchanged by ``q -> a q b`` (two-sided rotation) and by inversion of all poses (handedness): on
-quaternions, by every orthogonal 4 x 4 matrix, of either determinant (Cayley, 1854). Recovered poses must be aligned
-over all of O(4) before their errors mean anything. A one-sided alignment shows errors that are not there.
+Geodesic distances are invariant under ``q -> a q b`` (two-sided rotation) and under inversion of all poses
+(handedness): on quaternions, under every orthogonal 4 x 4 matrix, of either determinant (Cayley, 1854). Recovered poses
+must be aligned over all of O(4) before their errors mean anything; a one-sided alignment overestimates the errors.
 
-For a symmetric object less is free: ``R -> n R b`` with n of the group's normaliser. The other hand is among these.
+For a symmetric object fewer transforms are free: ``R -> n R b`` with n in the group's normaliser. The opposite hand is
+among these.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from ..geometry.symmetry import NO_SYMMETRY, left_matrices, normaliser
 Array = NDArray[np.floating]
 
 _INVERSE: Array = np.array([-1.0, -1.0, -1.0, 1.0])  # times a quaternion: the rotation backwards
-_SUBSET = 300  # poses that the many starts look at; the best is then polished on all
+_SUBSET = 300  # poses on which the many starts are compared; the best is then refined on all
 _MAX_ITERATIONS = 100
-_MATCHED = 12  # poses of a symmetric object, each of which is brought onto its own in turn
-_SCREENED = 50  # poses that these starts are compared by, and how many of the starts are then polished
+_MATCHED = 12  # poses of a symmetric object, each of which gives starts that map it onto its true pose
+_SCREENED = 50  # poses on which these starts are compared, and the number of starts that are then refined
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Alignment:
-    """Aligned poses (n, 3, 3), errors (n,) in rad before and after, and the orthogonal 4 x 4 matrix that did it.
+    """Aligned poses (n, 3, 3), errors (n,) in rad before and after, and the orthogonal 4 x 4 matrix applied.
 
-    ``q_aligned = q_recovered @ transform`` (row vectors, scalar last, up to sign). ``mirrored`` says that handedness
-    was flipped: its determinant is -1.
+    ``q_aligned = q_recovered @ transform`` (row vectors, scalar last, up to sign). ``mirrored``: the handedness was
+    flipped, the determinant is -1.
     """
 
     poses: Array
@@ -45,7 +46,7 @@ class Alignment:
 
     @property
     def mirrored(self) -> bool:
-        """Whether the recovered poses had the other hand."""
+        """Whether the recovered poses had the opposite handedness."""
         return bool(np.linalg.det(self.transform) < 0)
 
 
@@ -55,12 +56,13 @@ def align_poses(
     """Best alignment over O(4) of recovered poses (n, 3, 3) to true ones (n, 3, 3).
 
     For a symmetric object, ``elements`` (|G|, 4) is its group (see :mod:`geometry.symmetry`): the poses ``g R`` are
-    one, and each recovered pose is compared with the closest of them; the errors before and after are modulo the group.
+    equivalent, and each recovered pose is compared with the closest of them; errors before and after alignment are
+    modulo the group.
 
-    Maximises ``sum_i |<q_i O, p_i>|`` (the absolute value because q and -q are one pose) by turns: signs for a fixed O,
-    then O by orthogonal Procrustes for fixed signs (Schönemann, 1966). Each turn can only improve, and many starts are
-    run at once: random ones of both determinants; for a symmetric object, whose minima are many and narrow, those
-    that bring one pose onto its true one, for each element of the normaliser.
+    Maximises ``sum_i |<q_i O, p_i>|`` (the absolute value because q and -q are one pose) by alternating: signs for a
+    fixed O, then O by orthogonal Procrustes for fixed signs (Schönemann, 1966). No step decreases the objective, and
+    many starts are run at once: random ones of both determinants; for a symmetric object, whose optima are many and
+    narrow, those that map one pose onto its true one, for each element of the normaliser.
     """
     q = to_quaternion(recovered)
     p = np.einsum("gab,nb->gna", left_matrices(elements), to_quaternion(true))
@@ -82,7 +84,7 @@ def _random(starts: int, rng: np.random.Generator) -> Array:
 
 
 def _matching(q: Array, p: Array, elements: Array) -> Array:
-    """The best (s, 4, 4) of the transforms ``R -> n R b`` that bring one of the first poses (n, 4) onto its own."""
+    """The best (s, 4, 4) of the transforms ``R -> n R b`` that map one of the first poses (n, 4) onto its true one."""
     lefts = np.repeat(left_matrices(normaliser(elements)), len(q[:_MATCHED]), axis=0)
     number = np.resize(np.arange(len(q[:_MATCHED])), len(lefts))
     turned = np.einsum("sab,sb->sa", lefts, q[number])
@@ -97,7 +99,7 @@ def _matching(q: Array, p: Array, elements: Array) -> Array:
 def _polish(transforms: Array, q: Array, p: Array) -> Array:
     """The best (4, 4) of transforms (s, 4, 4) after sign-alternating Procrustes, each within its own determinant.
 
-    ``p`` (|G|, n, 4) holds, for each pose of ``q`` (n, 4), the quaternions that it may be compared with.
+    ``p`` (|G|, n, 4) holds, for each pose of ``q`` (n, 4), the equivalent quaternions of its true pose.
     """
     determinants = np.sign(np.linalg.det(transforms))
     previous = -np.inf

@@ -1,8 +1,7 @@
 """Estimated distances between the poses of pairs of projections, in radians, in [0, pi].
 
-Functions take the pairs (:class:`poses.pairs.Pairs`) and give their distances (:class:`poses.pairs.PairDistances`,
-float32). The distances learned by the network are made from its features here too, so that this module needs no
-TensorFlow.
+Functions take the pairs (:class:`poses.pairs.Pairs`) and return their distances (:class:`poses.pairs.PairDistances`,
+float32). Learned distances are computed here from the network's features, so this module does not need TensorFlow.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from .pairs import PairDistances, Pairs
 Distances = NDArray[np.float32]
 
 UNCALIBRATED: NDArray[np.floating] = np.array([0.0, 1.0])
-"""The calibration that leaves distances as they are."""
+"""The calibration that leaves distances unchanged."""
 
 _BLOCK = 200_000  # pairs handled at a time, to bound the memory of gathered rows
 _POLYNOMIAL_DEGREE = 5
@@ -41,25 +40,25 @@ def exact_distances(
 def perturb_distances(distances: PairDistances, variance: float, rng: np.random.Generator) -> PairDistances:
     """Distances plus Gaussian errors of the given variance (rad^2), clipped to [0, pi].
 
-    A pair has one error, whichever way it is looked at: the perturbed distance is symmetric.
+    Each unordered pair has one error: the perturbed distance is symmetric.
     """
     errors = rng.standard_normal(len(distances), dtype=np.float32) * np.float32(np.sqrt(variance))
     return distances.with_values(np.clip(distances.values + errors, 0, np.float32(np.pi)))
 
 
 def pixel_distances(images: NDArray[np.float32], pairs: Pairs) -> Distances:
-    """Root-mean-square difference (m,) of the pixels of images (n, size, size), by pair: in grey values, not in rad."""
+    """Root-mean-square difference (m,) of the pixels of images (n, size, size), by pair, in grey values, not in rad."""
     first, second = pairs.first, pairs.second
     rows = images.reshape(len(images), -1)
     squares = np.einsum("ij,ij->i", rows, rows)
-    # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b: one matrix product instead of a difference a pair.
+    # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b: one matrix product instead of one difference per pair.
     products = (rows @ rows.T)[first, second]
     return np.sqrt(np.maximum(squares[first] + squares[second] - 2 * products, 0) / rows.shape[1])
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A curve that maps other distances to angles; fitted on projections apart from the test set."""
+    """A curve that maps distances of another kind to angles, fitted on projections outside the test set."""
 
     curve: Polynomial
 
@@ -91,12 +90,12 @@ def learned_distances(
     The network is trained so that three times the kernel of each degree (:mod:`geometry.harmonics`), which for degree
     one and no symmetry is the trace of the relative rotation, ``t = tr(R_i^T R_j) = 1 + 2 cos d``, is
 
-    - ``cosine``: ``t = 3 <f_i, f_j>`` of features of unit norm (nine features that are R / sqrt(3) do that exactly);
-    - ``euclidean``: ``t = 3 - |f_i - f_j|^2 / 2`` (features that are R itself: the squared chordal distance is 6 - 2
-      t).
+    - ``cosine``: ``t = 3 <f_i, f_j>`` of features of unit norm (the entries of R / sqrt(3) satisfy this exactly);
+    - ``euclidean``: ``t = 3 - |f_i - f_j|^2 / 2`` (the entries of R satisfy this exactly: the squared chordal distance
+      is 6 - 2 t).
 
-    ``calibration`` are what :func:`geometry.harmonics.distances_from_kernels` takes; of the trace alone, the
-    coefficients, constant first, of a polynomial from the distances that it gives to true ones.
+    ``calibration`` holds the coefficients for :func:`geometry.harmonics.distances_from_kernels`; for the trace alone,
+    those of a polynomial, constant first, that maps the distances computed from it to true ones.
     """
     parts = []
     for block in _blocks(len(pairs)):
@@ -111,7 +110,7 @@ def learned_distances(
 def fit_feature_calibration(
     features: NDArray[np.float32], distances: PairDistances, head: Head, degrees: Sequence[Degree]
 ) -> NDArray[np.floating]:
-    """The calibration with which :func:`learned_distances` come closest to known ones."""
+    """The calibration for :func:`learned_distances`, fitted to known distances."""
     kernels = _kernels(features, distances, head, degrees)
     if _trace_alone(degrees):
         curve = fit_calibration(_from_trace(kernels[:, 0]), distances.values, "polynomial").curve

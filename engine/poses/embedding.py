@@ -1,9 +1,9 @@
 """Poses up to one orthogonal 9 x 9 matrix, by linear algebra; and the search for that matrix.
 
 The traces ``1 + 2 cos d_ij = tr(R_i^T R_j) = <vec R_i, vec R_j>`` form a Gram matrix of rank 9, whose leading
-eigenvectors are the vectorised poses up to one orthogonal 9 x 9 matrix. Up to a few thousand projections the matrix is
-held; pairs that are not given are filled in. Beyond, only the given pairs are: the leading eigenvectors of the sparse
-matrix are improved by alternating least squares, and time and memory grow with the number of pairs.
+eigenvectors are the vectorised poses up to one orthogonal 9 x 9 matrix. Up to a few thousand projections the full
+matrix is held, with missing pairs imputed. Beyond, only the given pairs are held: the leading eigenvectors of the
+sparse matrix are improved by alternating least squares, and time and memory grow with the number of pairs.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Array = NDArray[np.floating]
 RANK = 9
 _SUBSET = 200  # projections on which the 9 x 9 matrix is sought
 _ALTERNATIONS = 60
-_SPARSE_PAIRS = 50  # pairs a projection (so 100 partners each) that the sparse embedding looks at
+_SPARSE_PAIRS = 50  # pairs per projection (so 100 partners each) that the sparse embedding uses
 _SPARSE_ROUNDS = 20
 
 
 def embeddings(distances: PairDistances, rng: np.random.Generator) -> list[Array]:
     """Candidates (n, 9) for the vectorised poses up to an orthogonal matrix, from distances of pairs.
 
-    Up to :data:`poses.choices.MOST_HELD` projections, where pairs are missing they are filled in by shortest paths,
-    which suits neighbours, and by the mean trace, which suits pairs drawn at random: two candidates.
+    Up to :data:`poses.choices.MOST_HELD` projections, missing pairs are imputed by shortest paths, which suits
+    pairs of neighbours, and by the mean trace, which suits random pairs: two candidates.
     """
     if distances.count > MOST_HELD:
         return [_sparse_embedding(distances, rng)]
@@ -39,7 +39,7 @@ def embeddings(distances: PairDistances, rng: np.random.Generator) -> list[Array
 
 
 def completed_distances(distances: PairDistances) -> Array:
-    """All distances (n, n) in rad; those that are not given by shortest paths through those that are."""
+    """All distances (n, n) in rad; missing ones are imputed by shortest paths through the given ones."""
     if distances.complete:
         return distances.square()
     weights = np.maximum(distances.values, 1e-9)  # an explicit zero would be read as a missing pair
@@ -50,10 +50,10 @@ def completed_distances(distances: PairDistances) -> Array:
 def poses_from_embedding(embedding: Array, rng: np.random.Generator, restarts: int) -> tuple[Array, Array]:
     """Rotations nearest to an embedding (n, 9) that equals their vectorised matrices up to an orthogonal 9 x 9 matrix.
 
-    Minimises ``sum_i |X_i A - vec R_i|^2`` over orthogonal A and rotations R_i by turns, each step in closed form
-    (Kabsch for R_i, orthogonal Procrustes for A), from random A. About one start in seven ends in the global minimum,
-    where the residual is that of the noise; the others are an order of magnitude above. Starts are cheap: they see a
-    subset.
+    Minimises ``sum_i |X_i A - vec R_i|^2`` over orthogonal A and rotations R_i by alternating, each step in closed
+    form (Kabsch for R_i, orthogonal Procrustes for A), from random A. About one start in seven reaches the global
+    minimum, where the residual is that of the noise; the residuals of the others are an order of magnitude larger.
+    Starts are cheap: they use a subset of the projections.
 
     Returns
     -------
@@ -75,15 +75,15 @@ def _nearest_vectors(vectors: Array) -> Array:
 
 
 def _matrix(pairs: Pairs, values: Array) -> sparse.csr_array:
-    """Sparse (n, n) with ``values`` (m,) at the pairs, one way round."""
+    """Sparse (n, n) with ``values`` (m,) at the pairs, each entered once."""
     return sparse.csr_array((values, (pairs.first, pairs.second)), shape=(pairs.count, pairs.count))
 
 
 def _completed_grams(distances: PairDistances) -> list[NDArray[np.float32]]:
-    """Gram matrices (n, n) of traces ``1 + 2 cos d``; pairs that are not given are filled in two ways.
+    """Gram matrices (n, n) of traces ``1 + 2 cos d``; missing pairs are imputed in two ways.
 
     Shortest paths through the given pairs (Isomap; Tenenbaum, de Silva & Langford, 2000) suit neighbours; the mean
-    trace suits pairs drawn at random. Either is then improved by a few rounds of replacing what is missing by the best
+    trace suits random pairs. Both are then improved by a few rounds of replacing the missing entries with the best
     approximation of rank 9 (hard-impute; Mazumder, Hastie & Tibshirani, 2010).
     """
     traces = (1 + 2 * np.cos(distances.values)).astype(np.float32)
@@ -142,7 +142,7 @@ def _sparse_embedding(distances: PairDistances, rng: np.random.Generator) -> Arr
         products = given @ (factor[:, rows] * factor[:, columns])
         normal = np.empty((count, RANK, RANK))
         normal[:, rows, columns] = normal[:, columns, rows] = products
-        normal += 1e-3 * np.eye(RANK)  # a projection in fewer than nine pairs
+        normal += 1e-3 * np.eye(RANK)  # for projections in fewer than nine pairs
         other = np.linalg.solve(normal, (gram @ factor)[:, :, None].astype(float))[:, :, 0]
         factor = _balanced(other, factor.astype(float)).astype(np.float32)
     return factor.astype(float)

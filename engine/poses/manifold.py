@@ -1,9 +1,9 @@
-"""Projections as points of a plane or of space, from nothing but the distances between them; and their Gram matrix.
+"""Embeddings of projections in two or three dimensions from their distances alone; and their Gram matrix.
 
-Distances are full symmetric matrices (n, n) in radians with zeros on the diagonal. Three methods, scikit-learn's:
-``mds`` keeps all distances as well as it can, ``isomap`` those along paths through near neighbours, ``spectral``
-neighbourhoods alone. Rotations fill a closed space of three dimensions that fits flat into none of so few, so no
-embedding here is faithful; the Gram matrix of traces ``1 + 2 cos d``, of rank 9, says what there really is.
+Distances are full symmetric matrices (n, n) in radians with zeros on the diagonal. Three methods of scikit-learn:
+``mds`` preserves all distances as well as possible, ``isomap`` those along paths through near neighbours, ``spectral``
+only neighbourhoods. SO(3) is a closed manifold of dimension three, which no so low-dimensional space can hold without
+distortion, so none of these embeddings is faithful; the rank 9 of the Gram matrix of traces ``1 + 2 cos d`` is exact.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ METHODS = ("mds", "spectral", "isomap")
 
 _NEIGHBOURS = 10
 _MDS_ITERATIONS = 200
-_START_ITERATIONS = 50  # of a start, which the descent of the recovery improves
+_START_ITERATIONS = 50  # of an initialisation, which the descent of the recovery improves
 
 
 def embed(distances: Array, dimensions: int, method: str, seed: int = 0) -> Array:
@@ -34,7 +34,7 @@ def embed(distances: Array, dimensions: int, method: str, seed: int = 0) -> Arra
     Raises
     ------
     ArgumentError
-        for an unknown method, for fewer projections than an embedding in so many dimensions wants, and where Isomap
+        for an unknown method, for fewer projections than an embedding in so many dimensions needs, and where Isomap
         finds no directions.
     """
     count = len(distances)
@@ -47,25 +47,25 @@ def embed(distances: Array, dimensions: int, method: str, seed: int = 0) -> Arra
     if not distances.any():
         return np.zeros((count, dimensions))
     if method == "mds":
-        found = _mds(distances, dimensions, _MDS_ITERATIONS)
+        points = _mds(distances, dimensions, _MDS_ITERATIONS)
     elif method == "spectral":
-        found = _spectral(distances, dimensions, seed)
+        points = _spectral(distances, dimensions, seed)
     elif method == "isomap":
-        found = isomap(distances, dimensions)
+        points = isomap(distances, dimensions)
     else:
         raise ArgumentError(
             "{method} is {given!r}; wanted one of {all}", "method", given=method, all=", ".join(METHODS)
         )
-    return found - found.mean(axis=0)
+    return points - points.mean(axis=0)
 
 
 def pose_embedding(distances: PairDistances, method: Literal["mds", "isomap"]) -> Array:
     """Points (n, 9) near the vectorised poses up to an orthogonal matrix, from distances of pairs.
 
-    ``mds`` embeds the chords ``|R_i - R_j| = sqrt(8) sin(d / 2)``. ``isomap`` embeds the angles: of all functions on
-    SO(3) the entries of the matrix are the smoothest, so that its leading nine directions are they, up to a factor.
-    Both are centred, which poses need not be: they are put back onto the sphere on which vectorised poses lie.
-    Distances that are not given are filled in by shortest paths.
+    ``mds`` embeds the chords ``|R_i - R_j| = sqrt(8) sin(d / 2)``. ``isomap`` embeds the angles: the entries of
+    the matrix are the smoothest non-constant functions on SO(3), so the leading nine directions are these, up to a
+    factor. Both are centred, which poses need not be, so the points are moved back onto the sphere on which vectorised
+    poses lie. Missing distances are imputed by shortest paths.
     """
     full = completed_distances(distances).astype(float)
     dimensions = min(RANK, distances.count - 1)
@@ -77,7 +77,7 @@ def pose_embedding(distances: PairDistances, method: Literal["mds", "isomap"]) -
 
 
 def stress(distances: Array, points: Array) -> float:
-    """Kruskal's stress-1 of points (n, dimensions) for distances (n, n): 0 where they are kept, 1 where all is lost."""
+    """Kruskal's stress-1 of points (n, dimensions) for distances (n, n): 0 if preserved, 1 if all points coincide."""
     given = distances[np.triu_indices(len(distances), 1)].astype(float)
     first, second = np.triu_indices(len(points), 1)
     kept = np.linalg.norm(points[first] - points[second], axis=1)
@@ -87,7 +87,7 @@ def stress(distances: Array, points: Array) -> float:
 def isomap(distances: Array, dimensions: int) -> Array:
     """Isomap's points (n, dimensions) in rad (Tenenbaum, de Silva & Langford, 2000), from distances (n, n).
 
-    Of neighbours as many as make the graph hang together, ten at least.
+    With as many neighbours as make the graph connected, at least ten.
     """
     from sklearn.manifold import Isomap
 
@@ -106,8 +106,8 @@ def isomap(distances: Array, dimensions: int) -> Array:
 def gram_spectrum(distances: Array) -> Array:
     """Eigenvalues (n,), largest first, of the Gram matrix (n, n) of traces ``1 + 2 cos d``.
 
-    Of exact distances all beyond the ninth vanish; of orientations uniform on SO(3) the nine tend to n / 3 each. They
-    always add up to 3 n; errors of the distances show as what is beyond the ninth, negative ones among them.
+    For exact distances all beyond the ninth vanish; for orientations uniform on SO(3) the nine tend to n / 3 each.
+    They always add up to 3 n; errors of the distances appear as further eigenvalues, some of them negative.
     """
     gram = 1 + 2 * np.cos(distances.astype(float))
     np.fill_diagonal(gram, 3.0)
@@ -115,13 +115,13 @@ def gram_spectrum(distances: Array) -> Array:
 
 
 def share_of_rank(eigenvalues: Array) -> float:
-    """Which part of the squared length of the spectrum (n,) the nine leading eigenvalues hold: 1 of exact distances."""
+    """Fraction of the sum of squares of the eigenvalues (n,) in the nine leading ones: 1 for exact distances."""
     leading = np.sort(np.abs(eigenvalues))[::-1][:RANK]
     return float(np.sum(leading**2) / np.sum(eigenvalues**2))
 
 
 def _onto_poses_sphere(points: Array) -> Array:
-    """Points (n, r) moved and scaled so that they lie about a sphere of radius sqrt(3), as rows ``vec R`` do.
+    """Points (n, r) translated and scaled so that they lie near a sphere of radius sqrt(3), as rows ``vec R`` do.
 
     The sphere through them is the solution of linear equations (Kasa, 1976): ``2 x . c + (radius^2 - |c|^2) = |x|^2``.
     """
@@ -136,7 +136,7 @@ def _mds(distances: Array, dimensions: int, iterations: int) -> Array:
     """Metric scaling by majorisation (de Leeuw's SMACOF), from the classical one."""
     from sklearn.manifold import ClassicalMDS, smacof
 
-    with np.errstate(invalid="ignore"):  # the square root of an eigenvalue a little below 0: a dimension that is none
+    with np.errstate(invalid="ignore"):  # the square root of an eigenvalue a little below 0: a dimension without extent
         start = np.nan_to_num(ClassicalMDS(dimensions, metric="precomputed").fit_transform(distances))
     return smacof(
         distances, n_components=dimensions, init=start, n_init=1, max_iter=iterations, normalized_stress=False
@@ -151,13 +151,13 @@ def _spectral(distances: Array, dimensions: int, seed: int) -> Array:
     affinity = np.exp(-0.5 * (distances / width) ** 2)
     method = SpectralEmbedding(dimensions, affinity="precomputed", random_state=seed)
     with warnings.catch_warnings():
-        # Groups of projections far from all others are drawn apart, which is what they are.
+        # Groups of projections far from all others are drawn apart, which is correct.
         warnings.filterwarnings("ignore", "Graph is not fully connected", UserWarning)
         return method.fit_transform(affinity)
 
 
 def _connecting_neighbours(distances: Array) -> int:
-    """The smallest doubling of ten neighbours (fewer of very few projections) that leaves no group unconnected."""
+    """The smallest doubling of ten neighbours (fewer for very few projections) that makes the graph connected."""
     from scipy.sparse.csgraph import connected_components
     from sklearn.neighbors import kneighbors_graph
 

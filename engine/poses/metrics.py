@@ -61,13 +61,14 @@ def error_by_distance(estimated: Array, exact: Array, bins: int = 18) -> Array:
     """Errors of estimated distances (m,) by the exact ones (m,): (bins, 4), all in rad.
 
     The columns are the 10 %, 50 % and 90 % quantile of estimated minus exact, and the mean of its absolute value; the
-    rows are bins of equal width over [0, pi]. A bin with too few pairs to say anything is NaN.
+    rows are bins of equal width over [0, pi]. A bin with too few pairs is NaN.
     """
     member = np.clip((exact * (bins / np.pi)).astype(int), 0, bins - 1)
     order = np.argsort(member, kind="stable")
     error = (estimated.astype(float) - exact)[order]
-    found = np.full((bins, 4), np.nan)
-    for row, inside in zip(found, np.split(error, np.cumsum(np.bincount(member, minlength=bins))[:-1]), strict=True):
+    statistics = np.full((bins, 4), np.nan)
+    by_bin = np.split(error, np.cumsum(np.bincount(member, minlength=bins))[:-1])
+    for row, inside in zip(statistics, by_bin, strict=True):
         if len(inside) >= _FEWEST_IN_A_BIN:
             row[:] = [*np.quantile(inside, [0.1, 0.5, 0.9]), np.mean(np.abs(inside))]
-    return found
+    return statistics

@@ -1,4 +1,4 @@
-"""Which pairs of projections are looked at: by the network in training, by the recovery.
+"""Which pairs of projections are used: in training the network, and in the recovery.
 
 Strategies (those of the published experiments, and one more):
 
@@ -6,7 +6,7 @@ Strategies (those of the published experiments, and one more):
 ``random``              any two projections
 ``knn``                 a projection and one of its nearest neighbours
 ``knn+random``          both kinds, with equal weight
-``uniform``             any two, weighted so that every distance that occurs counts the same
+``uniform``             any two, weighted so that all distances that occur count equally
 ======================  ==============================================================================================
 """
 
@@ -66,7 +66,7 @@ class Pairs:
 
     @property
     def complete(self) -> bool:
-        """Whether these are as many as there are pairs: all of them, as :func:`all_pairs` has them."""
+        """Whether all pairs are present, as :func:`all_pairs` returns them."""
         return len(self) == self._possible
 
 
@@ -81,7 +81,7 @@ class PairDistances(Pairs):
         return PairDistances(self.count, self.first, self.second, values)
 
     def square(self) -> NDArray[np.float64]:
-        """All of them as a symmetric matrix (count, count) in rad; zero for pairs that are not among them."""
+        """The distances as a symmetric matrix (count, count) in rad; zero for missing pairs."""
         full = np.zeros((self.count, self.count))
         full[self.first, self.second] = full[self.second, self.first] = self.values
         return full
@@ -96,13 +96,13 @@ def all_pairs(count: int) -> Pairs:
 def candidate_pairs(count: int, rng: np.random.Generator, most: int = MOST_PAIRS) -> Pairs:
     """The pairs i < j of ``count`` projections whose distances are estimated, in condensed order.
 
-    All of them where they are at most ``most``; else about so many, drawn at random, so that time and memory do not
+    All of them if they are at most ``most``; otherwise about that many, drawn at random, so that time and memory do not
     grow with the square of the number of projections.
     """
     total = count * (count - 1) // 2
     if total <= most:
         return all_pairs(count)
-    # Each pair by itself, with the same probability: the gaps between those drawn are geometric.
+    # Each pair independently, with the same probability: the gaps between those drawn are geometric.
     probability = most / total
     gaps = rng.geometric(probability, size=most + 10 * math.isqrt(most))
     position = np.cumsum(gaps) - 1
@@ -124,8 +124,8 @@ def select_pairs(
 ) -> PairDistances:
     """The pairs that a recovery uses, out of all whose distances are estimated, in their order.
 
-    ``strategy`` is one of those above. ``per_projection`` is the average number of pairs that a projection takes part
-    in. Neighbours are near in the estimated distance.
+    ``strategy`` is one of those above. ``per_projection`` is the average number of pairs that a projection is in.
+    Neighbours are nearest by estimated distance.
     """
     return distances[_selected(strategy, per_projection, distances, rng)]
 

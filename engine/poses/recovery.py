@@ -1,14 +1,15 @@
 """Poses from distances: minimise the difference between the given and the induced distances.
 
-Three steps. The **start** is spectral (:mod:`poses.embedding`): no local minimum, no luck; or, to compare, another
-embedding (:mod:`poses.manifold`) or the best of many random ones. The **descent** minimises
-the mean squared difference of the distances themselves over unit quaternions, on all pairs given, with L-BFGS and exact
-gradients. The **calibration** asks what the first two found: estimated distances have systematic errors (a network
-hedges towards the mean; noise cannot push a distance beyond 0 or pi), so the estimate to expect at each induced
-distance is fitted by a polynomial, and the descent goes on with that in place of the distance. No true pose is used.
+Three steps. The **initialisation** is spectral (:mod:`poses.embedding`), which avoids local minima; or, for
+comparison, another embedding (:mod:`poses.manifold`) or the best of many random starts. The **descent** minimises
+the mean squared difference of the distances over unit quaternions, on all given pairs, with L-BFGS and exact gradients.
+The **calibration** corrects for systematic errors of the estimated distances (a network's predictions shrink towards
+the mean; noise cannot push a distance beyond 0 or pi): with the poses of the descent, the expected estimate is fitted
+as a polynomial of the induced distance, and the descent continues with it in place of the induced distance. No true
+pose is used.
 
-Distances do not change under ``R -> A R B`` nor ``R -> R.T``, so the result is one of many equally good ones;
-:mod:`poses.alignment` compares it to known poses.
+Distances are invariant under ``R -> A R B`` and under ``R -> R.T``, so the result is one of many equally good ones;
+:mod:`poses.alignment` aligns it with known poses.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ Array = NDArray[np.floating]
 
 _IDENTITY = Polynomial([0.0, 1.0])
 _DEGREE = 5  # of the calibration
-_WORTH_IT = 0.01  # of the loss; a calibration that takes less away changes no pose
+_LEAST_GAIN = 0.01  # of the loss; a calibration that lowers it by less changes no pose
 _CALIBRATION_PAIRS = 500_000
-_BLOCK = 1 << 20  # pairs looked at together: bounds the work space
+_BLOCK = 1 << 20  # pairs processed together: bounds the work space
 _TRIAL_ITERATIONS = 25  # of each random start
-_TRIAL_PAIRS = 50  # pairs a projection (so 100 partners each) that a random start is tried on
-_EXACT = 1e-9  # rad^2; what is left of the loss where distances are exact in single precision
+_TRIAL_PAIRS = 50  # pairs per projection (so 100 partners each) on which a random start is tried
+_EXACT = 1e-9  # rad^2; the loss that rounding leaves where distances are exact in single precision
 
 
 class UnconnectedError(ArgumentError):
@@ -48,13 +49,12 @@ class UnconnectedError(ArgumentError):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Recovery:
-    """Recovered poses (n, 3, 3), their loss (mean squared difference of distances, rad^2) and how it got there.
+    """Recovered poses (n, 3, 3), their loss (mean squared difference of distances, rad^2) and how it was reached.
 
     ``loss_curve`` is the loss at each iteration of the descent from the start, before any calibration;
     ``start_residuals`` are the residuals of all starts from an embedding, or the losses of all random ones (rad^2), of
-    which the smallest was taken. ``calibration`` are
-    the coefficients of the expected estimate (rad) as a polynomial of the induced distance (rad), constant first;
-    (0, 1) where there was none.
+    which the smallest was taken. ``calibration`` holds the coefficients of the expected estimate (rad) as a polynomial
+    of the induced distance (rad), constant first; (0, 1) where there was none.
     """
 
     poses: Array
@@ -78,9 +78,9 @@ def recover_poses(
 ) -> Recovery:
     """Poses of projections from estimated distances of pairs of them.
 
-    ``max_iterations`` bounds each descent: the first, and the one after each of the two calibrations. Estimates with no
-    systematic error to speak of are not calibrated. ``restarts`` are those of the search that follows an embedding, or
-    the number of random starts, each of them short and on a part of the pairs.
+    ``max_iterations`` bounds each descent: the first, and the one after each of the two calibrations. Estimates
+    without noticeable systematic errors are not calibrated. ``restarts`` is the number of starts of the search that
+    follows an embedding, or of random initialisations, each of them short and on part of the pairs.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def recovery_loss(
     quaternions: Array, distances: PairDistances, expected: Polynomial = _IDENTITY
 ) -> tuple[float, Array]:
     """Mean squared difference (rad^2) between distances induced by unit quaternions (n, 4) and given ones, and its
-    gradient; with ``expected``, between what that makes of the induced distances and the given ones.
+    gradient; with ``expected``, between that polynomial of the induced distances and the given ones.
 
     ``d = 2 arccos |s|`` with ``s = q_i . q_j``; the gradient (n, 4) is the one along the unit sphere. It is finite
     where arccos is not smooth: at s = 1 the direction it multiplies vanishes as fast as its derivative grows.
@@ -204,8 +204,8 @@ def _expected_estimate(
 ) -> Polynomial | None:
     """Least-squares polynomial of the given distances against those that the quaternions induce.
 
-    None where it explains them hardly better than the polynomial that they were compared with until ``now``, and where
-    it does not rise throughout: then larger distances are not told from smaller ones, and there is nothing to go by.
+    None where it fits hardly better than the current polynomial ``now``, and where it is not monotonic: larger
+    distances could then not be distinguished from smaller ones.
     """
     if len(distances) > _CALIBRATION_PAIRS:
         distances = distances[rng.integers(len(distances), size=_CALIBRATION_PAIRS)]
@@ -214,7 +214,7 @@ def _expected_estimate(
     fitted = Polynomial.fit(induced, given, min(_DEGREE, len(np.unique(induced)) - 1)).convert()
     loss_now, loss_then = (float(np.mean((curve(induced) - given) ** 2)) for curve in (now, fitted))
     rises = bool(np.all(fitted.deriv()(np.linspace(induced.min(), induced.max(), 100)) > 0))
-    return fitted if rises and loss_now - loss_then > max(_WORTH_IT * loss_now, _EXACT) else None
+    return fitted if rises and loss_now - loss_then > max(_LEAST_GAIN * loss_now, _EXACT) else None
 
 
 def _descend(
@@ -228,7 +228,7 @@ def _descend(
 ) -> tuple[Array, Array]:
     """Local minimum of :func:`recovery_loss`: quaternions (n, 4) and the loss at each iteration.
 
-    ``begin`` and ``share`` say which part of the whole progress this is.
+    ``begin`` and ``share`` give the part of the overall progress that this covers.
     """
     shape = quaternions.shape
 

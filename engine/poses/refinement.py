@@ -1,13 +1,13 @@
-"""Refine poses by matching each projection with its reference: a local search in Fourier space.
+"""Refinement of poses by projection matching against a reference: a local search in Fourier space.
 
-The model of a projection is a central slice of the reference's transform, moved and scaled:
+The model of a projection is a central slice of the reference's transform, shifted and scaled:
 ``a exp(-2 pi i k.t) F(R k)``. Its misfit is minimised over rotation and, where projections are shifted, over the shift
 ``t``, by Levenberg-Marquardt steps with exact derivatives: the gradient of ``F`` is the transform of ``-2 pi i x rho``.
 White noise makes this the maximum likelihood, so with the true volume as reference the errors come near the Cramér-Rao
-bound. Frequencies are let in from coarse to fine, for a start that is some degrees off is close only where features are
-wide.
+bound. The search uses frequency marching, from coarse to fine: a start that is some degrees off is close
+enough only at low frequencies.
 
-This goes beyond the two steps of the published method, and is reported apart from them.
+This goes beyond the two steps of the published method, and is reported separately.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Array = NDArray[np.floating]
 Images = NDArray[np.float32]
 
 _BATCH = 128
-_LEVELS = (0.3, 0.6, 1.0)  # of the highest frequency
+_LEVELS = (0.3, 0.6, 1.0)  # of frequency marching, as fractions of the highest frequency
 _DAMPING = 1e-3
 _MOST_TURN = 0.15  # rad in one step
 
@@ -41,7 +41,7 @@ class Refined:
 
 @dataclass
 class _Fit:
-    """Where each projection stands: parameters, misfit, and the normal equations of the next step."""
+    """The current fit of each projection: parameters, misfit, and the normal equations of the next step."""
 
     poses: Array
     shifts: Array
@@ -65,21 +65,21 @@ def refine_poses(
     Parameters
     ----------
     density, center
-        the reference (nz, ny, nx), and the voxel index (x, y, z) that it turns about, which lands on pixel
+        the reference (nz, ny, nx), and the voxel index (x, y, z) of its centre of rotation, which is projected to pixel
         ``size // 2``; pixels are as wide as voxels.
     max_shift
         pixels; bounds the unknown in-plane shifts. With 0 the projections are taken as centred.
     iterations
-        at each of the three levels of detail.
+        at each of the three levels of frequency marching.
     highest
-        frequency of the last level, cycles per voxel; 0.5 is Nyquist's. A reference that holds noise beyond some
-        frequency should not be followed there.
+        frequency of the last level, cycles per voxel; 0.5 is Nyquist's. Lower it for a
+        reference that is only noise beyond some frequency.
     """
     size = images.shape[-1]
     plane = fourier.half_plane_frequencies(size)
     radius = np.linalg.norm(plane, axis=-1)
     moments, off_middle = _moments(density, center), center - np.array([n // 2 for n in density.shape[::-1]])
-    found_poses, found_shifts = np.empty((len(images), 3, 3)), np.zeros((len(images), 2))
+    refined_poses, refined_shifts = np.empty((len(images), 3, 3)), np.zeros((len(images), 2))
     for start in range(0, len(images), _BATCH):
         batch = slice(start, start + _BATCH)
         spectra = fft.rfft2(fft.ifftshift(images[batch], axes=(1, 2)))
@@ -93,13 +93,13 @@ def refine_poses(
             some, shifts = _search(data, some, shifts, max_shift, iterations)
             done = (start + len(some) * (number + 1) / len(_LEVELS)) / len(images)
             progress(min(1.0, done), {"projections": start + len(some)})
-        found_poses[batch], found_shifts[batch] = some, shifts
-    return Refined(found_poses, found_shifts)
+        refined_poses[batch], refined_shifts[batch] = some, shifts
+    return Refined(refined_poses, refined_shifts)
 
 
 @dataclass(frozen=True)
 class _Data:
-    """Spectra (n, points) at the frequencies (points, 2) of a level, how many of the plane's each stands for."""
+    """Spectra (n, points) at the frequencies (points, 2) of a level, and the multiplicity of each in the full plane."""
 
     spectra: NDArray[np.complexfloating]
     points: Array
@@ -118,7 +118,7 @@ class _Data:
 
 
 def _search(data: _Data, poses: Array, shifts: Array, max_shift: float, iterations: int) -> tuple[Array, Array]:
-    """Levenberg-Marquardt for all projections at once; a step that makes a misfit worse is taken back and shortened."""
+    """Levenberg-Marquardt for all projections at once; a step that increases a misfit is rejected and shortened."""
     best = _evaluate(data, poses, shifts, max_shift > 0)
     damping = np.full(len(poses), _DAMPING)
     for _ in range(iterations):
@@ -186,7 +186,7 @@ def _inner(a: NDArray[np.complexfloating], b: NDArray[np.complexfloating], weigh
 
 
 def _multiplicity(plane: Array, size: int) -> Array:
-    """A half plane: all columns but the first (and Nyquist's) stand for two."""
+    """Of the points of a half plane: all columns but the first (and Nyquist's) count twice."""
     k_u = np.abs(plane[..., 0])
     return np.where((k_u == 0) | (np.isclose(k_u, 0.5) & (size % 2 == 0)), 1.0, 2.0)
 

@@ -1,13 +1,14 @@
 """Poses from distances of a symmetric object: :mod:`poses.recovery` with the smallest distance over the group.
 
-``min_g d(g R_i, R_j)`` has no Gram matrix of rank 9, so there is no spectral start. In its place some projections are
-placed by **simulated annealing**, several times (:mod:`poses.symmetric_start`). All others are placed on a grid
-against the best of them, and the whole is **descended** by L-BFGS, turn by turn with choosing for each pair the element
-of the group that brings it closest. Projections that would fit better elsewhere are moved there.
+``min_g d(g R_i, R_j)`` has no Gram matrix of rank 9, so there is no spectral initialisation. Instead, some
+projections, the landmarks, are placed by **simulated annealing**, several times (:mod:`poses.symmetric_start`). All
+others are placed on a grid by their distances to the best placement of these, and a **descent** by L-BFGS, alternating
+with the choice of the closest group element for each pair, optimises all of them. Projections that would fit better
+elsewhere are moved there.
 
-Learned distances of a symmetric object are far less certain where two elements bring a pair about as close, which is
-where they are large: the last descents **weight** each pair by the inverse variance of what the one before left over
-among pairs given about the same distance (iteratively reweighted least squares).
+Learned distances of a symmetric object are far less certain where two elements bring a pair about equally close, which
+is where the distances are large: the last descents **weight** each pair by the inverse variance of the previous
+residuals among pairs with similar given distances (iteratively reweighted least squares).
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ _CHAINS = 8  # placements of the landmarks
 _REFINED = 3  # of them, annealed further
 _ROUNDS = 12
 _SETTLED = 1e-4  # relative; a round that gains less is the last
-_ALIKE = 30  # sets of pairs given about the same distance
+_ALIKE = 30  # bins of pairs with similar given distances
 _WEIGHTINGS = 2
-_LEAST_VARIANCE = 1e-3  # of the mean one: no pair is trusted without end
+_LEAST_VARIANCE = 1e-3  # relative to the mean one: bounds the weight of a pair
 _ZERO = 1e-20  # rad^2
 
 
@@ -50,8 +51,9 @@ def recover_symmetric_poses(
 ) -> Recovery:
     """Poses of projections from estimated distances of all pairs, for a group (|G|, 4) of rotations.
 
-    The result is known up to the group's elements (each pose by itself), a rotation of the image frame and a rotation
-    that maps the group onto itself. ``start_residuals`` are the losses of the polished placements.
+    The result is known up to the group's elements (independently for each pose), a rotation of the image frame and a
+    rotation that maps the group onto itself. ``start_residuals`` are the losses of the placements after their first
+    descent.
 
     Raises
     ------
@@ -96,9 +98,9 @@ def recover_symmetric_poses(
 
 
 def spread_weights(given: Array, differences: Array) -> Array:
-    """Weights (m,), one on average, of pairs given a distance (m,): the inverse variance of their ``differences`` (m,).
+    """Weights (m,) with mean one for pairs with given distances (m,): the inverse variance of ``differences`` (m,).
 
-    The variance is that of the pairs given about the same distance, a thirtieth of all of them.
+    The variance is that among pairs with similar given distances, a thirtieth of all pairs.
     """
     variance = np.empty(len(given))
     for alike in np.array_split(np.argsort(given), min(_ALIKE, len(given))):
@@ -112,8 +114,8 @@ def symmetric_loss(
 ) -> tuple[float, Array]:
     """Mean weighted squared difference (rad^2) of given distances (m,) and those of quaternions (n, 4), with gradient.
 
-    ``partner`` (m,) says with which pose, and moved by which element g of the group, pose ``first`` (m,) is compared,
-    ``d(R_i, g R_j)``: it is ``g * n + j``, g an index into ``left`` (|G|, 4, 4).
+    ``partner`` (m,) encodes the pose R_j, and the group element g applied to it, with which pose ``first`` (m,) is
+    compared, ``d(R_i, g R_j)``: it is ``g * n + j``, with g an index into ``left`` (|G|, 4, 4).
     """
     count = len(quaternions)
     moved = np.einsum("gab,nb->gna", left, quaternions).reshape(-1, 4)
@@ -143,7 +145,7 @@ def closest_elements(quaternions: Array, left: Array) -> tuple[Array, NDArray[np
 def _settle(
     quaternions: Array, given: Array, left: Array, grid: Array, max_iterations: int, progress: Progress = silent
 ) -> tuple[Array, float, list[float]]:
-    """Descend, move what would fit better elsewhere, until neither gains; with the loss after every round."""
+    """Descend and move projections that fit better elsewhere until the loss settles; with the loss of every round."""
     quaternions, loss = _descend(quaternions, given, left, max_iterations)
     curve = [loss]
     for number in range(_ROUNDS):
@@ -162,7 +164,7 @@ def _settle(
 def _descend(
     quaternions: Array, given: Array, left: Array, max_iterations: int, weights: Array | None = None
 ) -> tuple[Array, float]:
-    """Local minimum: choosing the closest elements and L-BFGS with those by turns. Pairs weigh the same if not told."""
+    """Local minimum, alternating the choice of closest elements with L-BFGS; equal weights when not given."""
     shape = quaternions.shape
     pairs = all_pairs(len(given))
     first, second = pairs.first, pairs.second
@@ -191,7 +193,7 @@ def _descend(
 
 
 def _moved_to_better_places(quaternions: Array, given: Array, left: Array, grid: Array) -> Array:
-    """Half of the projections that fit better at some grid orientation, those that gain most, moved there."""
+    """Half of the projections that fit better at some grid orientation, those that gain most, are moved there."""
     induced, _ = closest_elements(quaternions, left)
     own = ((induced - given) ** 2).sum(axis=1)
     places, misfit = _best_places(grid, quaternions, given, left)

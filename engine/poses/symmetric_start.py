@@ -1,15 +1,17 @@
-"""A start for :mod:`poses.symmetric_recovery`: some of the projections, placed by simulated annealing.
+"""Initialisation of :mod:`poses.symmetric_recovery`: some of the projections, placed by simulated annealing.
 
-The symmetric stress has many wrong minima, most of them with some poses off by a rotation that maps the group onto
-itself (an eighth of a turn for D4, say). A descent stays in them; a **heat bath** does not (Geman and Geman, 1984): one
-projection after the other is drawn anew among orientations with probability ``exp(-misfit / temperature)``, its misfit
-being the squared differences of its distances to all others, while the temperature falls.
+The symmetric stress has many local minima, in most of which some poses are off by a rotation that maps the group onto
+itself (for D4 an eighth of a turn, for example). A descent cannot leave them; a **heat bath** can (Gibbs sampling;
+Geman and Geman, 1984): one projection after the other is drawn anew among orientations with probability proportional to
+``exp(-misfit / temperature)``, while the temperature falls; the misfit is the sum of the squared differences of its
+distances to all others.
 
-First all orientations of a grid are open to each, cooled through the range where order sets in. Then each is only
-turned from where it is, half of the tries about the axis of highest order: with Cn and Dn that turn changes distances
-so much less than a tilt does that it finds its order later, at temperatures and in steps too small for the grid.
+First, all orientations of a grid are possible for each projection, and the temperature passes through the range in
+which most of the order forms. Then each is only rotated from its current orientation, half of the trials about the axis
+of highest order: for Cn and Dn that rotation changes distances so much less than a tilt that it settles later, at
+temperatures and in steps too small for the grid.
 
-Temperatures are fractions of the distances' variance, for each distance that a projection has.
+Temperatures are in units of the variance of the distances, times the number of distances of a projection.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def annealed_on_grid(between: Single, given: Array, rng: np.random.Generator) ->
 
 
 def annealed_by_turns(quaternions: Array, given: Array, elements: Array, rng: np.random.Generator) -> Array:
-    """Quaternions (k, 4) after a heat bath of turns from where they are, for given distances (k, k)."""
+    """Quaternions (k, 4) after a heat bath of rotations from where they are, for given distances (k, k)."""
     left = left_matrices(elements)
     quaternions = quaternions.copy()
     moved = np.einsum("gab,nb->gna", left, quaternions).astype(np.float32)
@@ -78,7 +80,7 @@ def annealed_by_turns(quaternions: Array, given: Array, elements: Array, rng: np
 def turned_to_fit(
     quaternions: Array, known: Array, to_known: Array, elements: Array, rng: np.random.Generator, sweeps: int = 4
 ) -> Array:
-    """Each of quaternions (n, 4) turned to fit its distances ``to_known`` (n, k) to known ones (k, 4) best."""
+    """Each of quaternions (n, 4) rotated so that its distances to known ones (k, 4) fit ``to_known`` (n, k) best."""
     moved = np.einsum("gab,nb->gna", left_matrices(elements), known).astype(np.float32)
     quaternions = quaternions.copy()
     for _ in range(sweeps):
@@ -108,7 +110,7 @@ def _to_moved(tried: Array, moved: Single) -> Single:
 
 
 def _turns(elements: Array, rng: np.random.Generator) -> Array:
-    """Left matrices (t, 4, 4) of turns to try: none; about the axis of highest order; small and large about any."""
+    """Left matrices (t, 4, 4) of trial rotations: none; about the axis of highest order; small and large about any."""
     number = _TURNS // 2
     smallest = elements[1:][np.abs(elements[1:, 3]).argmax()]
     full = 2 * np.arccos(min(abs(smallest[3]), 1.0))

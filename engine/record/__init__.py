@@ -1,1 +1,1 @@
-"""What a run leaves behind: its directory, what people noted about it, the catalogue over all runs."""
+"""Records of runs: their directories, their annotations, the catalogue of all runs."""

@@ -1,6 +1,6 @@
-"""What people note about a run: ``annotations.json`` in its directory, the only file there that changes afterwards.
+"""Annotations of a run: ``annotations.json`` in its directory, the only file there that changes afterwards.
 
-A name of their own, tags, a star, a note, whether it is archived. An archived run is out of sight and may be deleted.
+A name, tags, a star, a note, whether it is archived. An archived run is not listed and may be deleted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class Annotations(BaseModel):
     """The file's content. ``name`` None leaves the run the name that it was started with.
 
-    What a newer PoseLab may have added is kept when this one writes.
+    Fields that a newer PoseLab has added are kept when this one writes.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -35,7 +35,7 @@ class Annotations(BaseModel):
 
 
 def read_annotations(path: Path) -> Annotations:
-    """What is noted in the run directory ``path``; nothing where there is no such file, or a damaged one (logged)."""
+    """The annotations in the run directory ``path``; empty where the file is missing, or damaged (logged)."""
     try:
         return Annotations.model_validate_json((path / FILENAME).read_bytes())
     except FileNotFoundError:

@@ -1,11 +1,11 @@
 """The catalogue of all runs: a DuckDB file over their directories. The only module with SQL.
 
-The directories are the record; the catalogue answers questions about all of them quickly and is never the only copy.
-Every question first compares the directories with the catalogue (by the times and sizes of the files that matter) and
-takes in what has changed, so nobody needs to tell it anything; a missing, damaged or outdated file is made anew.
+The directories are the record; the catalogue answers queries about all of them quickly and is never the only copy.
+Every query first compares the directories with the catalogue (by the times and sizes of the files that matter) and
+updates what has changed, so that it needs no notification; a missing, damaged or outdated file is rebuilt.
 
-DuckDB lets one process at a time open a file for writing. So each question opens it, briefly, and closes it; who finds
-it taken tries again for at most a second, then answers from the directories alone.
+DuckDB lets one process at a time open a file for writing. So each query opens it, briefly, and closes it; if it is in
+use, the query retries for at most a second, then answers from the directories alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .annotations import FILENAME as ANNOTATIONS
 from .runrecord import RUN_ID, RunRecord, Status, check_run_id, read_run
 
 FILENAME = "catalogue.duckdb"
-_SCHEMA = 3  # raise it with every change of _COLUMNS: catalogues of other versions are made anew
+_SCHEMA = 3  # raise it with every change of _COLUMNS: catalogues of other versions are rebuilt
 _WAIT_S = 1.0
 _SIGNED = ("run.json", "config.toml", "result.json", ANNOTATIONS)
 
@@ -96,8 +96,8 @@ def list_runs(
     peak_memory_mb, user, launched_by, science, host, seed, source, coverage, sampling, count, noise_variance, snr,
     max_shift, distance_method, pairs_strategy``, the flags ``starred`` and ``archived``, the lists ``tags`` and
     ``reused``, the dicts ``metrics``, ``seconds`` (by stage) and ``config``, and ``number``: 1, 2, ... in the order in
-    which all runs were made. What is unknown is None. ``on_notice`` is told in one line when the catalogue had to be
-    made anew or could not be used.
+    which all runs were created. What is unknown is None. ``on_notice`` is called with one line when the catalogue was
+    rebuilt or could not be used.
     """
     conditions, values = ["TRUE"], list[Any]()
     if statuses is not None:
@@ -114,7 +114,7 @@ def list_runs(
 
 
 def get_run(runs_dir: Path, run_id: str, on_notice: Notice | None = None) -> Row:
-    """One run as :func:`list_runs` has it; InputError for what is no run id or is not there."""
+    """One run as in :func:`list_runs`; InputError for an invalid or unknown run id."""
     check_run_id(run_id)
     rows = _ask(Path(runs_dir), lambda connection: _select(connection, "WHERE run_id = ?", [run_id]), on_notice)
     if not rows:
@@ -123,9 +123,9 @@ def get_run(runs_dir: Path, run_id: str, on_notice: Notice | None = None) -> Row
 
 
 def sync(runs_dir: Path, on_notice: Notice | None = None) -> bool:
-    """Take in what changed in the directories; False if the catalogue was not to be had within a second.
+    """Update the catalogue from the directories; False if it could not be opened within a second.
 
-    For runs that begin or end. It never raises for the sake of the catalogue: what it misses, the next question finds.
+    For runs that begin or end. It never raises because of the catalogue: the next query makes up for it.
     """
     try:
         _synchronised(Path(runs_dir), lambda connection: None, on_notice)
@@ -136,7 +136,7 @@ def sync(runs_dir: Path, on_notice: Notice | None = None) -> bool:
 
 
 def rebuild(runs_dir: Path) -> int:
-    """Make the catalogue anew from the directories alone, beside the old one, then in its place; how many runs it has.
+    """Rebuild the catalogue from the directories alone, beside the old one, then in its place; the number of its runs.
 
     Raises InputError when it cannot be written.
     """
@@ -147,7 +147,7 @@ def rebuild(runs_dir: Path) -> int:
 
 
 class _BusyError(Exception):
-    """Somebody else had the catalogue for as long as we were ready to wait."""
+    """The catalogue was in use for the whole waiting time."""
 
 
 def _ask(runs_dir: Path, query: Callable[[duckdb.DuckDBPyConnection], Answer], on_notice: Notice | None) -> Answer:
@@ -158,7 +158,7 @@ def _ask(runs_dir: Path, query: Callable[[duckdb.DuckDBPyConnection], Answer], o
     except _BusyError as error:
         log.info("%s; the directories are read instead", error)
     except (duckdb.Error, OSError) as error:
-        _tell(f"{FILENAME} cannot be used ({_one_line(error)}); the run directories are read instead", on_notice)
+        _notify(f"{FILENAME} cannot be used ({_one_line(error)}); the run directories are read instead", on_notice)
     connection = duckdb.connect(":memory:")
     try:
         _create(connection)
@@ -180,14 +180,14 @@ def _synchronised(
     else:
         problem = "was missing"
     statuses = _rebuild(runs_dir)
-    # With one ended run at most, this is the first use of a folder, not a loss.
+    # With at most one ended run this is the first use of a folder, not a loss.
     if problem != "was missing" or sum(status != "running" for status in statuses) > 1:
-        _tell(f"{FILENAME} {problem}; made anew from {len(statuses)} run directories, nothing is lost", on_notice)
+        _notify(f"{FILENAME} {problem}; made anew from {len(statuses)} run directories, nothing is lost", on_notice)
     return _attempt(runs_dir, query, until)
 
 
 def _attempt(runs_dir: Path, query: Callable[[duckdb.DuckDBPyConnection], Answer], until: float) -> Answer:
-    """Ask at once, for mostly nothing has changed; else read what has, the file closed, put it in and ask again."""
+    """Query at once, as mostly nothing has changed; else read changes, the file closed, insert them, query again."""
     with _opened(runs_dir, until) as connection:
         if connection.execute("SELECT schema FROM version").fetchall() != [(_SCHEMA,)]:
             raise duckdb.DataError("its schema is another version's")
@@ -206,7 +206,7 @@ def _attempt(runs_dir: Path, query: Callable[[duckdb.DuckDBPyConnection], Answer
 
 @contextmanager
 def _opened(runs_dir: Path, until: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The catalogue file, ours alone among threads and processes."""
+    """The catalogue file, locked against other threads and processes."""
     if not _one_at_a_time.acquire(timeout=max(0.0, until - time.monotonic())):
         raise _BusyError(f"{FILENAME} is in use by another thread")
     try:
@@ -231,7 +231,7 @@ def _opened(runs_dir: Path, until: float) -> Iterator[duckdb.DuckDBPyConnection]
 
 
 def _rebuild(runs_dir: Path) -> list[str]:
-    """Build and put in place; the statuses of the runs it has."""
+    """Build and put in place; the statuses of its runs."""
     rows, _ = _changes(runs_dir, {})
     with writing(runs_dir / FILENAME) as aside:
         connection = duckdb.connect(aside)
@@ -240,8 +240,8 @@ def _rebuild(runs_dir: Path) -> list[str]:
             _insert(connection, rows)
         finally:
             connection.close()
-            aside.with_name(f"{aside.name}.wal").unlink(missing_ok=True)  # closing leaves one only where it fails
-        (runs_dir / f"{FILENAME}.wal").unlink(missing_ok=True)  # it belongs to the file that goes
+            aside.with_name(f"{aside.name}.wal").unlink(missing_ok=True)  # closing leaves one only if it fails
+        (runs_dir / f"{FILENAME}.wal").unlink(missing_ok=True)  # it belongs to the replaced file
     return [row["status"] for row in rows]
 
 
@@ -253,7 +253,7 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, rows: list[Row]) -> None:
-    """All rows in one statement, a list a column: executemany takes 10 ms a row."""
+    """All rows in one statement, one list per column: executemany takes 10 ms per row."""
     columns = ", ".join(f"unnest(?::{kind}[])" for kind in _STORED.values())
     values = [[row[name] for row in rows] for name in _STORED]
     connection.execute(f"INSERT OR REPLACE INTO runs SELECT {columns}", values)
@@ -262,15 +262,15 @@ def _insert(connection: duckdb.DuckDBPyConnection, rows: list[Row]) -> None:
 def _select(connection: duckdb.DuckDBPyConnection, tail: str, values: list[Any]) -> list[Row]:
     names = ", ".join(f'"{name}"' for name in _COLUMNS)
     counted = "SELECT *, row_number() OVER (ORDER BY created NULLS LAST, run_id) AS number FROM runs"
-    found = connection.execute(f"SELECT {names}, number FROM ({counted}) {tail}", values).fetchall()
+    rows = connection.execute(f"SELECT {names}, number FROM ({counted}) {tail}", values).fetchall()
     kinds = {name: kind for name, (kind, _) in _COLUMNS.items()} | {"number": "BIGINT"}
     return [
-        {name: _from_sql(value, kind) for (name, kind), value in zip(kinds.items(), row, strict=True)} for row in found
+        {name: _from_sql(value, kind) for (name, kind), value in zip(kinds.items(), row, strict=True)} for row in rows
     ]
 
 
 def _changes(runs_dir: Path, known: dict[str, tuple[str, str, bool]]) -> tuple[list[Row], list[str]]:
-    """Rows of directories that are not as ``known`` has them (signature, status, settled), and ids that are gone."""
+    """Rows of directories that differ from ``known`` (signature, status, settled), and ids that no longer exist."""
     present = _signatures(runs_dir)
     rows = []
     for run_id, signature in present.items():
@@ -280,14 +280,14 @@ def _changes(runs_dir: Path, known: dict[str, tuple[str, str, bool]]) -> tuple[l
         try:
             record = read_run(runs_dir / run_id)
         except InputError:
-            continue  # removed since it was listed; it is missed the next time
+            continue  # removed since it was listed; the next query notices
         if (signature, record.status) != (old_signature, old_status):
             rows.append(_row(record, signature))
     return rows, [run_id for run_id in known if run_id not in present]
 
 
 def _signatures(runs_dir: Path) -> dict[str, str]:
-    """For each run directory something that changes when its record does, without opening a file."""
+    """For each run directory a signature that changes when its record does, without opening a file."""
     try:
         with os.scandir(runs_dir) as entries:
             names = [entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and entry.is_dir()]
@@ -308,11 +308,11 @@ def _signature(path: str) -> str:
 
 def _row(record: RunRecord, signature: str) -> Row:
     table = config_to_dict(record.config) if isinstance(record.config, Config) else record.config
-    told = vars(record.annotations) | vars(record) | {"config": table}
+    values = vars(record.annotations) | vars(record) | {"config": table}
     row: Row = {}
     for name, (kind, origin) in _COLUMNS.items():
-        row[name] = _to_sql(_setting(table, origin) if "." in origin else told[origin], kind)
-    # A process of this machine that is gone stays gone; one of another machine may only have been out of reach.
+        row[name] = _to_sql(_setting(table, origin) if "." in origin else values[origin], kind)
+    # A process of this machine that has ended stays ended; one of another machine may only have been unreachable.
     away = record.status == "interrupted" and record.host != socket.gethostname()
     return row | {"signature": signature, "settled": record.status != "running" and not away}
 
@@ -324,7 +324,7 @@ def _setting(table: dict[str, Any], key: str) -> Any:
 
 
 def _to_sql(value: Any, kind: str) -> Any:
-    """What the column can hold; None where a table that is no configuration has something else there."""
+    """What the column can hold; None where a table that is not a configuration has another type there."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     match kind:
         case "JSON":
@@ -349,7 +349,7 @@ def _from_sql(value: Any, kind: str) -> Any:
     return value
 
 
-def _tell(notice: str, on_notice: Notice | None) -> None:
+def _notify(notice: str, on_notice: Notice | None) -> None:
     log.warning(notice)
     if on_notice is not None:
         on_notice(notice)

@@ -1,4 +1,4 @@
-"""Writing the record of a run, by the process that runs it. :mod:`record.runrecord` says what the files are."""
+"""Writing the record of a run, by the process that runs it. :mod:`record.runrecord` describes the files."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def cancel_on_sigterm() -> Iterator[None]:
 
 
 class RunWriter:
-    """The record of the run that this process makes.
+    """The record of the run of this process.
 
     Used in a ``with`` statement it closes the record whatever happens: an InputError becomes ``failed`` with its
     message, KeyboardInterrupt ``cancelled``, any other exception ``failed`` with its traceback in log.txt; the
-    exception goes on. Messages logged under ``engine`` meanwhile go into log.txt.
+    exception propagates. Messages logged under ``engine`` meanwhile go into log.txt.
 
-    Every event is in events.jsonl, and was handed to ``on_event``, when the method that makes it returns. A disk that
-    is full raises InputError; the record is then closed as ``failed`` if so much can still be written, else it reads as
+    Every event is in events.jsonl, and was passed to ``on_event``, when the method that emits it returns. A disk that
+    is full raises InputError; the record is then closed as ``failed`` if that can still be written, else it reads as
     ``interrupted``. What was written before stays.
     """
 
@@ -92,7 +92,7 @@ class RunWriter:
         launched_by: str | None = None,
         backend: BackendHandle | None = None,
     ) -> Self:
-        """Make the run's directory, complete from its first moment, and open it for writing.
+        """Create the run's directory, complete from the start, and open it for writing.
 
         ``launched_by`` is who launched it, this process's user when not given; ``backend`` what runs it, this process
         when not given. ``begun`` is the ``time.monotonic()`` from which the total time counts, if that was before this
@@ -152,28 +152,28 @@ class RunWriter:
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - begun, 3)
             self._stage = None
-            told = {"stage": name, "seconds": self.seconds[name], "peak_memory_mb": environment.peak_memory_mb()}
+            values = {"stage": name, "seconds": self.seconds[name], "peak_memory_mb": environment.peak_memory_mb()}
             if ended == "stage_ended":
-                self._emit(ended, **told)
+                self._emit(ended, **values)
             else:
-                self._emit_if_possible(ended, **told)
+                self._emit_if_possible(ended, **values)
 
     def record(self, kind: str, **values: Any) -> None:
-        """Keep figures for good, each call one line: ``record("loss", step=12, loss=0.3)``."""
+        """Record figures, each call one line: ``record("loss", step=12, loss=0.3)``."""
         self._emit(kind, stage=self._stage, values=values)
 
     def log(self, message: str) -> None:
-        """A line (or several) for people: in log.txt and as an event."""
+        """Log a line (or several): in log.txt and as an event."""
         self._write(self._text, f"{_now():%Y-%m-%d %H:%M:%S} {message}\n")
         self._emit("log", stage=self._stage, message=message)
 
     def warn(self, message: str) -> None:
-        """As :meth:`log`, for what makes the results doubtful: it is shown beside them."""
+        """As :meth:`log`, for reasons to doubt the results: shown beside them."""
         self._write(self._text, f"{_now():%Y-%m-%d %H:%M:%S} warning: {message}\n")
         self._emit("warning", stage=self._stage, message=message)
 
     def reused(self, stage: str) -> None:
-        """Say that a stage's result was taken from an earlier run."""
+        """Record that a stage's result was taken from an earlier run."""
         self._reused.append(stage)
         self._emit("stage_reused", stage=stage)
 
@@ -223,8 +223,8 @@ class RunWriter:
                 log.error("the traceback could not be kept: %s", trouble)
             self.fail(" ".join(f"{type(error).__name__}: {error}".split()))
 
-    def _emit(self, kind: str, **told: Any) -> None:
-        event = plain({"time": round(time.time(), 3), "kind": kind, **told})
+    def _emit(self, kind: str, **values: Any) -> None:
+        event = plain({"time": round(time.time(), 3), "kind": kind, **values})
         self._write(self._events, json.dumps(event, allow_nan=False) + "\n")
         if self._on_event is not None:
             self._on_event(event)
@@ -235,10 +235,10 @@ class RunWriter:
                 raise RuntimeError(f"run {self.run_id} is closed")
             _append(descriptor, text)
 
-    def _emit_if_possible(self, kind: str, **told: Any) -> None:
-        """For events that go with an exception, which must not be hidden by a second one."""
+    def _emit_if_possible(self, kind: str, **values: Any) -> None:
+        """For events during an exception, which must not be hidden by a second one."""
         try:
-            self._emit(kind, **told)
+            self._emit(kind, **values)
         except (InputError, OSError) as trouble:
             log.error("%s of run %s could not be recorded: %s", kind, self.run_id, trouble)
 
@@ -279,7 +279,7 @@ class RunWriter:
             os.close(self._text)
 
     def _beat(self) -> None:
-        """Show other machines that the process lives, however long a stage says nothing."""
+        """Show other machines that the process is alive, however long a stage reports nothing."""
         while not self._closed.wait(HEARTBEAT_S):
             try:
                 os.utime(self.path / "events.jsonl")
@@ -289,7 +289,7 @@ class RunWriter:
 
 
 class Stage:
-    """What a stage is given to say how it advances. ``progress`` is an :data:`base.progress.Progress`."""
+    """The progress reports of a stage. ``progress`` is an :data:`base.progress.Progress`."""
 
     def __init__(self, run: RunWriter, name: str) -> None:
         self._run = run
@@ -298,13 +298,13 @@ class Stage:
         self._held: tuple[float, Mapping[str, float]] | None = None
 
     def progress(self, fraction: float, values: Mapping[str, float]) -> None:
-        """Told as often as one likes; written at most every half second, the first and the last always."""
+        """May be called at any rate; written at most every half second, the first and the last always."""
         self._held = (min(1.0, max(0.0, fraction)), values)
         if fraction >= 1 or time.monotonic() - self._written >= _PROGRESS_INTERVAL_S:
             self.flush()
 
     def flush(self) -> None:
-        """Write the progress that is still held back."""
+        """Write the progress that is still pending."""
         if self._held is not None:
             fraction, values = self._held
             self._held = None
@@ -317,7 +317,7 @@ class Stage:
 
 
 class _ToRun(logging.Handler):
-    """Takes what the engine logs into the run's log."""
+    """Writes the engine's log messages into the run's log."""
 
     def __init__(self, run: RunWriter) -> None:
         super().__init__(logging.INFO)
@@ -327,11 +327,11 @@ class _ToRun(logging.Handler):
         try:
             self._run.log(f"{record.levelname.lower()}: {record.getMessage()}")
         except (InputError, OSError):
-            return  # the disk is full: the next event, which is not a mere message, ends the run for it
+            return  # the disk is full: the next event, unlike a mere message, ends the run because of it
 
 
 def _append(descriptor: int, text: str) -> None:
-    """Append whole or, when the disk is full, not at all: half a line would spoil the next one."""
+    """Append whole or, when the disk is full, not at all: half a line would corrupt the next one."""
     data = text.encode("utf-8", "replace")
     before = os.fstat(descriptor).st_size
     try:

@@ -2,13 +2,13 @@
 
     config.toml    the complete configuration
     run.json       who, when, where, with what: a RunFile
-    events.jsonl   what happened, one JSON object a line, appended:  time (seconds since 1970, UTC), kind, stage, ...
+    events.jsonl   events, one JSON object per line, appended:  time (seconds since 1970, UTC), kind, stage, ...
     log.txt        the same for people
     ...            the artefacts
     result.json    how it ended, written last: a ResultFile
-    annotations.json    what people noted about it since, see :mod:`record.annotations`
+    annotations.json    later annotations by people, see :mod:`record.annotations`
 
-Nothing here writes into that directory, and nothing found in it makes these functions fail.
+Nothing here writes into that directory, and no content of it makes these functions fail.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _LOST_S = 6 * HEARTBEAT_S
 _TAIL_BYTES = 1 << 16
 
 Status = Literal["running", "finished", "failed", "cancelled", "interrupted", "damaged", "newer"]
-"""``interrupted``: its process is gone and left no result. ``damaged``: the directory does not say what it was.
+"""``interrupted``: its process ended without a result. ``damaged``: the directory cannot be read as a run.
 ``newer``: written by a later PoseLab in a way that this one cannot read."""
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 
 class BackendHandle(BaseModel):
-    """Which backend runs an experiment, by name, and what it needs to find it again: plain values."""
+    """The name of the backend that runs an experiment, and its handle of the run: plain values."""
 
     model_config = ConfigDict(frozen=True)
     name: str
@@ -73,8 +73,8 @@ class BackendHandle(BaseModel):
 class RunFile(BaseModel):
     """``run.json``. ``process_started``: see :func:`base.environment.process_started`. ``git`` may be None.
 
-    ``sweep`` is the id that the runs of one sweep have in common. ``launched_by`` is who launched it (None in records
-    that do not know; ``user`` is the operating system's user of its process). ``science`` is the version of the code's
+    ``sweep`` is the id that the runs of one sweep share. ``launched_by`` is who launched it (None in records
+    without it; ``user`` is the operating system's user of its process). ``science`` is the version of the code's
     results, see :data:`config.history.SCIENCE`.
     """
 
@@ -102,7 +102,7 @@ class RunFile(BaseModel):
 
     @property
     def executor(self) -> BackendHandle:
-        """Who runs it. Records that do not say are of local processes, whose facts are in the record itself."""
+        """The backend. Records without one are of local processes, whose facts are in the record itself."""
         if self.backend is not None and self.backend.name != LOCAL:
             return self.backend
         return BackendHandle.local(self.host, self.pid, self.process_started)
@@ -124,11 +124,11 @@ class ResultFile(BaseModel):
 
 @dataclass(frozen=True, repr=False)
 class RunRecord:
-    """One run as its directory tells it.
+    """One run, as recorded in its directory.
 
-    ``config`` is a plain table where this version of PoseLab would not accept it. ``total_seconds`` and
+    ``config`` is a plain table where this version of PoseLab does not accept it. ``total_seconds`` and
     ``peak_memory_mb`` (2^20 bytes) are None until known. ``facts`` is the whole of run.json. ``name`` is the one given
-    last, which may be the one in ``annotations``. ``launched_by`` is the process's user where the record does not know.
+    last, which may be the one in ``annotations``. ``launched_by`` is the process's user where it is not recorded.
     """
 
     run_id: str
@@ -156,7 +156,7 @@ class RunRecord:
     def arrays(self, filename: str) -> dict[str, np.ndarray]:
         """The arrays of one of its ``.npz`` files, read-only, such as ``poses.npz``.
 
-        Raises InputError for a file that the run has not left, or that is damaged.
+        Raises InputError for a file that the run has not written, or that is damaged.
         """
         try:
             return read_arrays(self.path / Path(filename).name)
@@ -169,7 +169,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class StageProgress:
-    """The newest news of a run: its stage, the fraction of it that is done, the figures last told, when (seconds)."""
+    """The latest progress of a run: its stage, the fraction of it that is done, the latest figures, when (seconds)."""
 
     stage: str
     fraction: float
@@ -178,18 +178,18 @@ class StageProgress:
 
 
 def default_runs_dir() -> Path:
-    """``runs/`` in the project, or what the environment variable POSELAB_RUNS_DIR says."""
+    """``runs/`` in the project, or the value of the environment variable POSELAB_RUNS_DIR."""
     return Path(os.environ.get("POSELAB_RUNS_DIR") or environment.PROJECT_ROOT / "runs")
 
 
 def new_run_id(config: Config) -> str:
-    """An id that sorts by time, says the volume and is unique: ``20261122-173015-1bd2-3f9c1a`` (UTC)."""
+    """An id that sorts by time, contains the volume's name and is unique: ``20261122-173015-1bd2-3f9c1a`` (UTC)."""
     words = re.sub(r"[^a-z0-9]+", "_", re.split(r"[/\\]", config.volume.source.lower())[-1].split(".")[0])
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{words.strip('_')[:24] or 'volume'}-{secrets.token_hex(3)}"
 
 
 def run_path(runs_dir: Path, run_id: str) -> Path:
-    """The directory of a run that exists; InputError for what is no run id (it might be a path) or unknown."""
+    """The directory of a run that exists; InputError for an invalid run id (it might be a path) or an unknown one."""
     path = Path(runs_dir) / check_run_id(run_id)
     if not path.is_dir():
         raise InputError(f"no run {run_id} in {runs_dir}; `runs list` shows those there are")
@@ -197,14 +197,14 @@ def run_path(runs_dir: Path, run_id: str) -> Path:
 
 
 def check_run_id(run_id: str) -> str:
-    """The id itself; InputError unless it is a run id letter by letter."""
+    """The id itself; InputError unless it is exactly a run id."""
     if not RUN_ID.fullmatch(run_id):
         raise InputError(f"{run_id[:80]!r} is not a run id; wanted one like 20261122-173015-1bd2-3f9c1a")
     return run_id
 
 
 def read_run(path: Path) -> RunRecord:
-    """What the directory of a run says. Only a directory that does not exist is an error (InputError)."""
+    """The record in a run's directory. Only a directory that does not exist is an error (InputError)."""
     path = run_path(path.parent, path.name)
     noted = read_annotations(path)
     common: dict[str, Any] = {"annotations": noted, "name": noted.name, "created": _time_of(path.name)}
@@ -231,7 +231,7 @@ def read_run(path: Path) -> RunRecord:
     if facts.format > RECORD_FORMAT:
         notes.append(f"written by a newer PoseLab ({facts.engine_version}); shown as far as this one understands it")
     try:
-        # Asked in this order, or a run that ends between the two questions would seem interrupted.
+        # Checked in this order, or a run that ends between the two checks would seem interrupted.
         alive = not (path / "result.json").exists() and _is_running(facts, path)
         result = _read_model(ResultFile, path / "result.json", facts.format)
     except _UnreadableError as problem:
@@ -268,9 +268,9 @@ def read_run(path: Path) -> RunRecord:
 
 
 def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """Events written since byte ``offset`` of the run's events.jsonl, and the offset to go on from.
+    """Events written since byte ``offset`` of the run's events.jsonl, and the offset to continue from.
 
-    A last line that is still being written, or was torn by the end of its process, is left for the next time.
+    A last line that is still being written, or was cut off by the end of its process, is left for the next call.
     """
     try:
         with (path / "events.jsonl").open("rb") as file:
@@ -283,7 +283,7 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]
 
 
 def latest_progress(path: Path) -> StageProgress | None:
-    """Where the run stands, read from the end of its events; None before its first stage."""
+    """The progress of a run, read from the end of its events; None before its first stage."""
     try:
         with (path / "events.jsonl").open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -293,9 +293,9 @@ def latest_progress(path: Path) -> StageProgress | None:
                 file.seek(start)
                 data = file.read(size - start)
                 begin = data.find(b"\n") + 1 if start else 0
-                found = _latest(_parse_lines(data[begin : data.rfind(b"\n") + 1], path))
-                if found or start == 0:
-                    return found
+                progress = _latest(_parse_lines(data[begin : data.rfind(b"\n") + 1], path))
+                if progress or start == 0:
+                    return progress
                 wanted *= 4
     except FileNotFoundError:
         return None
@@ -330,7 +330,7 @@ class _UnreadableError(Exception):
 
 
 def _read_model(kind: type[Model], path: Path, written_in: int | None = None) -> Model | None:
-    """The file as that model; None when missing. ``written_in``: the record format, where another file says it."""
+    """The file as that model; None when missing. ``written_in``: the record format, where another file gives it."""
     try:
         text = path.read_bytes()
     except FileNotFoundError:
@@ -359,7 +359,7 @@ def _format_of(text: bytes) -> int | None:
 
 
 def _read_config(path: Path) -> tuple[Config | dict[str, Any], str]:
-    """The configuration and, where it is not one, why."""
+    """The configuration and, where it is invalid, the reason."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -373,7 +373,7 @@ def _read_config(path: Path) -> tuple[Config | dict[str, Any], str]:
 
 
 def _is_running(facts: RunFile, path: Path) -> bool:
-    """A local process of this machine is looked at; of all others the heartbeat tells."""
+    """A local process of this machine is checked directly, all others by their heartbeat."""
     executor = facts.executor
     if executor.name == LOCAL and executor.handle["host"] == socket.gethostname():
         return environment.is_alive(executor.handle["pid"], executor.handle["process_started"])

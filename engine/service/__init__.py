@@ -1,4 +1,4 @@
-"""Everything that changes something: one call an action, each with the actor whose action it is.
+"""All actions that change something: one call per action, each with the actor who takes it.
 
-Pages and command line change nothing but through here, so that who may do what, and what was done, has one place.
+Pages and command line change data only through here, so that permissions and logging of actions have one place.
 """

@@ -1,4 +1,4 @@
-"""Whose action it is."""
+"""Who takes an action."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody who acts. ``name`` is what records say, such as ``launched_by``."""
+    """Who takes an action. ``name`` is the one in records, such as ``launched_by``."""
 
     name: str
 
@@ -23,5 +23,5 @@ class Actor:
         return cls(environment.user())
 
     def does(self, action: str, what: str) -> None:
-        """Say in the log that this actor does something to something."""
+        """Log an action of this actor on some object."""
         log.info("%s: %s %s", self.name, action, what)

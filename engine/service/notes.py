@@ -1,4 +1,4 @@
-"""What people note about runs: rename, tag, star, note, archive and restore; and deleting archived runs for good."""
+"""Annotations of runs: rename, tag, star, note, archive and restore; and deletion of archived runs for good."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _one_at_a_time = threading.Lock()
 
 
 def annotate(actor: Actor, runs_dir: Path, run_id: str, **changes: Any) -> Annotations:
-    """Change some of a run's annotations, whatever its state; the new ones.
+    """Change some of a run's annotations, in any state; the new ones.
 
-    Tags and names lose control characters and surrounding space, tags also what repeats another one.
+    Tags and names lose control characters and surrounding space, and repeated tags are dropped.
 
     Raises InputError for an unknown run, a name, tag or note that is too long, and where nothing can be written.
     """
@@ -50,12 +50,12 @@ def annotate(actor: Actor, runs_dir: Path, run_id: str, **changes: Any) -> Annot
 
 
 def archive(actor: Actor, runs_dir: Path, run_id: str) -> None:
-    """Put a run out of sight; :func:`restore` brings it back."""
+    """Archive a run: lists no longer show it, until :func:`restore`."""
     annotate(actor, runs_dir, run_id, archived=True)
 
 
 def restore(actor: Actor, runs_dir: Path, run_id: str) -> None:
-    """Bring an archived run back."""
+    """Restore an archived run."""
     annotate(actor, runs_dir, run_id, archived=False)
 
 

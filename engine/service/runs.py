@@ -27,13 +27,13 @@ def run(
     sweep: str | None = None,
     backend: str = LOCAL,
 ) -> RunRecord:
-    """Run an experiment here and now; its record, which is in the catalogue by then.
+    """Run an experiment in this process; its record, which is then in the catalogue.
 
-    ``backend`` is the name of that which started this process, for its record: it knows how the run is found again.
+    ``backend`` is the name of the backend that started this process; it gives the handle for the record.
 
-    Raises InputError as :func:`experiment.pipeline.run_experiment` does, and for a backend that is not there.
+    Raises InputError as :func:`experiment.pipeline.run_experiment` does, and for an unknown backend.
     """
-    from ..experiment.pipeline import run_experiment  # only here: who queues runs need not load what computes them
+    from ..experiment.pipeline import run_experiment  # imported here: queueing runs does not need what computes them
     from ..record import catalogue
 
     handle = BackendHandle(name=backend, handle=backends.get(backend).handle())
@@ -49,9 +49,9 @@ def submit(
     names: Sequence[str | None] | None = None,
     sweep: str | None = None,
 ) -> list[str]:
-    """Put runs at the end of the queue, in this order, and see to it that a worker lives; their run ids.
+    """Put runs at the end of the queue, in this order, and ensure that a worker is running; their run ids.
 
-    ``sweep`` is what the runs of one sweep have in common. Raises InputError for a name that is too long, before
+    ``sweep`` is the id that the runs of one sweep share. Raises InputError for a name that is too long, before
     anything is queued, and where nothing can be written.
     """
     actor.does("queues", f"{len(configs)} runs")
@@ -65,19 +65,19 @@ def withdraw(actor: Actor, runs_dir: Path, run_ids: Sequence[str]) -> None:
 
 
 def move_to_front(actor: Actor, runs_dir: Path, run_id: str) -> None:
-    """Let a waiting run be the next one. Raises InputError for one that does not wait."""
+    """Move a waiting run to the front. Raises InputError for one that does not wait."""
     actor.does("moves to the front", run_id)
     runqueue.move_to_front(runs_dir, run_id)
 
 
 def set_at_a_time(actor: Actor, runs_dir: Path, number: int) -> None:
-    """Let so many runs of the queue run at the same time. Raises InputError for a number outside of 1 to 64."""
+    """Set how many queued runs may run at the same time. Raises InputError for a number outside of 1 to 64."""
     actor.does("sets runs at a time to", str(number))
     runqueue.set_at_a_time(runs_dir, number)
 
 
 def ensure_worker(runs_dir: Path) -> None:
-    """Start the queue's worker where runs wait and none lives: nobody's action, whoever looks sees to it."""
+    """Start the queue's worker where runs wait and there is none; this is not an action of an actor."""
     runqueue.ensure_worker(runs_dir)
 
 
@@ -98,7 +98,7 @@ def cancel(actor: Actor, runs_dir: Path, run_id: str) -> None:
 
 
 def rebuild_catalogue(actor: Actor, runs_dir: Path) -> int:
-    """Make the catalogue anew from the runs' directories; how many runs it has."""
+    """Rebuild the catalogue from the runs' directories; the number of its runs."""
     from ..record import catalogue
 
     actor.does("rebuilds", "the catalogue")

@@ -1,4 +1,4 @@
-"""Adding a protein to those at hand."""
+"""Adding a protein to the available ones."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .actor import Actor
 
 
 def upload(actor: Actor, runs_dir: Path, filename: str, data: bytes, voxel_size: float | None = None) -> str:
-    """Keep an uploaded file in the folder of volumes; what a configuration calls it.
+    """Keep an uploaded file in the folder of volumes; its name in a configuration.
 
-    Raises InputError as :func:`io.library.add_upload` does, for a file that is no usable density.
+    Raises InputError as :func:`io.library.add_upload` does, for a file that is not a usable density.
     """
     actor.does("uploads", filename)
     return library.add_upload(runs_dir, filename, data, voxel_size)

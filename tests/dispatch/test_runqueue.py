@@ -202,7 +202,7 @@ def test_broken_entries_are_told_of_and_left_aside(project: Path, no_worker: Non
     assert place(project) == [d]
     told = runqueue.problems(project)
     assert set(told) == {a, b, c}
-    assert told[a].startswith(f"queued run {a} is left aside: its job.json is damaged")
+    assert told[a].startswith(f"queued run {a} is skipped: its job.json is damaged")
     assert "the nearest known one is 'projections.count'" in told[b]
     assert "its job.json is missing" in told[c]
     runqueue.withdraw(project, [a, b, c])

@@ -291,7 +291,7 @@ def test_a_symmetric_object_is_recovered_modulo_its_group(runs_dir, group):
     assert record.metrics["recovery_loss"] < 1e-9
     assert record.metrics["fsc_0.5_angstrom"] < 20
     log = (record.path / "log.txt").read_text()
-    assert f"symmetry {group}: correlation of the density with its turned self is" in log
+    assert f"symmetry {group}: correlation of the density with its rotated copies is" in log
 
 
 @pytest.mark.slow

@@ -274,7 +274,7 @@ def test_the_queue_is_listed_and_changed(runs_dir, monkeypatch, capsys):
     assert main(["queue", "list"]) == 0
     told = capsys.readouterr()
     assert told.out.splitlines() == ["1 waiting, 2 at a time", f"   1  {a}  sweep: seed=1"]
-    assert told.err.startswith(f"warning: queued run {c} is left aside: its job.json is damaged")
+    assert told.err.startswith(f"warning: queued run {c} is skipped: its job.json is damaged")
     assert main(["queue", "withdraw", b]) == 2
     assert "is not waiting in the queue" in capsys.readouterr().err
 

@@ -48,7 +48,7 @@ def test_symmetry_about_the_axes_of_the_box_is_seen(toy_volume):
     assert told.doubtful
     assert told.text == (
         "the density looks the same turned by 1/2 about x, 1/2 about y, 1/2 about z (correlation 1.000 at least), "
-        "so poses are ambiguous: no method can tell them apart; give symmetry"
+        "so poses are ambiguous: no method can distinguish them; give symmetry"
     )
     assert not symmetric_density.remark(made, middle, "D2").doubtful
     assert (symmetric_density.turns_looked_at("D2"), symmetric_density.turns_looked_at("C1")) == (3, 6)

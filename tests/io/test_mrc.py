@@ -196,8 +196,8 @@ REFUSED = {
     ),
     "4-bit": (lambda p, d: make(p / "x.mrc", d, mode=101), r"data mode 101 \(packed 4-bit numbers\)"),
     "unknown mode": (lambda p, d: make(p / "x.mrc", d, mode=77), r"x\.mrc: data mode 77 \(unknown\)"),
-    "no voxels": (lambda p, d: make(p / "x.mrc", d, nz=0), r"x\.mrc: the header says 6 x 5 x 0 voxels"),
-    "negative size": (lambda p, d: make(p / "x.mrc", d, nx=-6), r"the header says -6 x 5 x 4 voxels"),
+    "no voxels": (lambda p, d: make(p / "x.mrc", d, nz=0), r"x\.mrc: the header gives 6 x 5 x 0 voxels"),
+    "negative size": (lambda p, d: make(p / "x.mrc", d, nx=-6), r"the header gives -6 x 5 x 4 voxels"),
     "negative extended header": (lambda p, d: make(p / "x.mrc", d, nsymbt=-8), r"extended header of -8 bytes"),
     "huge extended header": (lambda p, d: make(p / "x.mrc", d, nsymbt=2**31 - 1), r"x\.mrc is cut short"),
     "zero voxel size": (

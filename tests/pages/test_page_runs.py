@@ -423,9 +423,9 @@ def test_a_damaged_entry_of_the_queue_is_reported(many):
     (entry / "job.json").write_text("{")
     (entry / "config.toml").touch()
     app = page("runs")
-    assert f"queued run {entry.name} is left aside: its job.json is damaged" in said(app)
+    assert f"queued run {entry.name} is skipped: its job.json is damaged" in said(app)
     press(app, "Withdraw the damaged one")
-    assert "is left aside" not in said(app)
+    assert "is skipped" not in said(app)
     assert not entry.exists()
     assert not app.error
 

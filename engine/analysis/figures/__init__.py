@@ -1,1 +1,1 @@
-"""What each figure shows, as data: one function a figure, from arrays to a :class:`analysis.figures.data.Figure`."""
+"""The contents of figures as data: one function each, from arrays to a :class:`analysis.figures.data.Figure`."""

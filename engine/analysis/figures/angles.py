@@ -36,7 +36,7 @@ def angle_errors(
 
 
 def upper_end(values: Array) -> float:
-    """Where the axis of a histogram ends: few outliers must not squeeze the others into one bar."""
+    """The end of a histogram's axis: a few outliers must not compress the others into one bar."""
     if (highest := float(values.max())) <= (usual := 1.5 * float(np.quantile(values, 0.98))):
         return highest
     return usual or highest

@@ -16,7 +16,7 @@ from .data import Axis, Figure, Panel, Series
 Array = NDArray[np.floating]
 
 BASELINE, HALF = "baseline", "half of the projections"
-"""Names of what is in a panel to compare with."""
+"""Names of the reference lines in a panel."""
 _FEWEST_BARS, _MOST_BARS = 15, 60
 _MOST_POINTS = 400  # of a run's curve
 _MOST_QUANTILES = 200
@@ -36,10 +36,10 @@ def singles_of(line: Line) -> str:
 
 
 def measures(lines: Sequence[Line], baseline: Compared, keys: Sequence[str]) -> Figure:
-    """Measures of the lines with their standard deviations, a panel a measure (:data:`analysis.measures.MEASURES`).
+    """Measures of the lines with their standard deviations, one panel per measure (:data:`analysis.measures.MEASURES`).
 
     A line with several runs has a second series with the values of each (:func:`singles_of`). Where the baseline's line
-    is known, its mean is a line to compare with. Angles are in degrees.
+    is known, its mean is a reference line. Angles are in degrees.
     """
     reference = line_of(lines, baseline)
     runs = Axis("runs", categories=tuple(line.letters for line in lines))
@@ -75,7 +75,7 @@ def _line_series(line: Line, key: str) -> list[Series]:
 
 
 def angle_errors(runs: Sequence[Compared], errors: Mapping[str, Array], logarithmic: bool = False) -> Figure:
-    """Histograms of angle errors (n,) in rad by the runs' letters, and which share of the projections is below one.
+    """Histograms of angle errors (n,) in rad by the runs' letters, and the cumulative share of the projections.
 
     Both are in degrees and per cent of the run's projections; all histograms have the same bins. Each run's number of
     ``projections`` and of those ``beyond`` the histograms are among the figure's values.
@@ -105,13 +105,13 @@ def angle_errors(runs: Sequence[Compared], errors: Mapping[str, Array], logarith
 
 
 def cumulative(values: Array) -> tuple[Array, Array]:
-    """Shares (m,) from 0 to 1 and the values (m,) that so many are not above, at most 200 of them."""
+    """Shares (m,) from 0 to 1 and the corresponding quantiles (m,), at most 200 of them."""
     share = np.linspace(0.0, 1.0, min(len(values), _MOST_QUANTILES))
     return share, np.quantile(values, share, method="inverted_cdf")
 
 
 def _edges(errors: Sequence[Array], logarithmic: bool) -> Array:
-    """Of bars that all runs share; few outliers of one run must not squeeze the others into one bar."""
+    """Of bars that all runs share; a few outliers of one run must not compress the others into one bar."""
     bars = int(np.clip(1.5 * np.sqrt(min(map(len, errors))), _FEWEST_BARS, _MOST_BARS))
     if not logarithmic:
         end = max(min(float(values.max()), 1.5 * float(np.quantile(values, 0.98))) for values in errors) or 1.0

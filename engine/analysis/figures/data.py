@@ -1,4 +1,4 @@
-"""A figure as data: panels of series in named columns, with axes, units and a caption. Whoever draws it adds no number.
+"""A figure as data: panels of series in named columns, with axes, units and a caption. Renderers add no numbers.
 
 The pages draw it with Plotly and offer it as CSV; another library may draw it for a paper.
 """
@@ -18,7 +18,7 @@ from ...base.files import plain
 
 Kind = Literal["line", "points", "bars", "steps", "band", "heatmap", "image", "sphere", "mesh", "reference"]
 """How a series is meant to be drawn: ``band`` has columns of lower and upper ends, ``heatmap`` and ``image`` one row a
-cell, ``mesh`` vertices or faces, ``reference`` is a line to compare with."""
+cell, ``mesh`` vertices or faces, ``reference`` is a line for comparison."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -33,7 +33,7 @@ class Axis:
     range: tuple[float, float] | None = None
     categories: tuple[str, ...] = ()
     ticks: tuple[tuple[float, str], ...] = ()
-    """Places that are marked and what stands there, where that is not the place's own number."""
+    """Positions of ticks and their labels, where these are not the positions themselves."""
 
     @property
     def title(self) -> str:
@@ -45,8 +45,8 @@ class Axis:
 class Series:
     """A table of equally long columns, one-dimensional arrays of numbers or texts, drawn in one way.
 
-    ``role`` tells whoever draws it what it stands for (a run's letter, ``published``, ``validation``), so that colour
-    and legend are chosen there.
+    ``role`` is the meaning of the series (a run's letter, ``published``, ``validation``), by which the renderer chooses
+    colour and legend.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One pair (or triple) of axes and what is in it."""
+    """One pair (or triple) of axes and its series."""
 
     x: Axis
     y: Axis
@@ -102,7 +102,7 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """Panels and what is to be said about them. ``name`` is a file's stem; ``caption`` holds for all panels."""
+    """Panels with title and caption. ``name`` is a file's stem; ``caption`` holds for all panels."""
 
     name: str
     title: str

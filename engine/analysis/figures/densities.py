@@ -23,7 +23,7 @@ def slices(density: Array, name: str, reference: Array | None, center: Array, vo
     """Slices xy, xz and yz of a density (nz, ny, nx), before them those of the input where there is one.
 
     ``center`` (3,) is the voxel index (x, y, z) that they go through, ``voxel_size`` is in Å. A panel is named after
-    its slice, its series after the density. Values from the 0.5 to the 99.8 percentile of the density are told apart.
+    its slice, its series after the density. The grey scale runs from the 0.5 to the 99.8 percentile of the density.
     """
     panels = []
     for whose, volume in ({name: density} if reference is None else {"input": reference, name: density}).items():
@@ -51,7 +51,7 @@ def volume_slices(volume: Volume) -> Figure:
 def isosurfaces(
     densities: Mapping[str, tuple[Array, float]], level: float | None = None, title: str = "Isosurface"
 ) -> Figure:
-    """Surfaces of densities (nz, ny, nx) with their Å per voxel, by name, a panel each on axes of one scale.
+    """Surfaces of densities (nz, ny, nx) with their Å per voxel, by name, one panel each on axes of one scale.
 
     A panel has the series ``vertices`` (x, y, z in Å) and ``faces`` (i, j, k, numbers of vertices), both empty where
     the density does not reach the level. ``level`` is in standard deviations above each density's mean; None stands for
@@ -80,7 +80,7 @@ def surface(density: Array, voxel_size: float, level: float, most_vertices: int)
     Vertices (n, 3) are (x, y, z) in Å from voxel ``n // 2`` of the full grid, faces (m, 3) their numbers; none where
     the density does not reach the level. The grid is coarsened until there are at most ``most_vertices``.
     """
-    from skimage.measure import marching_cubes  # only here: who draws no surface need not load it
+    from skimage.measure import marching_cubes  # imported here: only surfaces need it
 
     threshold = float(density.mean()) + level * float(density.std())
     step = -(-max(density.shape) // _FINEST_GRID)
@@ -100,9 +100,9 @@ def surface(density: Array, voxel_size: float, level: float, most_vertices: int)
 
 
 def low_passed(density: Array, voxel_size: float, resolution: float) -> Array:
-    """The density (nz, ny, nx), Å per voxel, without what is finer than ``resolution`` in Å.
+    """The density (nz, ny, nx), Å per voxel, low-pass filtered to ``resolution`` in Å.
 
-    With a cosine edge a tenth of the cut-off frequency wide, for a sharp one would ring.
+    With a cosine edge a tenth of the cut-off frequency wide, because a sharp one would ring.
     """
     from scipy import fft
 

@@ -1,4 +1,4 @@
-"""Estimated against true distances of pairs: how many pairs lie where, and the error by the true distance."""
+"""Estimated against true distances of pairs: a two-dimensional histogram, and the error by the true distance."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def distance_versus_distance(
     exact, estimated
         distances (m,) in rad of a sample of the pairs; the first 1,000 are a series of their own with ``points``.
     distance_mae
-        mean absolute error of all pairs in rad; None where it is not known: then that of the sample stands among the
-        figure's values, and ``sample`` says of how many pairs.
+        mean absolute error of all pairs in rad; None where it is not known: then that of the sample is among the
+        figure's values, and ``sample`` is its number of pairs.
     errors
         of all pairs (bins, 4) in rad, as :func:`poses.metrics.error_by_distance` gives them; None: those of the sample.
     """

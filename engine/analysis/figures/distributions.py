@@ -71,7 +71,7 @@ def orientations(
     symmetric
         the distances are those modulo a group, for which there is no closed form to compare with.
     """
-    angles = {name: to_euler(found) for name, found in poses.items()}
+    angles = {name: to_euler(matrices) for name, matrices in poses.items()}
     panels = []
     for column, angle in enumerate(_ANGLES):
         binned = {name: np.histogram(all_[:, column], angle.bins, angle.ends) for name, all_ in angles.items()}
@@ -96,7 +96,7 @@ def quaternion_components(poses: Mapping[str, Array]) -> Figure:
 
     q and -q are the same pose, and both are counted.
     """
-    components = {name: to_quaternion(found).T for name, found in poses.items()}
+    components = {name: to_quaternion(matrices).T for name, matrices in poses.items()}
     at = np.linspace(-1, 1, 121)
     panels = []
     for number, letter in enumerate("xyzw"):

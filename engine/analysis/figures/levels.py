@@ -141,7 +141,7 @@ def angle_errors(errors: Mapping[str, Array]) -> Figure:
 
     A panel's values are the median in rad, the number of ``projections`` and how many lie ``beyond`` the bars.
     """
-    # Few outliers of one level must not squeeze the others into one bar.
+    # A few outliers of one level must not compress the others into one bar.
     end = max(min(float(e.max()), 1.5 * float(np.quantile(e, 0.98))) for e in errors.values())
     edges = np.linspace(0.0, np.degrees(end) or 1.0, _BARS + 1)
     degrees = {name: np.degrees(values) for name, values in errors.items()}

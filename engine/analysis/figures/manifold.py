@@ -17,7 +17,7 @@ Array = NDArray[np.floating]
 
 COLOURS = ("rot", "tilt", "psi", "error")
 METHODS = {"MDS": "mds", "spectral": "spectral", "Isomap": "isomap"}
-"""What :func:`poses.manifold.embed` calls them, by the name that people read and that addresses hold."""
+"""Their names in :func:`poses.manifold.embed`, by the label that is shown and that addresses contain."""
 _ANGLES = {"rot": (-180.0, 180.0), "tilt": (0.0, 180.0), "psi": (-180.0, 180.0)}
 _EIGENVALUES = 24
 
@@ -28,7 +28,7 @@ def true_distances(poses: Array, symmetry: str, count: int) -> Array:
 
     from ...geometry.rotations import to_quaternion
     from ...geometry.symmetry import group
-    from ...poses import distance, pairs  # only here: who shows no neighbours need not load them
+    from ...poses import distance, pairs  # imported here: only neighbours need it
 
     exact = distance.exact_distances(to_quaternion(poses[:count]), pairs.all_pairs(count), group(symmetry))
     return squareform(exact.values)
@@ -37,13 +37,13 @@ def true_distances(poses: Array, symmetry: str, count: int) -> Array:
 def embedded(estimated: Array, poses: Array, symmetry: str, of: str, method: str, dimensions: int) -> Array:
     """Points (m, dimensions) from the distances, by one of :data:`METHODS`; MDS takes seconds.
 
-    ``of`` says of which distances: ``estimated`` or ``true``.
+    ``of`` selects the distances: ``estimated`` or ``true``.
 
-    Raises InputError for fewer projections than an embedding wants, see :func:`poses.manifold.embed`.
+    Raises InputError for fewer projections than an embedding needs, see :func:`poses.manifold.embed`.
     """
     from scipy.spatial.distance import squareform
 
-    from ...poses import manifold  # only here: who embeds nothing need not load it
+    from ...poses import manifold  # imported here: only embeddings need it
 
     distances = squareform(estimated, checks=False)
     if of == "true":
@@ -73,12 +73,12 @@ def spectrum(estimated: Array, poses: Array | None, symmetry: str) -> Figure:
     """Leading eigenvalues of the Gram matrix of traces 1 + 2 cos d, of estimated and of true distances, and the theory:
     nine of them, and m / 3 each where orientations are uniform. Of symmetric volumes there is no such theory.
 
-    ``poses`` are None while the run has not left them. Among the figure's values are ``rank``, nine, and
-    ``share_of_rank``, which part of the squares the nine leading eigenvalues hold.
+    ``poses`` are None until the run has written them. Among the figure's values are ``rank``, nine, and
+    ``share_of_rank``, the fraction of the sum of squares in the nine leading eigenvalues.
     """
     from scipy.spatial.distance import squareform
 
-    from ...poses.embedding import RANK  # only here: who shows no spectrum need not load it
+    from ...poses.embedding import RANK  # imported here: only the spectrum needs it
     from ...poses.manifold import gram_spectrum, share_of_rank
 
     spectra = {"estimated distances": gram_spectrum(squareform(estimated, checks=False))}

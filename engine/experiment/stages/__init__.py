@@ -1,4 +1,4 @@
-"""The stages of an experiment, in order: the one list that everything iterates over."""
+"""The stages of an experiment, in order: the list that everything else iterates over."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stages() -> tuple[Stage, ...]:
 def register(stage: Stage, after: str | None = None) -> None:
     """Add a stage, after the one of that name or at the end, and its metrics to their registry.
 
-    Raises ValueError for a name that is taken, a stage to follow that there is none of, and a need that does not come
+    Raises ValueError for a name that is taken, an unknown stage to follow, and a needed stage that does not come
     earlier.
     """
     names = [known.name for known in _STAGES]
@@ -58,8 +58,8 @@ def stages_of(config: Config) -> tuple[str, ...]:
 def stage_keys(config: Config, source: Source, environment: object = None) -> dict[str, str]:
     """By stage the key under which its result is cached; two experiments share a result if they share its key.
 
-    ``environment`` is what results depend on beside the experiment (versions of libraries, the device): it is the same
-    for all experiments of a machine, so who only asks what two of them share need not give it.
+    ``environment`` is what results depend on besides the experiment (versions of libraries, the device): it is the
+    same for all experiments of a machine, so it is not needed for comparing two of them.
     """
     keys: dict[str, str] = {}
     for stage in enabled(config):
@@ -67,6 +67,6 @@ def stage_keys(config: Config, source: Source, environment: object = None) -> di
         if stage.result is not None:
             own = stage.depends_on(config, source)
             keys[stage.name] = stage_key(stage.name, stage.version, config.seed, environment, inherited, *own)
-        elif inherited:  # not cached itself, yet what follows depends on what it was made from
+        elif inherited:  # not cached itself, but later stages depend on its inputs
             keys[stage.name] = stage_key(stage.name, stage.version, config.seed, environment, inherited)
     return keys

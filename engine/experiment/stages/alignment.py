@@ -1,4 +1,4 @@
-"""The alignment of the recovered poses with the true ones, which makes their errors mean something."""
+"""The alignment of the recovered poses with the true ones, without which their errors would be meaningless."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from ...poses.alignment import Alignment
 
 PARTICLES = "particles.mrcs"
-"""The stack that .star files name. A run does not keep it, :mod:`experiment.stack` makes it anew."""
+"""The stack that .star files name. A run does not keep it; :mod:`experiment.stack` makes it again."""
 
 
 class AlignmentStage(Stage):
-    """Aligns over O(4); takes no time worth a cache."""
+    """Aligns over O(4); too quick to be cached."""
 
     name = "alignment"
     needs = ("projections", "recovery")
@@ -46,7 +46,7 @@ class AlignmentStage(Stage):
         return aligned(context, context["recovery"].poses, "alignment")
 
     def report(self, context: Context, result: Alignment) -> dict[str, Any]:
-        """Angle errors, and whether the hand was the other one."""
+        """Angle errors, and whether the handedness was flipped."""
         from ...poses.metrics import angle_metrics
 
         return {**angle_metrics(result), "mirrored": result.mirrored}

@@ -43,14 +43,14 @@ class DistanceStage(Stage):
     artefacts = (Artefact("distances.npz", "histogram of estimated against exact distances, and a sample of pairs"),)
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
-        """How distances are made; learned ones depend on the training, which depends on the rest."""
+        """The settings of the distances; learned ones depend on the training, which depends on the rest."""
         if config.distance.method == "siamese":
             return (config.distance.head,)
         return (config_to_dict(config)["distance"], config.volume.symmetry)
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pairs; pixels where images are compared or embedded."""
-        pairs, count = pairs_looked_at(config.projections.count), config.projections.count
+        pairs, count = estimated_pairs(config.projections.count), config.projections.count
         frame = source.frame(config)
         if config.distance.method == "siamese":
             seconds = 0.4 + 1.5e-7 * count * min(config.training.image_size, frame) ** 2 + 1e-6 * pairs
@@ -61,7 +61,7 @@ class DistanceStage(Stage):
         return Cost(seconds, 100 * pairs)  # indices, distances and the work space of a gradient
 
     def run(self, context: Context, progress: Progress) -> EstimatedDistances:
-        """Estimate them as the configuration says."""
+        """Estimate them by the configured method."""
         from ...poses.distance import perturb_distances
 
         settings, pairs, exact = context.config.distance, _pairs(context), _exact(context)
@@ -80,7 +80,7 @@ class DistanceStage(Stage):
         return EstimatedDistances(perturb_distances(exact, settings.perturbation_variance, rng), exact)
 
     def report(self, context: Context, result: EstimatedDistances) -> dict[str, Any]:
-        """Errors of the distances, where they can be known."""
+        """Errors of the distances, where the truth is known."""
         from ...poses import metrics, neighbourhood
 
         estimated, exact = result.estimated, result.exact
@@ -93,7 +93,7 @@ class DistanceStage(Stage):
         return figures
 
     def keep(self, context: Context, result: EstimatedDistances) -> None:
-        """Histogram, errors by distance, a sample of pairs; of all pairs those of the first projections too."""
+        """Histogram, errors by distance, a sample of pairs; of all pairs those among the first projections."""
         from ...poses import metrics
 
         estimated, exact, rng = result.estimated, result.exact, context.stream("sampled pairs")
@@ -110,7 +110,7 @@ class DistanceStage(Stage):
         context.record.save_arrays("distances.npz", **kept)
 
     def pack(self, result: EstimatedDistances) -> dict[str, np.ndarray]:
-        """The estimates alone: pairs and exact distances are found again in no time."""
+        """The estimates alone: pairs and exact distances are quickly recomputed."""
         return {"estimated": result.estimated.values}
 
     def unpack(self, arrays: Arrays, context: Context) -> EstimatedDistances:
@@ -123,8 +123,8 @@ class DistanceStage(Stage):
         )
 
 
-def pairs_looked_at(count: int) -> int:
-    """How many pairs of so many projections have their distances estimated."""
+def estimated_pairs(count: int) -> int:
+    """The number of pairs of ``count`` projections whose distances are estimated."""
     return min(count * (count - 1) // 2, MOST_PAIRS)
 
 
@@ -160,7 +160,7 @@ def _learned(context: Context, pairs: Pairs) -> PairDistances:
 
 
 def _euclidean(context: Context, pairs: Pairs, progress: Progress) -> PairDistances:
-    """Pixel distances, calibrated on projections apart from the test set."""
+    """Pixel distances, calibrated on projections outside the test set."""
     from ...config.numeric import acquisition_of
     from ...geometry.rotations import to_quaternion
     from ...geometry.symmetry import group

@@ -12,7 +12,7 @@ from ..metrics import NOISE_VARIANCE, SNR
 from ..stage import Artefact, Context, Cost, Source, Stage
 
 SHOWN = 16
-"""Projections that a run keeps, for show."""
+"""Projections that a run keeps, for display."""
 
 
 class ProjectionsStage(Stage):
@@ -34,7 +34,7 @@ class ProjectionsStage(Stage):
         return Cost(0.05 + 1e-7 * pixels, 4 * 4 * pixels)
 
     def run(self, context: Context, progress: Progress) -> ParticleSet:
-        """Simulate as the configuration says."""
+        """Simulate with the configured settings."""
         from ...config.numeric import acquisition_of
         from ...imaging.simulation import simulate
 
@@ -43,7 +43,7 @@ class ProjectionsStage(Stage):
         return simulate(context.volume, acquisition_of(settings), settings.count, rng, progress, SHOWN)
 
     def report(self, context: Context, result: ParticleSet) -> dict[str, Any]:
-        """The noise, given either way."""
+        """The noise, as variance and as SNR."""
         return {"noise_variance": result.noise.variance, "snr": result.noise.snr}
 
     def keep(self, context: Context, result: ParticleSet) -> None:

@@ -15,7 +15,7 @@ from ...config.settings import config_to_dict
 from ...geometry.symmetry import group
 from ..metrics import RECOVERY_LOSS, RECOVERY_PAIRS
 from ..stage import Artefact, Context, Cost, Source, Stage
-from .distance import pairs_looked_at
+from .distance import estimated_pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class RecoveryStage(Stage):
     def cost(self, config: Config, source: Source) -> Cost:
         """Pairs times iterations, and the start."""
         settings, count = config.recovery, config.projections.count
-        pairs, order = pairs_looked_at(count), len(group(config.volume.symmetry))
+        pairs, order = estimated_pairs(count), len(group(config.volume.symmetry))
         if order > 1:
             return Cost(5 + 1.2e-6 * pairs * order)
         used = pairs if settings.pairs == "all" else min(pairs, count * settings.pairs_per_projection)
@@ -59,7 +59,7 @@ class RecoveryStage(Stage):
         return Cost(0.9 + start + 0.7e-6 * used * descents * min(1.0, settings.max_iterations / 50))
 
     def run(self, context: Context, progress: Progress) -> RecoveredPoses:
-        """Choose the pairs, recover."""
+        """Select the pairs and recover the poses."""
         from ...poses.pairs import select_pairs
         from ...poses.recovery import UnconnectedError, recover_poses
         from ...poses.symmetric_recovery import recover_symmetric_poses

@@ -1,4 +1,4 @@
-"""The refinement of poses against a reference, beyond the two steps of the method and reported apart from them."""
+"""The refinement of poses against a reference, beyond the two steps of the method and reported separately."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class RefinementStage(Stage):
         return config.refinement.enabled
 
     def inherits(self, config: Config) -> tuple[str, ...]:
-        """The reconstruction's settings are among its own, also where there is none."""
+        """All that it needs but the reconstruction, whose settings are among its own even where it is disabled."""
         return ("projections", "recovery")
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
@@ -68,7 +68,7 @@ class RefinementStage(Stage):
         return Cost(0.025 * pixels * config.refinement.iterations / 3)
 
     def run(self, context: Context, progress: Progress) -> RefinedPoses:
-        """Refine, and reconstruct once more where that is wanted."""
+        """Refine, and reconstruct again if enabled."""
         from ...poses.refinement import refine_poses
 
         config, volume, particles = context.config, context.volume, context["projections"]
@@ -106,7 +106,7 @@ class RefinementStage(Stage):
 
 
 def _reference(context: Context) -> tuple[NDArray[np.float32], float]:
-    """The density to match with, and up to which frequency (cycles per voxel) it is to be believed."""
+    """The density to match with, and the frequency (cycles per voxel) up to which it is reliable."""
     from ...imaging.fsc import fourier_shell_correlation, resolution_at
 
     volume = context.volume

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MODEL = "model.keras"
 _SIMULATING = 0.05  # of the time of a training
 _TENSORFLOW_BYTES = 650e6
-_SECONDS_A_PROTEIN = 0.4  # random ones are made anew for each training, and not on its clock
+_SECONDS_A_PROTEIN = 0.4  # random ones are made for each training, outside its time limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class TrainedNetwork:
 
 
 class TrainingStage(Stage):
-    """Trains the network on projections of the volume or, where there are any, of ``training.volumes``."""
+    """Trains the network on projections of the volume or, if given, of ``training.volumes``."""
 
     name = "training"
     version = 10
@@ -61,14 +61,14 @@ class TrainingStage(Stage):
         return config.distance.method == "siamese"
 
     def inherits(self, config: Config) -> tuple[str, ...]:
-        """Nothing: training projections are apart from the test projections, whatever those are."""
+        """Nothing: training projections are independent of the test projections."""
         return ()
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """All settings but the number of test projections, except where the noise is measured on those.
 
-        Of a protein that the network is not trained on it sees the frame and, where there is noise, its signal's
-        variance: several of them can share a training.
+        A training on other proteins depends only on the test volume's frame and, with noise, its signal's variance:
+        several test volumes can share one.
         """
         table = config_to_dict(config)
         others, projections = bool(config.training.volumes), table["projections"]
@@ -140,7 +140,7 @@ class TrainingStage(Stage):
         return TrainedNetwork(**figures, curve=np.array(curve))
 
     def keep(self, context: Context, result: TrainedNetwork) -> None:
-        """The curve; what is to be known about how the training ended."""
+        """The curve; how the training ended goes to the log."""
         from ..checkpoints import Checkpoint
 
         record, batch = context.record, context.config.training.batch_size

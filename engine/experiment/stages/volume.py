@@ -1,4 +1,4 @@
-"""The volume that everything is measured on, loaded before the run has a directory: wrong input makes none."""
+"""The volume of the experiment, loaded before the run has a directory: wrong input creates none."""
 
 from __future__ import annotations
 
