@@ -195,6 +195,8 @@ if planned is not None:
             )
             if preview_panel.show(planned.configs[0]):
                 with notes:
+                    for line in state.input_volume(planned.configs[0].volume).warnings:
+                        state.show_warning(line)
                     ambiguity.warn(planned.configs[0].volume)
         except InputError as error:
             if not problem:

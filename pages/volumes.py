@@ -162,6 +162,8 @@ def _show(entry: Entry) -> None:
     volume = state.input_volume(config)
     if entry.name in BUILT_IN:
         st.caption(BUILT_IN[entry.name])
+    for line in volume.warnings:
+        state.show_warning(line)
     if entry.name not in BUILT_IN and (axes := ambiguity.axes(config)):
         state.show_warning(symmetric_density.ambiguity(axes, "volume.symmetry"))
     with st.container(horizontal=True, gap="medium"):

@@ -35,7 +35,7 @@ DOORS = {
     "astra": "engine/imaging/astra_gpu.py",
     "duckdb": "engine/record/catalogue.py",
     "mrcfile": "engine/io/mrc.py",
-    "gemmi": "engine/io/coordinates.py",
+    "gemmi": "engine/io/coordinates*.py",
     "starfile": "engine/io/star.py",
     "h5py": "engine/io/hdf5.py",
     "plotly": "pages/_*/*figures.py",

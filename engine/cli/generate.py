@@ -46,6 +46,9 @@ CONVENTION = (
 )
 _ENDINGS = (".h5", ".mat", ".mrcs")
 _WANTED_ENDING = "wanted a name that ends in .h5, .mat or .mrcs"
+_OPTIONS = {
+    "source": "-in/--input-file", "voxel_size": "--voxel-size", "stack_is_volume": "--stack-is-volume",
+}  # fmt: skip
 _CHUNK_BYTES = 64 * 2**20
 _MAT_BYTES = 2**31  # a variable of MATLAB's level-5 format is smaller
 
@@ -65,6 +68,8 @@ class Request:
     seed: int = 0
     noise_variance: float = 0.0
     overwrite: bool = False
+    voxel_size: float | None = None
+    stack_is_volume: bool = False
 
     @property
     def kind(self) -> str:
@@ -90,8 +95,11 @@ def main(argv: Sequence[str]) -> int:
     request = read_arguments(argv)
     _require_free_names(request)
     with Reporter() as reporter:
-        with _stage(reporter, "volume") as progress, naming(source="-in/--input-file"):
-            volume = load_volume(request.source, progress=progress)
+        with _stage(reporter, "volume") as progress, naming(**_OPTIONS):
+            volume = load_volume(
+                request.source, None, request.voxel_size, progress=progress, stack_is_volume=request.stack_is_volume,
+                warn=lambda line: reporter.on_event({"kind": "warning", "message": line}),
+            )  # fmt: skip
         with _stage(reporter, "projections") as progress:
             generate(request, volume, progress)
     names, size = " and ".join(map(str, request.paths)), volume.diagonal
@@ -124,6 +132,8 @@ def read_arguments(argv: Sequence[str]) -> Request:
         seed=arguments.seed,
         noise_variance=arguments.noise_variance,
         overwrite=arguments.overwrite,
+        voxel_size=arguments.voxel_size,
+        stack_is_volume=arguments.stack_is_volume,
     )
     if request.kind not in _ENDINGS:
         raise InputError(f"generate: -out/--output-file is {arguments.output_file!r}; {_WANTED_ENDING}")
@@ -312,6 +322,8 @@ def _parser() -> _Parser:
     )
     add("--seed", type=_number(int, 0), default=0, metavar="N", help="of the random directions and noise; 0")
     add("--noise-variance", type=_number(float, 0), default=0.0, metavar="V", help="of white noise to be added; 0")
+    add("--voxel-size", type=_number(float, 0), metavar="A", help="in Å per voxel, where the map's header has none")
+    add("--stack-is-volume", action="store_true", help="take a map that is said to be an image stack for a volume")
     add("--overwrite", action="store_true", help="replace the output if it exists")
     return parser
 

@@ -38,6 +38,7 @@ ADDED: Mapping[str, Any] = {
     "training.volumes": (),
     "training.patience": None,
     "recovery.initialisation": "spectral",
+    "volume.stack_is_volume": False,
 }
 """Every key added later, in order, and the value that runs used before: None where that means no value."""
 

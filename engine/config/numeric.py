@@ -13,11 +13,15 @@ _KEYS = {name: f"volume.{name}" for name in VolumeConfig.model_fields}
 
 
 def volume_of(config: VolumeConfig, progress: Progress = silent) -> Volume:
-    """The volume of a configuration; InputError naming file or key if there is no usable density."""
+    """The volume of a configuration; InputError naming file or key if there is no usable density.
+
+    What is doubtful in its files are its ``warnings``.
+    """
     with naming(**_KEYS):
         return load_volume(
-            config.source, config.resolution, config.voxel_size, config.symmetry, config.symmetrize, progress
-        )
+            config.source, config.resolution, config.voxel_size, config.symmetry, config.symmetrize, progress,
+            config.stack_is_volume, warn=lambda line: None,
+        )  # fmt: skip
 
 
 def is_at_hand(config: VolumeConfig) -> bool:

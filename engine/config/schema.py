@@ -45,6 +45,9 @@ class VolumeConfig(_Section):
         "no",
         description="average: the mean of the density's turned copies; oligomer: copies of it side by side",
     )
+    stack_is_volume: bool = Field(
+        False, description="take a map that its name or header calls an image stack for one volume"
+    )
 
     @field_validator("symmetry")
     @classmethod

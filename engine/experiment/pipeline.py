@@ -113,6 +113,9 @@ def _describe(inputs: Inputs, config: Config, run: RunWriter) -> None:
     volume = inputs.volume
     nz, ny, nx = volume.density.shape
     run.log(f"volume {volume.name}: {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å")
+    others = () if inputs.training_volumes is None else inputs.training_volumes.warnings
+    for line in (*volume.warnings, *others):
+        run.warn(line)
     for line in inputs.remarks:
         run.log(line)
     symmetry = config.volume.symmetry

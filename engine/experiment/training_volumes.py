@@ -30,6 +30,11 @@ class TrainingVolumes:
     def __len__(self) -> int:
         return len(self.configs)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes those that were read from somewhere doubtful."""
+        return tuple(line for volume in self._loaded.values() for line in volume.warnings)
+
     def __iter__(self) -> Iterator[Volume]:
         for config in self.configs:
             yield self._loaded[config.source] if config.source in self._loaded else volume_of(config)

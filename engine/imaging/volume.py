@@ -25,12 +25,15 @@ class Volume:
         (3,) in Å: (x, y, z) of the centre of voxel [0, 0, 0] in the source's own frame.
     name
         short label, such as ``1bd2`` or ``emd_3400``.
+    warnings
+        what makes it doubtful, a line each: contradictions in its file, atoms that were left out.
     """
 
     density: NDArray[np.float32]
     voxel_size: float
     origin: NDArray[np.float64]
     name: str
+    warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         nz, ny, nx = self.density.shape
@@ -59,7 +62,7 @@ class Volume:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of everything but the name."""
+        """SHA-256 (hex) of everything but the name and the warnings."""
         digest = hashlib.sha256(np.array(self.density.shape, dtype="<i8").tobytes())
         digest.update(np.array([self.voxel_size, *self.origin], dtype="<f8").tobytes())
         digest.update(np.ascontiguousarray(self.density, dtype="<f4").reshape(-1).view(np.uint8).data)

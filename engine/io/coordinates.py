@@ -9,19 +9,19 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import ArgumentError, InputError
-from ..base.inputs import reading, require_memory_for_voxels
+from ..base.errors import ArgumentError
+from ..base.inputs import require_memory_for_voxels
+from .coordinates_reading import Warn, positions, read_model, stray_atoms
 from .proteins import random_protein
 from .sources import DEFAULT_RESOLUTION
 
 COORDINATE_ENDINGS = (".pdb", ".ent", ".cif", ".mmcif")
 
-_LARGEST_FILE = 1 << 30  # bytes, unpacked; the largest entries of the PDB have a third of it
 _TAIL = 1e-4  # of its peak: where an atom's density is cut off, which leaves out less than 1e-3 of its integral
 
 
 def read_coordinates(
-    path: str | Path, resolution: float | None = None, voxel_size: float | None = None
+    path: str | Path, resolution: float | None = None, voxel_size: float | None = None, warn: Warn = lambda line: None
 ) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
     """Density (nz, ny, nx) of a PDB or mmCIF file, Å per voxel, and origin (3,), (x, y, z) in Å in the file's frame.
 
@@ -33,6 +33,8 @@ def read_coordinates(
         in Å, 8 when not given.
     voxel_size
         in Å, a third of the resolution when not given.
+    warn
+        is called with each line about what was left out of the file or is doubtful in it.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def read_coordinates(
         a volume too large for memory.
     """
     resolution, voxel_size = resolution_and_voxel_size(resolution, voxel_size)
-    model = read_model(Path(path))
+    model = read_model(Path(path), warn)
     density, origin = density_from_model(model, resolution, voxel_size, str(path))
     return density, voxel_size, origin
 
@@ -77,33 +79,6 @@ def resolution_and_voxel_size(resolution: float | None, voxel_size: float | None
     return resolution, voxel_size
 
 
-def read_model(path: Path) -> gemmi.Model:
-    """The atoms that count: those of the first model, as deposited, without waters and hydrogens.
-
-    Alternative conformations all stay, each with its occupancy; ligands and ions stay. No symmetry is applied: a
-    biological assembly that is more than the deposited chains has to be given as a file of its own. Hydrogens are left
-    out so that a protein is the same whether or not its file lists them.
-    """
-    with reading(path) as file:
-        content = file.read(_LARGEST_FILE + 1)
-    if len(content) > _LARGEST_FILE:
-        raise InputError(f"{path} holds more than {_LARGEST_FILE >> 20} MiB; wanted the coordinates of one structure")
-    try:
-        structure = gemmi.read_structure_string(content, format=gemmi.CoorFormat.Detect)
-    except (ValueError, RuntimeError) as error:  # what gemmi raises for syntax and for structure
-        raise InputError(f"{path} is no PDB or mmCIF file: {' '.join(str(error).split())}") from error
-    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
-        raise InputError(f"{path} holds no atoms; wanted the coordinates of a protein")
-    model = structure[0]
-    model.remove_waters()
-    model.remove_hydrogens()
-    if model.count_atom_sites() == 0:
-        raise InputError(f"{path} holds no atoms but water and hydrogen; wanted the coordinates of a protein")
-    if not np.isfinite(_positions(model)).all():
-        raise InputError(f"{path}: an atom's coordinates are not finite numbers")
-    return model
-
-
 def density_from_model(
     model: gemmi.Model, resolution: float, voxel_size: float, name: str = "the model"
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -128,10 +103,12 @@ def density_from_model(
         atom.aniso = gemmi.SMat33f(0, 0, 0, 0, 0, 0)
     margin = max(calculator.estimate_radius(atom) for atom in {atom.element.name: atom for atom in atoms}.values())
 
-    positions = _positions(model)
-    low, high = positions.min(axis=0), positions.max(axis=0)
+    places = positions(model)
+    low, high = places.min(axis=0), places.max(axis=0)
     size = np.ceil((high - low + 2 * margin) / voxel_size) + 1
-    require_memory_for_voxels(size[::-1].tolist(), name, "raise the voxel size and the resolution")
+    far = stray_atoms(model)
+    remedy = f"{far}, correct or remove it" if far else "raise the voxel size and the resolution"
+    require_memory_for_voxels(size[::-1].tolist(), name, remedy)
     origin = (low + high - (size - 1) * voxel_size) / 2
     model.transform_pos_and_adp(gemmi.Transform(gemmi.Mat33(), gemmi.Vec3(*-origin)))
     calculator.grid.set_size(*size.astype(int).tolist())
@@ -157,7 +134,3 @@ def composition(path: str | Path) -> Composition:
     atoms = [site.atom for site in model.all()]
     mass = sum(atom.element.weight * atom.occ for atom in atoms)
     return Composition(len(atoms), sum(1 for chain in model if len(chain)), mass / 1000)
-
-
-def _positions(model: gemmi.Model) -> NDArray[np.float64]:
-    return np.array([site.atom.pos.tolist() for site in model.all()])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..base.errors import InputError
+from ..base.errors import InputError, naming
 from ..base.files import saying_full_disk, writing
 from ..base.inputs import without_gz
 from .loading import BUILT_IN, load_volume
@@ -60,11 +60,14 @@ def list_volumes(runs_dir: Path) -> list[Entry]:
     return entries
 
 
-def add_upload(runs_dir: Path, filename: str, data: bytes, voxel_size: float | None = None) -> str:
+def add_upload(
+    runs_dir: Path, filename: str, data: bytes, voxel_size: float | None = None, stack_is_volume: bool = False
+) -> str:
     """Keep an uploaded file in the folder; its name in a configuration.
 
-    The file is loaded first, as an experiment would (with ``voxel_size`` in Å where its header has none), and kept only
-    if that works. The same content under the same name is kept once; another content gets a name of its own.
+    The file is loaded first, as an experiment would (with ``voxel_size`` in Å where its header has none, and
+    ``stack_is_volume`` where that is wrong), and kept only if that works. The same content under the same name is kept
+    once; another content gets a name of its own.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def add_upload(runs_dir: Path, filename: str, data: bytes, voxel_size: float | N
         if not path.exists():
             with saying_full_disk(folder), writing(path) as aside:
                 aside.write_bytes(data)
-                _check(aside, shown, voxel_size)
+                _check(aside, shown, voxel_size, stack_is_volume)
     except OSError as error:
         raise InputError(f"cannot keep {shown} in {folder}: {error.strerror or error}") from error
     return str(path)
@@ -103,9 +106,10 @@ def endings() -> tuple[str, ...]:
     return (*mrc.MAP_ENDINGS, *coordinates.COORDINATE_ENDINGS)
 
 
-def _check(path: Path, shown: str, voxel_size: float | None) -> None:
+def _check(path: Path, shown: str, voxel_size: float | None, stack_is_volume: bool) -> None:
     try:
-        load_volume(str(path), voxel_size=voxel_size)
+        with naming(voxel_size="volume.voxel_size", stack_is_volume="volume.stack_is_volume"):
+            load_volume(str(path), None, voxel_size, stack_is_volume=stack_is_volume, warn=lambda line: None)
     except InputError as error:
         raise InputError(str(error).replace(str(path), shown)) from None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +37,8 @@ def load_volume(
     symmetry: str = "C1",
     symmetrize: Literal["no", "average", "oligomer"] = "no",
     progress: Progress = silent,
+    stack_is_volume: bool = False,
+    warn: Callable[[str], None] | None = None,
 ) -> Volume:
     """The volume that a source names.
 
@@ -52,11 +56,20 @@ def load_volume(
         putting copies of it side by side.
     progress
         advances while something is downloaded.
+    stack_is_volume
+        take a map that its name or header calls an image stack for one volume.
+    warn
+        is called with each of the volume's ``warnings``; when not given they are Python's own, a RuntimeWarning each.
 
     Raises
     ------
     InputError
         naming the file or argument, if it gives no usable density.
+
+    Warns
+    -----
+    RuntimeWarning
+        for what contradicts itself in the file, or was left out of it.
 
     Examples
     --------
@@ -64,6 +77,7 @@ def load_volume(
     Volume('1bd2', 23 x 16 x 25 voxels of 6.667 Å)
     """
     source, symmetry = source.strip(), check_group(symmetry)
+    remarks: list[str] = []
     if is_random(source):
         from . import coordinates
 
@@ -72,17 +86,24 @@ def load_volume(
         name = f"random_{seed}"
     else:
         path, name = _locate(source, progress)
-        density, voxel_size, origin = _read(path, source, resolution, voxel_size)
+        density, voxel_size, origin = _read(path, source, resolution, voxel_size, stack_is_volume, remarks.append)
     _check(density, source)
+    for remark in remarks:
+        if warn is None:
+            warnings.warn(remark, RuntimeWarning, stacklevel=2)
+        else:
+            warn(remark)
     progress(1.0, {"voxels": density.size})
-    volume = Volume(density, voxel_size, origin, name)
+    volume = Volume(density, voxel_size, origin, name, tuple(remarks))
     if symmetrize == "no" or symmetry == "C1":
         return volume
     elements = group(symmetry)
     made = symmetric_density.symmetrised if symmetrize == "average" else symmetric_density.oligomer
     # An oligomer has a box of its own, so the source's frame is lost.
     kept = volume.origin if symmetrize == "average" else np.zeros(3)
-    return Volume(made(density, volume.center_index, elements), voxel_size, kept, f"{name}, {symmetry}")
+    return Volume(
+        made(density, volume.center_index, elements), voxel_size, kept, f"{name}, {symmetry}", volume.warnings
+    )
 
 
 def is_made_of_atoms(source: str) -> bool:
@@ -112,20 +133,25 @@ def _locate(source: str, progress: Progress) -> tuple[Path, str]:
 
 
 def _read(
-    path: Path, source: str, resolution: float | None, voxel_size: float | None
+    path: Path,
+    source: str,
+    resolution: float | None,
+    voxel_size: float | None,
+    stack_is_volume: bool,
+    warn: Callable[[str], None],
 ) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
     from ..io import coordinates, mrc  # imported here: using a Volume does not need the readers
 
     kind = without_gz(path).suffix.lower()
     if kind in coordinates.COORDINATE_ENDINGS:
-        return coordinates.read_coordinates(path, resolution, voxel_size)
+        return coordinates.read_coordinates(path, resolution, voxel_size, warn)
     if kind in (*mrc.MAP_ENDINGS, mrc.STACK_ENDING):
         if resolution is not None:
             raise ArgumentError(
                 "{resolution} is {given:g} but {path} is a map, which has its own; leave it out", "resolution",
                 given=resolution, path=source,
             )  # fmt: skip
-        return mrc.read_map(path, voxel_size)
+        return mrc.read_map(path, voxel_size, stack_is_volume, warn)
     if not path.suffix and path.name == source and not os.path.exists(path):  # unlike Path.exists never raises
         nearest = difflib.get_close_matches(source.lower(), BUILT_IN, n=1, cutoff=0.0)[0]
         raise ArgumentError(

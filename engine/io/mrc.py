@@ -8,12 +8,11 @@ the file. So headers are checked here, before anything is allocated, by mrcfile'
 
 from __future__ import annotations
 
-import gzip
 import io
 import itertools
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +25,8 @@ from numpy.typing import NDArray
 
 from ..base.errors import ArgumentError, InputError
 from ..base.files import writing
-from ..base.inputs import reading, require_memory_for_voxels, without_gz
+from ..base.inputs import reading, without_gz
+from . import mrc_data
 
 MAP_ENDINGS = (".mrc", ".map", ".ccp4")
 STACK_ENDING = ".mrcs"
@@ -34,11 +34,14 @@ STACK_ENDING = ".mrcs"
 _REAL_MODES = (0, 1, 2, 6, 12)
 _OTHER_MODES = {3: "complex, a Fourier transform", 4: "complex, a Fourier transform", 101: "packed 4-bit numbers"}
 _ISOTROPY = 1e-3  # relative difference of the three voxel sides that counts as rounding in the header
-_CHUNK = 1 << 24  # bytes read at a time: gzip would otherwise hold a second copy of the whole
+_VOXEL_SIZES = (1e-2, 1e3)  # Å: less than an electron resolves, more than a cell's maps have
 
 
 def read_map(
-    path: str | Path, voxel_size: float | None = None
+    path: str | Path,
+    voxel_size: float | None = None,
+    stack_is_volume: bool = False,
+    warn: Callable[[str], None] | None = None,
 ) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
     """A density map, plain or gzipped: density (nz, ny, nx), Å per voxel, origin (3,) (x, y, z) in Å.
 
@@ -49,10 +52,16 @@ def read_map(
     Space group 0 means "images", yet RELION and Chimera write it into volumes, with ``mz = nz`` (3dem/relion issue
     1345). An image stack is what is named ``.mrcs`` or has space group 0 *and* ``mz = 1``.
 
+    Where the header contradicts itself, the file's size or the data, see :mod:`io.mrc_data`.
+
     Parameters
     ----------
     voxel_size
         Å per voxel; the header's cell is then ignored.
+    stack_is_volume
+        take an image stack for the sections of one volume, whatever its name and header say.
+    warn
+        is called with each line, naming the file, about a contradiction; a RuntimeWarning when not given.
 
     Raises
     ------
@@ -62,22 +71,34 @@ def read_map(
     Warns
     -----
     RuntimeWarning
-        for a wrong MAP id, machine stamp or axis order in a file that can be read all the same.
+        for a contradiction in a file that can be read all the same.
     """
     path = Path(path)
+    remarks: list[str] = []
     with reading(path) as file:
-        header = _read_header(file, path)
-        shape = _volume_shape(header, path)
+        header = _read_header(file, path, remarks.append)
+        shape = _volume_shape(header, path, stack_is_volume)
         if voxel_size is None:
             voxel_size = _voxel_size(header, path)
-        data = _read_data(file, header, shape, path)
-    order = _axis_order(header, path)
-    density = np.ascontiguousarray(data.transpose(order), dtype=np.float32)
+        elif not _VOXEL_SIZES[0] <= voxel_size <= _VOXEL_SIZES[1]:
+            raise ArgumentError(
+                "{voxel_size} is {given:g}; wanted {least:g} to {most:,.0f} Å", "voxel_size", given=voxel_size,
+                least=_VOXEL_SIZES[0], most=_VOXEL_SIZES[1],
+            )  # fmt: skip
+        dtype = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
+        data = mrc_data.read_data(file, header, dtype, shape, path, remarks.append)
+    order = _axis_order(header, remarks.append)
+    density = np.require(data.transpose(order), np.float32, ["C_CONTIGUOUS", "ALIGNED"])
     start_by_axis = [int(header[key]) for key in ("nzstart", "nystart", "nxstart")]  # of sections, rows, columns
     start_xyz = [start_by_axis[axis] for axis in order][::-1]
     origin = _xyz(header["origin"])
     if not origin.any() or not np.isfinite(origin).all():
         origin = voxel_size * np.array(start_xyz, dtype=float)
+    for remark in remarks:
+        if warn is None:
+            warnings.warn(f"{path}: {remark}", RuntimeWarning, stacklevel=2)
+        else:
+            warn(f"{path}: {remark}")
     return density, voxel_size, origin
 
 
@@ -140,7 +161,7 @@ def _writing_mrc(path: str | Path, data: NDArray[np.floating]) -> Iterator[mrcfi
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _read_header(file: io.BufferedIOBase, path: Path) -> np.void:
+def _read_header(file: io.BufferedIOBase, path: Path, remark: Callable[[str], None]) -> np.void:
     """The 1024 bytes of the header in the byte order in which they are valid."""
     head = file.read(HEADER_DTYPE.itemsize)
     if len(head) < HEADER_DTYPE.itemsize:
@@ -151,13 +172,15 @@ def _read_header(file: io.BufferedIOBase, path: Path) -> np.void:
     if not has_id and not sensible:
         raise InputError(f"{path} is no MRC map: its header has neither the MAP id nor a known data mode")
     if not has_id:
-        _warn(f"{path}: the header lacks the MAP id of an MRC map; read as one all the same")
+        remark("the header lacks the MAP id of an MRC map; read as one all the same")
+    # Mode 0 is the same in both orders, sizes are not: one below 2**16 is above it in the other.
+    sensible = [order for order in sensible if _has_sensible_size(candidates[order])] or sensible
     try:
         stamped = byte_order_from_machine_stamp(candidates["<"]["machst"])
     except ValueError:
         stamped = ""
     if sensible and stamped not in sensible:
-        _warn(f"{path}: the machine stamp is wrong; the byte order is guessed from the data mode")
+        remark("the machine stamp is wrong; the byte order is guessed from the data mode and the size")
         stamped = sensible[0]
     header = candidates[stamped or "<"]
     mode = int(header["mode"])
@@ -169,19 +192,32 @@ def _read_header(file: io.BufferedIOBase, path: Path) -> np.void:
     return header
 
 
-def _volume_shape(header: np.void, path: Path) -> tuple[int, int, int]:
+def _has_sensible_size(header: np.void) -> bool:
+    return all(0 < int(header[key]) < 1 << 16 for key in ("nx", "ny", "nz"))
+
+
+def _volume_shape(header: np.void, path: Path, stack_is_volume: bool) -> tuple[int, int, int]:
     """Sections, rows, columns; InputError unless that is a single volume."""
     sections, rows, columns = (int(header[key]) for key in ("nz", "ny", "nx"))
     size = f"{columns} x {rows} x {sections}"
     if min(sections, rows, columns) < 1:
         raise InputError(f"{path}: the header gives {size} voxels; the file is damaged or empty")
-    if spacegroup_is_volume_stack(int(header["ispg"])):
-        raise InputError(f"{path} is a stack of volumes; wanted one volume")
-    declared_stack = int(header["ispg"]) == 0 and int(header["mz"]) == 1 and sections > 1
-    if without_gz(path).suffix.lower() == STACK_ENDING or declared_stack:
-        raise InputError(f"{path} is a stack of {sections} images of {columns} x {rows}; wanted a volume")
-    if min(sections, rows, columns) == 1:
-        raise InputError(f"{path} is a single image ({size}); wanted a volume")
+    if min(rows, columns) == 1 or sections == 1:
+        what = "a single image" if sections == 1 else "one voxel thin"
+        raise InputError(f"{path} is {what} ({size}); wanted a volume")
+    group, per_volume = int(header["ispg"]), int(header["mz"])
+    is_one = spacegroup_is_volume_stack(group) and per_volume == sections
+    if spacegroup_is_volume_stack(group) and not is_one:
+        raise InputError(f"{path} is a stack of volumes (space group {group}, mz = {per_volume}); wanted one volume")
+    is_named = without_gz(path).suffix.lower() == STACK_ENDING
+    if not stack_is_volume and (is_named or is_one or (group == 0 and per_volume == 1)):
+        raise ArgumentError(
+            "{path} is a stack of {what}; wanted a volume: if it is one, though its {why}, turn on {stack_is_volume}",
+            "stack_is_volume",
+            path=path,
+            what="volumes" if is_one else f"{sections} images of {columns} x {rows}",
+            why=f"name ends in {STACK_ENDING}" if is_named else f"header has space group {group} and mz = {per_volume}",
+        )
     return sections, rows, columns
 
 
@@ -200,6 +236,12 @@ def _voxel_size(header: np.void, path: Path) -> float:
             "{path}: the header gives a voxel size of {sides} Å; wanted a positive one, give it as {voxel_size}",
             "voxel_size", path=path, sides=_listed(sides),
         )  # fmt: skip
+    if not _VOXEL_SIZES[0] <= sides.mean() <= _VOXEL_SIZES[1]:
+        raise ArgumentError(
+            "{path}: the header gives a voxel size of {sides} Å; wanted one from {least:g} to {most:,.0f} Å, give the "
+            "true one as {voxel_size}", "voxel_size", path=path, sides=_listed(sides), least=_VOXEL_SIZES[0],
+            most=_VOXEL_SIZES[1],
+        )  # fmt: skip
     if sides.max() > (1 + _ISOTROPY) * sides.min():
         raise ArgumentError(
             "{path}: voxels of {sides} Å are not cubes; resample the map, or if the header is wrong give the true size "
@@ -208,36 +250,11 @@ def _voxel_size(header: np.void, path: Path) -> float:
     return float(sides.mean())
 
 
-def _read_data(file: io.BufferedIOBase, header: np.void, shape: tuple[int, int, int], path: Path) -> NDArray[Any]:
-    """The data block [section, row, column] in the file's own type."""
-    sections, rows, columns = shape
-    dtype = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
-    extended, needed = int(header["nsymbt"]), math.prod(shape) * dtype.itemsize
-    promised = f"the header promises {columns} x {rows} x {sections} voxels"
-    if extended < 0:
-        raise InputError(f"{path}: the header gives an extended header of {extended} bytes; the file is damaged")
-    if not isinstance(file, gzip.GzipFile):
-        present = path.stat().st_size - HEADER_DTYPE.itemsize - extended
-        if present < needed:
-            raise InputError(f"{path} is cut short: {promised}, {needed} bytes; it holds {max(present, 0)} of them")
-    require_memory_for_voxels(shape, str(path), "bin or crop the map")
-    file.seek(HEADER_DTYPE.itemsize + extended)
-    block = np.empty(needed, dtype=np.uint8)
-    target, filled = block.data, 0
-    while filled < needed:
-        count = file.readinto(target[filled : filled + _CHUNK])
-        if not count:
-            raise InputError(f"{path} is cut short: {promised}, {needed} bytes; it holds {filled} of them")
-        filled += count
-    file.read(1)  # gzip compares its check sum only when asked for what follows the last byte
-    return block.view(dtype).reshape(shape)
-
-
-def _axis_order(header: np.void, path: Path) -> tuple[int, int, int]:
+def _axis_order(header: np.void, remark: Callable[[str], None]) -> tuple[int, int, int]:
     """Which of the data's axes (section, row, column) are z, y and x."""
     labels = [int(header[key]) for key in ("maps", "mapr", "mapc")]
     if sorted(labels) != [1, 2, 3]:
-        _warn(f"{path}: axis order mapc, mapr, maps = {labels[::-1]} is no order of 1, 2, 3; taken as x, y, z")
+        remark(f"axis order mapc, mapr, maps = {labels[::-1]} is no order of 1, 2, 3; taken as x, y, z")
         labels = [3, 2, 1]
     return labels.index(3), labels.index(2), labels.index(1)
 
@@ -248,7 +265,3 @@ def _xyz(record: np.void) -> NDArray[np.float64]:
 
 def _listed(values: Any) -> str:
     return ", ".join(f"{value:.6g}" for value in values)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=4)

@@ -8,10 +8,17 @@ from ..io import library
 from .actor import Actor
 
 
-def upload(actor: Actor, runs_dir: Path, filename: str, data: bytes, voxel_size: float | None = None) -> str:
+def upload(
+    actor: Actor,
+    runs_dir: Path,
+    filename: str,
+    data: bytes,
+    voxel_size: float | None = None,
+    stack_is_volume: bool = False,
+) -> str:
     """Keep an uploaded file in the folder of volumes; its name in a configuration.
 
     Raises InputError as :func:`io.library.add_upload` does, for a file that is not a usable density.
     """
     actor.does("uploads", filename)
-    return library.add_upload(runs_dir, filename, data, voxel_size)
+    return library.add_upload(runs_dir, filename, data, voxel_size, stack_is_volume)

@@ -44,10 +44,11 @@ def choose(files: Sequence[Entry], disabled: bool = False) -> str:
     return chosen
 
 
-def upload(label: str, voxel_size: float | None = None) -> None:
+def upload(label: str, voxel_size: float | None = None, stack_is_volume: bool = False) -> None:
     """Show an uploader; a valid upload is kept in the folder and chosen in the form."""
     st.file_uploader(
-        label, key="upload", max_upload_size=library.LARGEST_UPLOAD >> 20, on_change=_keep_upload, args=(voxel_size,),
+        label, key="upload", max_upload_size=library.LARGEST_UPLOAD >> 20, on_change=_keep_upload,
+        args=(voxel_size, stack_is_volume),
         help=f"{', '.join(library.endings())}, gzipped or not. It is kept on the server, for everybody.",
     )  # fmt: skip
     if problem := st.session_state.get(_UPLOAD_PROBLEM):
@@ -71,13 +72,14 @@ def _choose_file(files: Sequence[Entry], disabled: bool) -> str:
             "File", sources, format_func=text.source_name, key=form.hold("file", sources[0]), disabled=disabled
         )
         form.keep("file")
-    upload("Upload a map or coordinates", form.value_of("volume.voxel_size"))
+    is_volume = bool(form.value_of("volume.stack_is_volume"))
+    upload("Upload a map or coordinates", form.value_of("volume.voxel_size"), is_volume)
     folder = library.volumes_dir(state.runs_dir())
     st.caption(text.escaped(f"Large files: put them into {folder} on the server."))
     return form.value_of("file") if sources else ""
 
 
-def _keep_upload(voxel_size: float | None) -> None:
+def _keep_upload(voxel_size: float | None, stack_is_volume: bool) -> None:
     """Callback before the page is rerun: store the upload in the folder, or keep its error for display."""
     st.session_state.pop(_UPLOAD_PROBLEM, None)
     file = st.session_state["upload"]
@@ -85,7 +87,7 @@ def _keep_upload(voxel_size: float | None) -> None:
         return
     try:
         st.session_state["uploaded"] = volumes.upload(
-            state.actor(), state.runs_dir(), file.name, file.getvalue(), voxel_size
+            state.actor(), state.runs_dir(), file.name, file.getvalue(), voxel_size, stack_is_volume
         )
     except InputError as error:
         st.session_state[_UPLOAD_PROBLEM] = str(error)
