@@ -74,6 +74,7 @@ _AMINO = (
     ("N", re.compile(r"N([DEZH]?[123]?|T)")),
     ("O", re.compile(r"O([GDEHT]?[123]?|XT|C[12]|Y|[123]P|P[123])")),
     ("S", re.compile(r"S[GD]")),
+    ("Se", re.compile(r"SE")),
     ("P", re.compile(r"P")),
 )
 _NUCLEIC = (
@@ -226,7 +227,8 @@ class Elements:
         certain = certain_element(site.name, residue, kind)
         if not site.given:
             return certain or "" if is_of_beads else element_from_name(site.name, residue, kind, site.columns) or ""
-        if certain is None or certain == site.given or {certain, site.given} == {"H", "D"}:
+        is_guess = site.name.upper().lstrip("0123456789").startswith(site.given.upper())  # as programs make of names
+        if certain is None or certain == site.given or {certain, site.given} == {"H", "D"} or not is_guess:
             return site.given
         self.overruled[f"{site.name} of {residue} are {certain}, not {site.given}"] += 1
         return certain
@@ -247,7 +249,7 @@ def _from_columns(columns: str) -> str | None:
     """By the PDB's rule; None for four letters, which begin in the first column whatever the symbol."""
     first, second = columns[0].upper(), columns[1].upper()
     if not first.isalpha():
-        return second if second in _ONE_LETTER else None
+        return second if second in ("HDCNOPSFI" if columns[2].isalpha() else _ONE_LETTER) else None
     symbol = first + second
     is_symbol = symbol in _TWO_LETTERS | _EITHER | {"NA", "CS", "HG"}
     return symbol.capitalize() if is_symbol and columns[3] == " " else None

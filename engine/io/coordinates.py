@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,17 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import ArgumentError
-from ..base.inputs import require_memory_for_voxels
-from .coordinates_reading import Warn, positions, read_model, stray_atoms
+from ..base.errors import ArgumentError, InputError
+from ..base.inputs import reading, require_memory_for_voxels
+from . import coordinates_model, coordinates_text
+from .coordinates_model import positions, stray_atoms
 from .proteins import random_protein
 from .sources import DEFAULT_RESOLUTION
 
+Warn = Callable[[str], None]
 COORDINATE_ENDINGS = (".pdb", ".ent", ".cif", ".mmcif")
 
+_LARGEST_FILE = 1 << 30  # bytes, unpacked; the largest entries of the PDB have a third of it
 _TAIL = 1e-4  # of its peak: where an atom's density is cut off, which leaves out less than 1e-3 of its integral
 
 
@@ -77,6 +81,53 @@ def resolution_and_voxel_size(resolution: float | None, voxel_size: float | None
             least=resolution / 20, most=resolution / 2,
         )  # fmt: skip
     return resolution, voxel_size
+
+
+def read_model(path: Path, warn: Warn = lambda line: None) -> gemmi.Model:
+    """The atoms that count: those of the first model, as deposited, without waters, hydrogens and virtual sites.
+
+    Alternative conformations all stay, each with its occupancy; ligands and ions stay. No symmetry is applied: a
+    biological assembly that is more than the deposited chains has to be given as a file of its own. Hydrogens are left
+    out so that a protein is the same whether or not its file lists them.
+
+    Elements are those of the file, and of the names (:mod:`io.atoms`) where it gives none. What neither gives, such as
+    coarse-grained beads, and what has no coordinates, is left out and counted. An occupancy left blank is 1.
+
+    Parameters
+    ----------
+    warn
+        is called with each line, naming the file, of what was left out or is doubtful.
+
+    Raises
+    ------
+    InputError
+        naming the file, for what holds no atoms, more that is left out than that counts, or no occupancies.
+    """
+    with reading(path) as file:
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise InputError(f"{path} holds more than {_LARGEST_FILE >> 20} MiB; wanted the coordinates of one structure")
+    remarks: list[str] = []
+    try:
+        text = coordinates_text.repaired(content.decode("utf-8", "replace"), remarks.append)
+        structure = gemmi.read_structure_string(text, format=gemmi.CoorFormat.Detect)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, RuntimeError) as error:  # what gemmi raises for syntax and for structure
+        raise InputError(f"{path} is no PDB or mmCIF file: {' '.join(str(error).split())}") from error
+    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
+        raise InputError(f"{path} holds no atoms; wanted the coordinates of a protein")
+    model = structure[0]
+    coordinates_model.remove_waters_and_hydrogens(model)
+    remarks += coordinates_model.remove_what_is_not_understood(model, path)
+    if model.count_atom_sites() == 0:
+        raise InputError(f"{path} holds no atoms but water and hydrogen; wanted the coordinates of a protein")
+    remarks += coordinates_model.check_occupancies(model, path)
+    if far := stray_atoms(model):
+        remarks.append(f"{far}: most of the box is empty")
+    for remark in remarks:
+        warn(f"{path}: {remark}")
+    return model
 
 
 def density_from_model(

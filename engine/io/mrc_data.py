@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ from .mrc_readings import FITS, Choice, Reading, Statistics, choose, set_in_head
 
 HEADER_BYTES = 1024
 _MOST_EXTENDED = 1 << 26  # bytes; thousands of sections have at most one KiB each
-_MOST_SURPLUS = 1 << 22  # bytes looked at beyond the data: a gzipped file's may be endless
+_MOST_SURPLUS = 1 << 22  # bytes looked at beyond what is promised, in small pieces: a gzipped file's may be endless
+_PIECE = 1 << 11
 _CHUNK = 1 << 24  # bytes read at a time: gzip would otherwise hold a second copy of the whole
 _CONTRADICTS = 1e-2  # of the range: statistics that are further off are not the data's
 
@@ -30,7 +31,8 @@ _CONTRADICTS = 1e-2  # of the range: statistics that are further off are not the
 _IMOD_STAMP = 1146047817
 _IMOD_SIGNED, _IMOD_FOUR_BITS = 1, 16
 _EXTENDED_TYPES = (b"CCP4", b"MRCO", b"SERI", b"AGAR", b"FEI1", b"FEI2", b"HDF5")
-_VERSION = 20140  # and 20141: MRC2014, which has bytes signed; programs before it disagreed
+_MRC2014 = (20140, 20141)  # versions, in which bytes are signed; before, programs disagreed
+_NUMBERS = {"i": "signed integers", "u": "unsigned integers", "f": "floating-point numbers"}
 
 
 def read_data(
@@ -53,127 +55,168 @@ def read_data(
     InputError
         naming the file, for one that is too short or too large for memory, and for packed 4-bit values.
     """
-    flags = _imod_flags(header)
-    if int(header["mode"]) == 0 and flags is not None and flags & _IMOD_FOUR_BITS:
+    claims = _Claims.of(header, dtype, math.prod(shape))
+    if claims.mode == 0 and (claims.flags or 0) & _IMOD_FOUR_BITS:
         raise InputError(f"{path}: IMOD's flags say that each byte holds two 4-bit numbers; wanted one number a voxel")
-    count, extended = math.prod(shape), int(header["nsymbt"])
-    layout = _Layout(count * dtype.itemsize, extended)
-    cut_short = (
-        f"{path} is cut short: the header promises {shape[2]} x {shape[1]} x {shape[0]} voxels, {layout.needed} bytes; "
-        "it holds {} of them"
-    )
-    size = None if isinstance(file, gzip.GzipFile) else path.stat().st_size - HEADER_BYTES
-    if size is not None and size < layout.needed:
-        raise InputError(cut_short.format(layout.held(size)))
-    require_memory_for_voxels(shape, str(path), "bin or crop the map")
-    if size is None:
-        most = min(max(extended, 0), _MOST_EXTENDED) + layout.needed + _MOST_SURPLUS
-    else:
-        most = min(size, max(extended, 0) + layout.needed + _MOST_SURPLUS)
-    block, is_whole = _rest(file, most)
-    size = len(block) if size is None else size
-    if len(block) < layout.needed:
-        raise InputError(cut_short.format(layout.held(size)))
-
-    told = set_in_header(*(float(header[name]) for name in ("dmin", "dmax", "dmean", "rms")))
-    offsets, is_settled = layout.offsets(len(block), is_whole, bytes(header["exttyp"]) in _EXTENDED_TYPES)
-    types = _types(dtype, is_first_signed=flags is None or bool(flags & _IMOD_SIGNED))
-    choice = choose(block, count, [Reading(offset, kind) for offset in offsets for kind in types], told)
-    if choice.amiss > FITS and not choice.is_chosen and dtype.itemsize > 1:
-        swapped = choose(block, count, [Reading(offset, dtype.newbyteorder("S")) for offset in offsets], told)
-        if swapped.amiss <= FITS:
-            choice = swapped
-            remark(f"its data are in the other byte order than its header, as the header's statistics ({told}) say")
-    if not (is_settled or choice.is_chosen):
-        raise InputError(cut_short.format(layout.held(size)))
-    if size != extended + layout.needed:
-        why = "where alone they fit" if len(offsets) == 1 else "for all that the header says"
-        if choice.is_chosen:
-            why = "as the header's statistics say"
-        promised, found = HEADER_BYTES + extended + layout.needed, HEADER_BYTES + size
-        remark(
-            f"the header promises {promised:,} bytes, {extended:,} of them of an extended header, and the file has "
-            f"{found:,}{'' if is_whole else ' or more'}; its data are read from byte "
-            f"{HEADER_BYTES + choice.reading.offset:,}, {why}"
+    is_gzip = isinstance(file, gzip.GzipFile)
+    size = math.inf if is_gzip else path.stat().st_size - HEADER_BYTES
+    if size >= claims.least:
+        require_memory_for_voxels(shape, str(path), "bin or crop the map")
+        block, is_whole = _rest(file, claims.most(size), _MOST_SURPLUS)
+        size = len(block) if is_gzip else size
+    choice = claims.choice(block, is_whole) if size >= claims.least else None
+    if choice is None:
+        held = max(size - max(claims.extended, 0), 0)
+        raise InputError(
+            f"{path} is cut short: the header promises {shape[2]} x {shape[1]} x {shape[0]} voxels, {claims.needed} "
+            f"bytes; it holds {held} of them"
         )
-    if choice.amiss > _CONTRADICTS:
-        remark(f"the header's statistics ({told}) are not those of the data ({choice.found})")
-    data = choice.reading.of(block, count)
-    if dtype.kind in "iu":
-        for line in _about_sign(data, header, flags, choice, told):
-            remark(line)
+    data = choice.reading.of(block, claims.count)
+    for line in (*claims.against(choice, int(size), is_whole), *claims.about_sign(choice, data)):
+        remark(line)
     return data.reshape(shape)
 
 
 @dataclass(frozen=True)
-class _Layout:
-    """What a header says of the bytes after it: how many the data need, after how many of an extended header."""
+class _Claims:
+    """What a header says of the data: ``count`` values of ``dtype`` after ``extended`` bytes of an extended header.
 
-    needed: int
+    ``flags`` are IMOD's, None without its stamp.
+    """
+
+    count: int
+    dtype: np.dtype[Any]
     extended: int
+    mode: int
+    flags: int | None
+    statistics: Statistics
+    has_extended_type: bool
+    is_mrc2014: bool
 
-    def held(self, present: int) -> int:
-        """How many of the data's bytes are there, if the extended header is as long as told."""
-        return max(present - max(self.extended, 0), 0)
+    @classmethod
+    def of(cls, header: np.void, dtype: np.dtype[Any], count: int) -> Self:
+        order = header.dtype["mode"].byteorder
+        stamp, flags = np.frombuffer(header.tobytes()[152:160], np.dtype("i4").newbyteorder(order))
+        return cls(
+            count, dtype, int(header["nsymbt"]), int(header["mode"]), int(flags) if stamp == _IMOD_STAMP else None,
+            set_in_header(*(float(header[name]) for name in ("dmin", "dmax", "dmean", "rms"))),
+            bytes(header["exttyp"]) in _EXTENDED_TYPES, int(header["nversion"]) in _MRC2014,
+        )  # fmt: skip
 
-    def offsets(self, present: int, is_whole: bool, has_extended_type: bool) -> tuple[list[int], bool]:
-        """Where data can begin in so many bytes, the likeliest place first; and whether that can be taken untested.
+    @property
+    def needed(self) -> int:
+        """Bytes of the data."""
+        return self.count * self.dtype.itemsize
 
-        ``is_whole``: there are no more bytes. ``has_extended_type``: the header names a type of extended header.
+    @property
+    def least(self) -> int:
+        """Bytes after the header without which there is no reading: in smaller types, if those fill the file."""
+        return self.needed if not self.statistics.compared else self.count
+
+    @property
+    def bytes_are_signed(self) -> bool:
+        """As IMOD's flags say, if they do; MRC2014 has them signed."""
+        return self.flags is None or bool(self.flags & _IMOD_SIGNED)
+
+    def most(self, size: float) -> int:
+        """Bytes after the header that it promises, in a file of that size; infinite where nobody knows it."""
+        extended = max(self.extended, 0) if math.isfinite(size) else min(max(self.extended, 0), _MOST_EXTENDED)
+        return int(min(size, extended + self.needed))
+
+    def choice(self, block: NDArray[np.uint8], is_whole: bool) -> Choice | None:
+        """How the bytes after the header are read; None where there is no reading, or no telling which.
+
+        ``is_whole``: there are no more of them.
         """
-        surplus = present - self.needed
-        if 0 <= self.extended <= surplus:
-            places = [self.extended, 0, surplus] if is_whole else [self.extended, 0]
-            if has_extended_type and not self.extended:
-                places.reverse()
-            if is_whole and self.extended == surplus:
-                places = [surplus]
-        else:
+        surplus = len(block) - self.needed
+        offsets = self._offsets(surplus, is_whole) if surplus >= 0 else []
+        readings = [Reading(offset, kind) for offset in offsets for kind in self._types()]
+        choice = choose(block, self.count, readings, self.statistics) if readings else None
+        if choice is None or (choice.amiss > FITS and not choice.is_chosen):
+            others = [Reading(offset, self.dtype.newbyteorder("S")) for offset in offsets if self.dtype.itemsize > 1]
+            others += self._of_other_types(len(block)) if is_whole else []
+            other = choose(block, self.count, others, self.statistics) if others else None
+            if other is not None and other.is_chosen:
+                return other
+        is_settled = self.extended <= surplus or surplus == 0
+        return choice if choice is not None and (is_settled or choice.is_chosen) else None
+
+    def against(self, choice: Choice, size: int, is_whole: bool) -> Iterator[str]:
+        """Where a reading, of a file with so many bytes after its header, is against that header."""
+        reading, promised = choice.reading, HEADER_BYTES + self.extended + self.needed
+        is_as_promised = reading.offset == self.extended and choice.is_chosen  # what follows the data does not matter
+        if HEADER_BYTES + size != promised and not is_as_promised:
+            why = "as the header's statistics say" if choice.is_chosen else "for all that the header says"
+            yield (
+                f"the header promises {promised:,} bytes, {self.extended:,} of them in an extended header; the file "
+                f"has {HEADER_BYTES + size:,}{'' if is_whole else ' or more'}, and its data are read from byte "
+                f"{HEADER_BYTES + reading.offset:,}, {why}"
+            )
+        if choice.amiss > _CONTRADICTS:
+            yield f"the header's statistics ({self.statistics}) are not those of the data ({choice.found})"
+        if reading.dtype not in self._types():
+            numbers = f"{_NUMBERS[reading.dtype.kind]} of {8 * reading.dtype.itemsize} bits"
+            order = "big" if reading.dtype.str[0] == ">" else "little"
+            yield (
+                f"its data are {numbers}, {order}-endian, against mode {self.mode} and the header's byte order: its "
+                f"statistics ({self.statistics}) say so"
+            )
+
+    def about_sign(self, choice: Choice, data: NDArray[Any]) -> Iterator[str]:
+        """What there is to say of integers being read as signed or not."""
+        kind = choice.reading.dtype
+        if kind not in self._types() or kind.kind == "f" or data.view(kind.str.replace("u", "i")).min() >= 0:
+            return  # no value has the highest bit: it is the same either way
+        how = "signed" if kind.kind == "i" else "unsigned"
+        has_flags = kind.itemsize == 1 and self.flags is not None
+        if kind != self._types()[0]:
+            against = "IMOD's flags" if has_flags else f"mode {self.mode}"
+            yield (
+                f"its {8 * kind.itemsize}-bit integers are read as {how}, as the header's statistics "
+                f"({self.statistics}) say against {against}"
+            )
+        elif kind.itemsize == 1 and not (has_flags or choice.is_chosen or self.is_mrc2014):
+            yield f"nothing in the header says whether its bytes are signed; read as {how}, as MRC2014 has them"
+
+    def _offsets(self, surplus: int, is_whole: bool) -> list[int]:
+        """Where data can begin if there are so many bytes more than they need, the likeliest place first."""
+        if not 0 <= self.extended <= surplus:
             places = [surplus, 0]
-        return list(dict.fromkeys(places)), self.extended <= surplus or surplus == 0
+        elif is_whole and self.extended == surplus:
+            places = [surplus]
+        else:
+            places = [self.extended, 0, *([surplus] if is_whole else [])]
+            if self.has_extended_type and not self.extended:
+                places.reverse()
+        return list(dict.fromkeys(places))
+
+    def _types(self) -> list[np.dtype[Any]]:
+        """The types that values may have, as the header has it first."""
+        if self.dtype.kind == "f":
+            return [self.dtype]
+        both = [np.dtype(f"{self.dtype.str[0]}{kind}{self.dtype.itemsize}") for kind in "iu"]
+        is_signed = self.bytes_are_signed if self.dtype.itemsize == 1 else self.dtype.kind == "i"
+        return both if is_signed else both[::-1]
+
+    def _of_other_types(self, present: int) -> list[Reading]:
+        """Readings as numbers of other types that fill the file to its end."""
+        offset = max(self.extended, 0)
+        kinds = [np.dtype(order + kind) for order in "<>" for kind in ("i1", "u1", "i2", "u2", "f2", "f4")]
+        fitting = dict.fromkeys(kind for kind in kinds if offset + self.count * kind.itemsize == present)
+        return [Reading(offset, kind) for kind in fitting if kind.itemsize != self.dtype.itemsize]
 
 
-def _rest(file: io.BufferedIOBase, most: int) -> tuple[NDArray[np.uint8], bool]:
-    """The bytes that follow, so many at most, and whether these are all."""
+def _rest(file: io.BufferedIOBase, most: int, surplus: int) -> tuple[NDArray[np.uint8], bool]:
+    """The bytes that follow, ``most`` and then at most ``surplus`` more; and whether these are all."""
     block = np.empty(most, dtype=np.uint8)
     filled = 0
     while filled < most:
         count = file.readinto(block.data[filled : filled + _CHUNK])
         if not count:
-            break
+            return block[:filled], True
         filled += count
-    return block[:filled], not file.read(
-        1
-    )  # gzip compares its check sum only when asked for what follows the last byte
-
-
-def _types(dtype: np.dtype[Any], is_first_signed: bool) -> list[np.dtype[Any]]:
-    """The types that values may have, as the header has it first."""
-    if dtype.kind not in "iu":
-        return [dtype]
-    signed, unsigned = (np.dtype(f"{dtype.str[0]}{kind}{dtype.itemsize}") for kind in "iu")
-    return [signed, unsigned] if dtype.kind == "i" and (is_first_signed or dtype.itemsize > 1) else [unsigned, signed]
-
-
-def _about_sign(
-    data: NDArray[Any], header: np.void, flags: int | None, choice: Choice, told: Statistics
-) -> Iterator[str]:
-    """What there is to say of integers being read as signed or not."""
-    is_signed = data.dtype.kind == "i"
-    if data.view(data.dtype.str.replace("u", "i")).min() >= 0:
-        return  # no value has the highest bit: it is the same either way
-    size, how = 8 * data.dtype.itemsize, "signed" if is_signed else "unsigned"
-    is_byte = data.dtype.itemsize == 1
-    as_told = (flags is None or bool(flags & _IMOD_SIGNED)) if is_byte else int(header["mode"]) == 1
-    if is_signed != as_told:
-        against = "IMOD's flags" if is_byte and flags is not None else f"mode {int(header['mode'])}"
-        yield f"its {size}-bit integers are read as {how}, as the header's statistics ({told}) say against {against}"
-    elif is_byte and flags is None and not choice.is_chosen and int(header["nversion"]) // 10 != _VERSION // 10:
-        yield f"nothing in its header says whether its bytes are signed; they are read as {how}, as MRC2014 has them"
-
-
-def _imod_flags(header: np.void) -> int | None:
-    """IMOD's flags, None where there is no stamp to say that they are any."""
-    order = header.dtype["mode"].byteorder
-    stamp, flags = np.frombuffer(header.tobytes()[152:160], np.dtype("i4").newbyteorder(order))
-    return int(flags) if stamp == _IMOD_STAMP else None
+    pieces = []
+    while surplus > 0 and (piece := file.read(_PIECE)):  # gzip compares its check sum only when asked for what follows
+        pieces.append(np.frombuffer(piece, np.uint8))
+        surplus -= len(piece)
+    return np.concatenate([block, *pieces]) if pieces else block, surplus > 0

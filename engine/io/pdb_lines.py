@@ -75,18 +75,18 @@ class _Atom:
         line = self.line
         if line[20] != " " and line[17:21].strip() != residue:
             line = f"{line[:17]}{residue:>3} {line[21:]}"
+        lost = [begin for begin in (30, 38, 46) if _number(line[begin : begin + 8]) is None]
+        for begin in lost:
+            line = f"{line[:begin]}     nan{line[begin + 8 :]}"
         if has_charge:
             line = f"{line[:54]}  1.00  0.00{'':14}"
-        elif not line[54:60].strip():
+        elif lost or not line[54:60].strip():
             line = f"{line[:54]}  1.00{line[60:]}"
         elif _number(line[54:60]) is None:
             raise InputError(
-                f"the occupancy of atom {line[6:11].strip()} ({self.name} of {residue} {line[22:27].strip()}) is "
-                f"{line[54:60].strip()!r}; wanted a number from 0 to 1, or none"
+                f"columns 55 to 60 of atom {line[6:11].strip()} ({self.name} of {residue} {line[22:27].strip()}) hold "
+                f"{line[54:60].strip()!r}; wanted its occupancy there, a number from 0 to 1 or nothing"
             )
-        for begin in (30, 38, 46):
-            if _number(line[begin : begin + 8]) is None:
-                line = f"{line[:begin]}     nan{line[begin + 8 :]}"
         if element != self.given or not element or self._field != slice(76, 78) or has_charge:
             line = f"{line[:76]}{element or 'X':>2}  "
             if self._field.start == 75:
