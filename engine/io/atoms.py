@@ -249,7 +249,7 @@ def _from_columns(columns: str) -> str | None:
     """By the PDB's rule; None for four letters, which begin in the first column whatever the symbol."""
     first, second = columns[0].upper(), columns[1].upper()
     if not first.isalpha():
-        return second if second in ("HDCNOPSFI" if columns[2].isalpha() else _ONE_LETTER) else None
+        return second if second in ("HCNOPSFI" if columns[2].isalpha() else _ONE_LETTER) else None
     symbol = first + second
     is_symbol = symbol in _TWO_LETTERS | _EITHER | {"NA", "CS", "HG"}
     return symbol.capitalize() if is_symbol and columns[3] == " " else None

@@ -63,12 +63,14 @@ class _Atom:
     def __init__(self, number: int, line: str, element_of: ElementOf) -> None:
         self.number, self.line = number, line
         self.name = line[12:16].strip()
-        self._field = slice(76, 78)
+        field = line[76:78]
         if line[77:79].isalpha():  # the symbol begins a column late; a charge would have a digit there
-            self._field = slice(77, 79) if line[76] == " " else slice(76, 79)
+            field = line[77:79] if line[76] == " " else ""
+        elif field.isspace() and line[78].isalpha():
+            field = line[78]
         elif line[72:75].isspace() and line[75:77].isalpha() and line[77] == " ":  # a column early, and no segment
-            self._field = slice(75, 77)
-        self.given = element_of(line[self._field].strip())
+            field = line[75:77]
+        self.given = element_of(field.strip())
 
     def mended(self, residue: str, element: str, has_charge: bool) -> str:
         """The line with its fields in their columns."""
@@ -87,10 +89,8 @@ class _Atom:
                 f"columns 55 to 60 of atom {line[6:11].strip()} ({self.name} of {residue} {line[22:27].strip()}) hold "
                 f"{line[54:60].strip()!r}; wanted its occupancy there, a number from 0 to 1 or nothing"
             )
-        if element != self.given or not element or self._field != slice(76, 78) or has_charge:
+        if line[76:78].strip().upper() != (element or "X").upper() or has_charge:
             line = f"{line[:76]}{element or 'X':>2}  "
-            if self._field.start == 75:
-                line = f"{line[:75]} {line[76:]}"
         return line
 
 

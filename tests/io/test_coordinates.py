@@ -6,11 +6,13 @@ import gzip
 from pathlib import Path
 from types import SimpleNamespace
 
+import gemmi
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
 from engine.base.errors import InputError
+from engine.io import coordinates_text
 from engine.io.coordinates import Composition, composition, density_from_model, read_coordinates, read_model
 
 DATA = Path(__file__).parents[2] / "engine" / "data"
@@ -189,6 +191,29 @@ def test_the_model_given_is_not_changed():
         ("data_x\n_cell.length_a 10\n", r"holds no atoms"),
         (pdb_line((0, 0, 0), "O", name="O", residue="HOH"), r"holds no atoms but water and hydrogen"),
         (pdb_line((0, 0, np.nan)), r"an atom's coordinates are not finite"),
+        (pdb_line((0, 0, 0)).replace("   0.000", "********", 1), r"not finite numbers: those of atom 1 \(CA of ALA 1,"),
+        (
+            pdb_line((0, 0, 0), occupancy=0),
+            r"the density is 0 everywhere, for the occupancy of every atom is; write 1\.00",
+        ),
+        (
+            pdb_line((0, 0, 0), occupancy=-0.42),
+            r"the occupancy of atom 1 \(CA of ALA 1, chain A\) is -0\.42; wanted 0 to",
+        ),
+        (pdb_line((0, 0, 0)).replace("  1.00", "  high"), r"columns 55 to 60 of atom 1 \(CA of ALA 1\) hold 'high'"),
+        (
+            pdb_line((0, 0, 0), "", residue="DEN")[:76].replace(" CA  ", "DENS "),
+            r"1 of its 1 atoms have no element.* \(1 DENS of DEN\)",
+        ),
+        (
+            "\n".join(pdb_line((i, 0, 0), "", name=n, residue="PHE")[:76] for i, n in enumerate(("BB", "SC1", "CA"))),
+            r"2 of its 3 atoms have no element, and names that tell none \(1 BB of PHE, 1 SC1 of PHE\)",
+        ),
+        (
+            "data_x\nloop_\n_atom_site_label\n_atom_site_fract_x\nC1 0.1\n",
+            r"it holds a small molecule's fractional coord",
+        ),
+        ("data_x\nloop_\n_atom_site.id\n_atom_site.type_symbol\n1 C\n", r"its _atom_site has no Cartn_x"),
         ("", r"x\.pdb is empty"),
     ],
 )
@@ -256,3 +281,154 @@ def test_a_protein_has_the_atoms_of_its_file():
     assert found.atoms == len(positions)
     assert found.chains == 7  # five B, two parts of A
     assert found.mass_kda == pytest.approx(13.3e-3 * len(positions), rel=0.03)
+
+
+def unnamed(path: Path, to: Path, left: bool) -> tuple[list[str], list[str]]:
+    """A deposited file's atoms as simulation programs write them: no elements, perhaps names at the left.
+
+    Returns the deposited elements, and those that are read of the copy, both without hydrogen.
+    """
+    structure = gemmi.read_structure(str(path))
+    atoms = [site for site in structure[0].all() if site.residue.name != "HOH"]
+    lines = []
+    for number, (chain, residue, atom) in enumerate((site.chain, site.residue, site.atom) for site in atoms):
+        name = f"{atom.name:<4}" if left or len(atom.name) == 4 or len(atom.element.name) == 2 else f" {atom.name:<3}"
+        x, y, z = atom.pos.tolist()
+        lines.append(
+            f"ATOM  {number % 100_000:5d} {name} {residue.name:>3} {chain.name[0]}{residue.seqid.num:4d}    "
+            f"{x:8.3f}{y:8.3f}{z:8.3f}"
+        )
+    model = read_model(pdb(to, *lines))
+    kept = [site.atom.element.name for site in atoms if not site.atom.is_hydrogen()]
+    return kept, [site.atom.element.name for site in model.all()]
+
+
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("name", ["1tii.pdb.gz", "6msm.pdb.gz", "1bd2.cif.gz"])
+def test_elements_that_a_file_lacks_are_those_deposited(name, left, tmp_path):
+    deposited, read = unnamed(DATA / name, tmp_path / "x.pdb", left)
+    assert read == deposited
+
+
+CIF = (
+    "group_PDB id type_symbol label_atom_id label_alt_id label_comp_id label_asym_id label_seq_id "
+    "Cartn_x Cartn_y Cartn_z"
+)
+
+
+def cif(path: Path, *rows: str, keys: str = CIF) -> Path:
+    columns = "".join(f"_atom_site.{key}\n" for key in keys.split())
+    path.write_text(f"data_x\nloop_\n{columns}" + "".join(f"{row}\n" for row in rows))
+    return path
+
+
+def elements(path: Path) -> tuple[list[str], list[str]]:
+    """What is read of a file, and what is said of it."""
+    said: list[str] = []
+    model = read_model(path, said.append)
+    return [site.atom.element.name for site in model.all()], [line.removeprefix(f"{path}: ") for line in said]
+
+
+def test_elements_that_an_mmcif_lacks_are_told_from_names(tmp_path):
+    rows = ("ATOM 1 ? CA . ALA A 1 1 2 3", "ATOM 2 . SE . MSE A 2 2 2 3", "ATOM 3 N1+ N . LIG A 3 3 2 3",
+            "HETATM 4 ? CA . CA B . 4 2 3", 'ATOM 5 fe FE . HEM A 4 5 2 3', 'ATOM 6 ? "O5\'" . DA A 5 6 2 3',
+            "ATOM 7 O OW . SOL A 6 7 2 3", "ATOM 8 ? Q . LIG A 3 8 2 3")  # fmt: skip
+    read, said = elements(cif(tmp_path / "x.cif", *rows))
+    assert sorted(read) == ["C", "Ca", "Fe", "N", "O", "Se"]
+    assert said == ["1 of its 7 atoms are left out, for nothing tells their elements: 1 Q of LIG"]
+
+
+def test_an_mmcif_without_columns_that_gemmi_needs_is_read(tmp_path):
+    few = "label_atom_id label_comp_id label_seq_id Cartn_x Cartn_y Cartn_z"
+    read, said = elements(cif(tmp_path / "x.cif", "CA ALA 1 1 2 3", "N ALA 1 2 2 3", keys=few))
+    assert read == ["C", "N"]
+    assert said == ["it has no _atom_site.type_symbol; the elements are taken from the atoms' names"]
+
+
+def test_a_calcium_ion_and_a_c_alpha_are_told_apart(tmp_path):
+    lines = [pdb_line((i, 0, 0), "", name="CA ", residue=residue) for i, residue in enumerate(("ALA", "CA ", "ALA"))]
+    left = [line[:12] + "CA  " + line[16:76] for line in lines]
+    assert elements(pdb(tmp_path / "x.pdb", *left)) == (["C", "C", "Ca"], [])
+    wrong = [line[:76] + "CA" for line in left]
+    read, said = elements(pdb(tmp_path / "x.pdb", *wrong))
+    assert read == ["C", "C", "Ca"]
+    assert said == ["the names of 2 atoms overrule their elements: 2 CA of ALA are C, not Ca"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "element"),
+    [(" c", "C"), ("c ", "C"), ("Zn", "Zn"), ("N1+", "N"), ("N+", "N"), ("  C", "C"), (" ZN", "Zn"), (" FE", "Fe"),
+     (" D", None), ("EP", None)],
+)  # fmt: skip
+def test_the_element_column_in_small_letters_with_a_charge_or_a_column_late(columns, element, tmp_path):
+    name = "LP1" if columns == "EP" else "Q"
+    path = pdb(
+        tmp_path / "x.pdb", pdb_line((0, 0, 0)), pdb_line((1, 0, 0), "", name=name, residue="LIG")[:76] + columns
+    )
+    assert elements(path) == (["C", *([element] if element else [])], [])
+
+
+def test_waters_by_all_their_names_are_left_out_and_ligands_of_that_name_stay(tmp_path):
+    waters = [
+        pdb_line((i, 9, 0), "O", name=name, residue=residue)
+        for i, (name, residue) in enumerate([("OW", "SOL"), ("O", "TP3"), ("OH2", "TIP"), ("O", "SPC"), ("O", "OPC")])
+    ]
+    long = pdb_line((9, 9, 0), "O", name="OH2", residue="TIP")
+    long = long[:17] + "TIP3W" + long[22:]
+    virtual = pdb_line((9, 9, 0), "", name="MW", residue="SOL")
+    ligand = pdb_line((0, 0, 0), "P", name="P", residue="T3P"), pdb_line((1, 0, 0), "O", name="O", residue="T3P")
+    assert elements(pdb(tmp_path / "x.pdb", *ligand, *waters, long, virtual)) == (["P", "O"], [])
+
+
+def test_amber_names_of_four_letters_are_read_and_keep_their_chain(tmp_path):
+    lines = [pdb_line((i, 0, 0), "", name=name) for i, name in enumerate(("N", "CA", "SD"))]
+    lines = [line[:12] + line[13:16].ljust(4) + " " + residue + line[21:76]
+             for line, residue in zip(lines, ("NALA", "HISE", "CMET"), strict=True)]  # fmt: skip
+    model = read_model(pdb(tmp_path / "x.pdb", *lines))
+    assert [(s.chain.name, s.residue.name, s.atom.element.name) for s in model.all()] == [
+        ("A", "ALA", "N"), ("A", "HIS", "C"), ("A", "MET", "S")
+    ]  # fmt: skip
+
+
+def test_an_atom_without_coordinates_is_left_out_and_counted_never_at_zero(tmp_path):
+    lost = pdb_line((5, 5, 5), name="CB").replace("   5.000", "********", 1)
+    read, said = elements(pdb(tmp_path / "x.pdb", pdb_line((4, 5, 5)), lost, pdb_line((6, 5, 5), name="C")))
+    assert read == ["C", "C"]
+    assert said == ["1 of its 3 atoms are left out, for their coordinates are no finite numbers: 1 CB of ALA"]
+
+
+def test_an_occupancy_left_blank_is_1(tmp_path):
+    full = pdb_line((0, 0, 0))
+    blank = full[:54] + "      " + full[60:]
+    assert composition(pdb(tmp_path / "x.pdb", blank)) == composition(pdb(tmp_path / "y.pdb", full))
+    read, said = elements(pdb(tmp_path / "z.pdb", full, pdb_line((1, 0, 0), occupancy=1.5)))
+    assert read == ["C", "C"]
+    assert said == ["1 of its atoms have occupancies above 1, up to 1.5, and count as often"]
+
+
+def test_the_charges_of_a_pqr_file_are_no_occupancies(tmp_path):
+    lines = [f"{pdb_line((i, 0, 0))[:54]}{charge:8.4f}{1.824:7.4f}" for i, charge in enumerate((-0.4157, 0.0337))]
+    path = pdb(tmp_path / "x.pdb", *lines)
+    assert composition(path) == Composition(2, 1, pytest.approx(2 * 12.011e-3, 1e-4))
+    assert elements(path)[1] == [
+        "charges and radii stand where a PDB file has occupancies (as in PQR files); every atom counts in full"
+    ]
+
+
+def test_a_stray_atom_is_named(tmp_path):
+    chain = [pdb_line((i, 0, 0)) for i in range(40)]
+    far = pdb_line((500, 0, 0), name="CB").replace("    1 ", "   99 ", 1)
+    assert elements(pdb(tmp_path / "x.pdb", *chain, far))[1] == [
+        "atom 99 (CB of ALA 1, chain A) is 461 Å from the nearest other atom: most of the box is empty"
+    ]
+    path = pdb(tmp_path / "x.pdb", *chain, pdb_line((9999.999, 9999.999, 9999.999)))
+    with pytest.raises(
+        InputError, match=r"GiB are free; atom 1 \(CA of ALA 1, chain A\) is 17,2\d\d Å from .*, correct"
+    ):
+        read_coordinates(path)
+
+
+def test_a_well_formed_file_reaches_gemmi_as_it_is():
+    for name in ("1tii.pdb.gz", "6msm.pdb.gz", "1bd2.cif.gz"):
+        text = gzip.decompress((DATA / name).read_bytes()).decode()
+        assert coordinates_text.repaired(text, lambda line: pytest.fail(line)) is text
