@@ -272,3 +272,19 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, toy_volume):
     with pytest.raises(KeyboardInterrupt):
         generate.generate(Request("toy", tmp_path / "a.h5", 5), toy_volume, stop)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_map_without_voxel_size_that_is_called_a_stack_is_helped(tmp_path, toy_density, capsys):
+    source = str(tmp_path / "x.mrc")
+    with mrcfile.new(source) as mrc:
+        mrc.set_data(toy_density)
+        mrc.header.ispg, mrc.header.mz, mrc.header.dmax = 0, 1, 99
+    asked = ["-in", source, "-num", "2", "-out", str(tmp_path / "x.h5")]
+    with pytest.raises(InputError, match=r"x\.mrc is a stack of 24 images .*, turn on --stack-is-volume$"):
+        main(asked)
+    with pytest.raises(InputError, match=r"the header gives a voxel size of 0, 0, 0 Å; .*give it as --voxel-size$"):
+        main([*asked, "--stack-is-volume"])
+    assert main([*asked, "--stack-is-volume", "--voxel-size", "2.5"]) == 0
+    said = capsys.readouterr()
+    assert "2.5 Å per pixel" in said.out
+    assert "x.mrc: the header's statistics (minimum" in said.err

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import mrcfile
+import numpy as np
 import pytest
 
 from engine.base.errors import InputError
@@ -20,6 +22,18 @@ from engine.imaging.simulation import Acquisition
 def test_what_gives_no_volume_is_said_with_the_configurations_keys(settings, wanted):
     with pytest.raises(InputError, match=wanted):
         volume_of(VolumeConfig(**settings))
+
+
+def test_a_volume_called_a_stack_is_refused_with_the_key_that_says_otherwise(tmp_path, toy_density):
+    path = tmp_path / "x.mrc"
+    with mrcfile.new(path) as mrc:
+        mrc.set_data(toy_density)
+        mrc.voxel_size = 2.5
+        mrc.header.ispg, mrc.header.mz, mrc.header.cella.z = 0, 1, 2.5
+    with pytest.raises(InputError, match=r"x\.mrc is a stack of 24 images .*, turn on volume\.stack_is_volume$"):
+        volume_of(VolumeConfig(source=str(path)))
+    volume = volume_of(VolumeConfig(source=str(path), stack_is_volume=True))
+    np.testing.assert_array_equal(volume.density, toy_density)
 
 
 def test_every_setting_of_the_projections_but_their_number_is_part_of_the_acquisition():

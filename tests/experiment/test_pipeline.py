@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import struct
 import tomllib
 from functools import partial
 
@@ -22,6 +23,7 @@ from engine.imaging.noise import NoiseModel
 from engine.io import star
 from engine.io.mrc import write_map
 from engine.poses import distance, neighbourhood, pairs
+from engine.record.runlog import RunWriter
 from engine.record.runrecord import read_events
 
 QUICK = [
@@ -376,3 +378,21 @@ def test_a_training_that_the_clock_shortened_is_told_beside_the_results(tmp_path
     record = run(tmp_path, "training.steps=100000", "training.max_seconds=1", base=SIAMESE)
     (told,) = [event["message"] for event in read_events(record.path)[0] if event["kind"] == "warning"]
     assert told.startswith("training met training.max_seconds and was shortened")
+
+
+def test_what_is_doubtful_in_the_files_stays_with_the_run(runs_dir, tmp_path, toy_density):
+    """Of the volume and of what is trained on."""
+    for name, factor in (("test", 1.0), ("other", 2.0)):
+        path = tmp_path / f"{name}.mrc"
+        write_map(path, factor * toy_density, 2.5, np.zeros(3))
+        content = path.read_bytes()
+        path.write_bytes(content[:76] + struct.pack("<3f", -9, 9, 0) + content[88:])
+    config = load_config(None, [f"volume.source={tmp_path / 'test.mrc'}", f"training.volumes={tmp_path / 'other.mrc'}"])
+    inputs = pipeline.load_inputs(config)
+    with RunWriter.create(runs_dir, config, ["test"]) as writer:
+        pipeline._describe(inputs, config, writer)
+        writer.finish({})
+    told = [event["message"] for event in read_events(writer.path)[0] if event["kind"] == "warning"]
+    assert [line.partition(": ")[0] for line in told] == [str(tmp_path / "test.mrc"), str(tmp_path / "other.mrc")]
+    assert all("are not those of the data" in line for line in told)
+    assert (writer.path / "log.txt").read_text().count(" warning: ") == 2

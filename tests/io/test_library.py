@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,15 @@ def test_a_header_without_a_voxel_size_is_helped(runs_dir, tmp_path, toy_density
     with pytest.raises(InputError, match=r"^none\.mrc: the header gives a voxel size of 0, 0, 0 Å"):
         library.add_upload(runs_dir, "none.mrc", data)
     assert library.add_upload(runs_dir, "none.mrc", data, voxel_size=1.5).endswith("none.mrc")
+
+
+def test_a_volume_whose_header_says_stack_is_helped(runs_dir, map_bytes, toy_density):
+    fields = struct.pack("<i", 1), struct.pack("<f", 2.5), struct.pack("<i", 0)  # mz, cella.z, ispg
+    data = map_bytes[:36] + fields[0] + map_bytes[40:48] + fields[1] + map_bytes[52:88] + fields[2] + map_bytes[92:]
+    with pytest.raises(InputError, match=r"^x\.mrc is a stack of 24 images .* turn on volume\.stack_is_volume"):
+        library.add_upload(runs_dir, "x.mrc", data)
+    source = library.add_upload(runs_dir, "x.mrc", data, stack_is_volume=True)
+    np.testing.assert_array_equal(load_volume(source, stack_is_volume=True).density, toy_density)
 
 
 @pytest.mark.parametrize(

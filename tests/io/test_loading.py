@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import struct
+from dataclasses import replace
 from pathlib import Path
 
 import mrcfile
@@ -14,6 +16,7 @@ from scipy.ndimage import center_of_mass
 from engine.base.errors import InputError
 from engine.geometry import symmetry
 from engine.imaging import symmetric_density
+from engine.imaging.resampling import resampled
 from engine.imaging.volume import Volume
 from engine.io import archives, mrc
 from engine.io.loading import BUILT_IN, load_volume
@@ -213,3 +216,25 @@ def test_a_volume_can_be_made_symmetric():
     assert symmetric_density.symmetry_correlation(whole.density, whole.center_index, elements) > 0.99
     assert averaged.density.shape == plain.density.shape
     assert whole.name == "1bd2, D2"
+
+
+def test_what_is_doubtful_in_a_file_stays_with_the_volume_and_is_told(map_path):
+    map_path.write_bytes(map_path.read_bytes()[:76] + struct.pack("<3f", -5, 5, 0) + map_path.read_bytes()[88:])
+    with pytest.warns(RuntimeWarning, match=r"blob\.v2\.mrc: the header's statistics .* are not those") as caught:
+        volume = load(map_path)
+    assert volume.warnings == (str(caught[0].message),)
+    said: list[str] = []
+    turned = load_volume(str(map_path), symmetry="C2", symmetrize="average", warn=said.append)
+    assert tuple(said) == turned.warnings == volume.warnings
+    assert resampled(volume, 5.0).warnings == volume.warnings
+    assert load("1bd2", resolution=20.0).warnings == ()
+    assert replace(volume, warnings=()).fingerprint == volume.fingerprint
+
+
+def test_atoms_that_were_left_out_stay_with_the_volume(tmp_path):
+    path = tmp_path / "x.pdb"
+    line = "ATOM      1  CA  ALA A   1      10.000  24.000  27.000  1.00  0.00           C\n"
+    path.write_text(line + line.replace(" CA  ALA", " X   LIG").replace("C\n", " \n"))
+    said: list[str] = []
+    assert load_volume(str(path), warn=said.append).warnings == tuple(said)
+    assert said == [f"{path}: 1 of its 2 atoms are left out, for nothing tells their elements: 1 X of LIG"]

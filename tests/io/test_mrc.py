@@ -189,7 +189,12 @@ REFUSED = {
     "gzipped stack by name": (lambda p, d: packed(stack(p / "x.mrcs")), r"x\.mrcs\.gz is a stack of 3 images"),
     "stack by header": (lambda p, d: stack(p / "x.mrc"), r"x\.mrc is a stack of 3 images"),
     "single image": (lambda p, d: make(p / "x.mrc", d[0]), r"x\.mrc is a single image \(6 x 5 x 1\)"),
-    "stack of volumes": (lambda p, d: make(p / "x.mrc", d[None]), r"x\.mrc is a stack of volumes"),
+    "one voxel thin": (lambda p, d: make(p / "x.mrc", d[:, :1]), r"x\.mrc is one voxel thin \(6 x 1 x 4\)"),
+    "stack of one volume": (
+        lambda p, d: make(p / "x.mrc", d[None]),
+        r"x\.mrc is a stack of volumes; .*space group 401 and mz = 4, turn on stack_is_volume",
+    ),
+    "stack of volumes": (lambda p, d: make(p / "x.mrc", np.stack([d, d])), r"x\.mrc is a stack of volumes \(space"),
     "complex": (
         lambda p, d: make(p / "x.mrc", d.astype(np.complex64)),
         r"data mode 4 \(complex, a Fourier transform\)",
@@ -198,11 +203,13 @@ REFUSED = {
     "unknown mode": (lambda p, d: make(p / "x.mrc", d, mode=77), r"x\.mrc: data mode 77 \(unknown\)"),
     "no voxels": (lambda p, d: make(p / "x.mrc", d, nz=0), r"x\.mrc: the header gives 6 x 5 x 0 voxels"),
     "negative size": (lambda p, d: make(p / "x.mrc", d, nx=-6), r"the header gives -6 x 5 x 4 voxels"),
-    "negative extended header": (lambda p, d: make(p / "x.mrc", d, nsymbt=-8), r"extended header of -8 bytes"),
-    "huge extended header": (lambda p, d: make(p / "x.mrc", d, nsymbt=2**31 - 1), r"x\.mrc is cut short"),
     "zero voxel size": (
         lambda p, d: make(p / "x.mrc", d, cella=(0.0, 0.0, 0.0)),
         r"x\.mrc: the header gives a voxel size of 0, 0, 0 Å; .*give it as voxel_size",
+    ),
+    "huge voxel size": (
+        lambda p, d: make(p / "x.mrc", d, cella=(6e9, 5e9, 4e9)),
+        r"a voxel size of 1e\+09, 1e\+09, 1e\+09 Å; wanted one from 0\.01 to 1,000 Å",
     ),
     "negative voxel size": (lambda p, d: make(p / "x.mrc", d, cella=(-6.0, 5.0, 4.0)), r"voxel size of -1, 1, 1 Å"),
     "NaN voxel size": (lambda p, d: make(p / "x.mrc", d, cella=(np.nan, 5.0, 4.0)), r"voxel size of nan, 1, 1 Å"),
@@ -223,6 +230,31 @@ def test_what_is_no_volume_is_refused_in_one_line(case, tmp_path, density):
         read_map(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda p, d: make(p / "x.mrc", d, ispg=0, mz=1, cella=(6.0, 5.0, 1.0)),
+        lambda p, d: make(p / "x.mrcs", d),
+        lambda p, d: make(p / "x.mrc", d[None]),
+    ],
+)
+def test_what_is_called_a_stack_is_a_volume_to_whoever_says_so(build, tmp_path, density):
+    path = build(tmp_path, density)
+    with pytest.raises(
+        InputError, match=r"is a stack of .*; wanted a volume: if it is one, .* turn on stack_is_volume"
+    ):
+        read_map(path)
+    read, voxel_size, _ = read_map(path, stack_is_volume=True)
+    np.testing.assert_array_equal(read, density)
+    assert voxel_size in (1.0, 2.0)
+
+
+@pytest.mark.parametrize("voxel_size", [0.0, -1.0, 1e9, 1e-9, np.nan, np.inf])
+def test_a_given_voxel_size_has_to_be_one(voxel_size, tmp_path, density):
+    with pytest.raises(InputError, match=r"^voxel_size is .*; wanted 0\.01 to 1,000 Å"):
+        read_map(make(tmp_path / "x.mrc", density), voxel_size=voxel_size)
 
 
 def test_nearly_isotropic_is_rounding(tmp_path, density):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+import struct
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -153,3 +154,14 @@ def test_a_file_that_goes_away_is_no_trouble(folder):
     shutil.rmtree(folder)
     shown(app)
     assert app.radio(key="volume").value == "1bd2"
+
+
+def test_what_is_doubtful_in_a_file_is_said_above_its_pictures(folder):
+    content = (folder / "toy.mrc").read_bytes()
+    (folder / "toy.mrc").write_bytes(content[:76] + struct.pack("<3f", -9, 9, 0) + content[88:])
+    (warning,) = page("volumes", volume="toy.mrc").warning
+    assert "toy.mrc: the header's statistics (minimum -9, maximum 9, mean 0) are not those" in (
+        warning.value.replace("\\", "")
+    )
+    (warning,) = page("experiment", set=f"volume.source='{folder / 'toy.mrc'}'").warning
+    assert "the header's statistics" in warning.value.replace("\\", "")
