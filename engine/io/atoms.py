@@ -18,17 +18,17 @@ Kind = Literal["amino", "nucleic", "modified", "other"]
 WATERS = frozenset({
     "HOH", "DOD", "WAT", "H2O", "HHO", "OHH", "OH2", "SOL", "TIP", "TIP2", "TIP3", "TIP4", "TIP5", "TIPS", "T3P",
     "T4P", "T5P", "T3H", "TP3", "TP4", "TP5", "TPF", "TP4E", "SPC", "SPCE", "SPCF", "SPF", "SPG", "OPC", "OPC3",
-    "OP3", "PL3", "POL3", "DC4", "FB3", "FB4", "SWM", "SWM4", "SWM6", "WTR", "W",
+    "OP3", "PL3", "POL3", "DC4", "FB3", "FB4", "SWM", "SWM4", "SWM6", "WTR",
 })  # fmt: skip
 """Residues that are water, if they have a water's atoms (:func:`is_water`): some are also codes of ligands in the PDB.
 
 PDB: HOH, DOD. GROMACS, ``residuetypes.dat``: SOL, WAT, HOH, OHH, TIP, T3P, T4P, T5P, T3H. CHARMM, ``toppar``: TIP3,
 TIP4, TIP5, TIPS, SPC, SPCE, and SWM4, SWM6 of its Drude models. Amber, ``solvents.lib`` and tleap's boxes: WAT, TP3,
 TP4, TP5, TPF, SPC, SPF, SPG, OPC, OPC3 (OP3), POL3 (PL3), DC4, FB3, FB4. Desmond: SPC, T3P, T4P, T5P. MDTraj,
-MDAnalysis and VMD: H2O, HHO, OHH, OH2, TIP2. Martini: W, a bead of four. PDB files cut names to three letters.
+MDAnalysis and VMD: H2O, HHO, OHH, OH2, TIP2. PDB files cut names to three letters.
 """
 
-_WATER_ATOM = re.compile(r"\d?[HD]\w*|O|OW\d?|OH2|OT|W|(EP|LP|MW|OM|IW|M)\w*")
+_WATER_ATOM = re.compile(r"\d?[HD]\w*|O|OW\d?|OH2|OT|(EP|LP|MW|OM|IW|M)\w*")
 
 ION_NAMES = {
     "SOD": "Na", "CLA": "Cl", "POT": "K", "CAL": "Ca", "CES": "Cs", "LIT": "Li", "RUB": "Rb", "BAR": "Ba",
@@ -43,8 +43,8 @@ CHARMM, ``toppar_water_ions.str``: SOD to BAR (and CD2, MG, ZN2, which are); old
 _VIRTUAL = re.compile(r"EP[W\d]*|LP\w*|MW\d*")
 """Points that carry charge and no atom: GROMACS MW, LP1; Amber EPW, EP1; CHARMM LP1A."""
 
-_BEADS = re.compile(r"BB\d?|SC\d|CEN|PO4|NC3|GL[12]|CNO|ROH|DENS|QVOL|QPDB")
-"""Not atoms: Martini's beads, Rosetta's centroids, points that stand for a density (Situs)."""
+_BEADS = re.compile(r"BB\d?|SC\d|CEN|PO4|NC3|GL[12]|CNO|ROH|W|DENS|QVOL|QPDB")
+"""Not atoms: Martini's beads (W is four waters), Rosetta's centroids, points that stand for a density (Situs)."""
 
 _CAPS = frozenset({
     "ACE", "NME", "NMA", "NAC", "NH2", "NHE", "CT3", "FOR",
@@ -168,7 +168,15 @@ def certain_element(name: str, residue: str, kind: Kind) -> str | None:
     letters, of_residue = (re.sub(r"[\d+-]", "", text) for text in (name, residue))
     if letters == "I" and residue == "IOD":
         return "I"
-    is_symbol = letters in _TWO_LETTERS | _EITHER | {"NA", "CS", "HG", "SM", "PR", "CE", "HO"} or letters in _ONE_LETTER
+    is_symbol = letters in _TWO_LETTERS | _EITHER | {
+        "NA",
+        "CS",
+        "HG",
+        "SM",
+        "PR",
+        "CE",
+        "HO",
+    } or letters in _ONE_LETTER - {"W"}
     return letters.capitalize() if letters == of_residue and is_symbol else None
 
 
@@ -221,16 +229,18 @@ class Elements:
     def remark(self) -> str:
         """What to say where names were followed against the file; empty where they agree."""
         total = self.overruled.total()
-        return f"the names of {total:,} atoms overrule their elements: {counted(self.overruled)}" if total else ""
+        return f"{total:,} of its atoms have the element of their names: {counted(self.overruled)}" if total else ""
 
     def _of(self, site: Site, residue: str, kind: Kind, is_of_beads: bool) -> str:
         certain = certain_element(site.name, residue, kind)
+        if kind in _STANDARD and _BEADS.fullmatch(site.name.upper()):
+            return ""  # whatever a program has made of the name
         if not site.given:
             return certain or "" if is_of_beads else element_from_name(site.name, residue, kind, site.columns) or ""
         is_guess = site.name.upper().lstrip("0123456789").startswith(site.given.upper())  # as programs make of names
         if certain is None or certain == site.given or {certain, site.given} == {"H", "D"} or not is_guess:
             return site.given
-        self.overruled[f"{site.name} of {residue} are {certain}, not {site.given}"] += 1
+        self.overruled[f"{site.name} of {residue} taken as {certain}, not {site.given}"] += 1
         return certain
 
 

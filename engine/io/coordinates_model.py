@@ -56,7 +56,7 @@ def remove_what_is_not_understood(model: gemmi.Model, path: Path) -> list[str]:
     count = model.count_atom_sites() + len(unknown) + len(lost)
     if 2 * (len(unknown) + len(lost)) > count and len(unknown) >= len(lost):
         raise InputError(
-            f"{path}: {len(unknown):,} of its {count:,} atoms have no element, and names that tell none "
+            f"{path}: {len(unknown):,} of its {count:,} atoms have no element, and names that give none "
             f"({_kinds(unknown)}); wanted atoms: pseudo-atoms and coarse-grained beads have no density"
         )
     if 2 * (len(unknown) + len(lost)) > count:
@@ -65,9 +65,9 @@ def remove_what_is_not_understood(model: gemmi.Model, path: Path) -> list[str]:
             f"more of its {count:,} atoms; wanted x, y, z in Å, in the format's columns"
         )
     remarks = []
-    for places, why in ((unknown, "nothing tells their elements"), (lost, "their coordinates are no finite numbers")):
+    for places, reason in ((unknown, "their elements are unknown"), (lost, "their coordinates are not finite numbers")):
         if places:
-            remarks.append(f"{len(places):,} of its {count:,} atoms are left out, for {why}: {_kinds(places)}")
+            remarks.append(f"{len(places):,} of its {count:,} atoms are left out, {reason}: {_kinds(places)}")
     return remarks
 
 
@@ -88,24 +88,24 @@ def _kinds(places: list[_Place]) -> str:
 
 
 def _remove(model: gemmi.Model) -> dict[str, list[_Place]]:
-    """Take out virtual sites and what lacks an ``element`` or ``coordinates``; which atoms, by what is amiss."""
+    """Take out virtual sites and what lacks an ``element`` or ``coordinates``; these atoms, by their fault."""
     taken: dict[str, list[_Place]] = {"virtual": [], "element": [], "coordinates": []}
     for chain in model:
         emptied = []
         for number, residue in enumerate(chain):
-            amiss = [(place, why) for place, atom in enumerate(residue) if (why := _amiss(atom))]
-            for place, why in amiss:
-                taken[why].append(_place(chain, residue, residue[place]))
-            for place, _ in reversed(amiss):
+            faulty = [(place, fault) for place, atom in enumerate(residue) if (fault := _fault(atom))]
+            for place, fault in faulty:
+                taken[fault].append(_place(chain, residue, residue[place]))
+            for place, _ in reversed(faulty):
                 del residue[place]
-            if amiss and not len(residue):
+            if faulty and not len(residue):
                 emptied.append(number)
         for number in reversed(emptied):
             del chain[number]
     return taken
 
 
-def _amiss(atom: gemmi.Atom) -> str:
+def _fault(atom: gemmi.Atom) -> str:
     if not symbol(atom.element.name):
         return "virtual" if atoms.is_virtual_site(atom.name) else "element"
     return "" if math.isfinite(atom.pos.x + atom.pos.y + atom.pos.z) else "coordinates"
@@ -127,5 +127,7 @@ def check_occupancies(model: gemmi.Model, path: Path) -> list[str]:
             f"{path}: the density is 0 everywhere, for the occupancy of every atom is; write 1.00, or leave them blank"
         )
     if len(above := np.flatnonzero(values > _LARGEST_OCCUPANCY)):
-        return [f"{len(above):,} of its atoms have occupancies above 1, up to {values.max():g}, and count as often"]
+        return [
+            f"{len(above):,} of its atoms have occupancies above 1, up to {values.max():g}, which are used as given"
+        ]
     return []

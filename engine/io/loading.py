@@ -66,11 +66,6 @@ def load_volume(
     InputError
         naming the file or argument, if it gives no usable density.
 
-    Warns
-    -----
-    RuntimeWarning
-        for what contradicts itself in the file, or was left out of it.
-
     Examples
     --------
     >>> load_volume("1bd2", resolution=20)

@@ -1,6 +1,6 @@
 """The data block of an MRC file whose header may contradict it: where it begins, and of what type its values are.
 
-Every contradiction is told; a file is refused only where its header and its size leave no reading of it.
+Every contradiction is reported; a file is refused only where its header and its size leave no reading of it.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class _Claims:
         offsets = self._offsets(surplus, is_whole) if surplus >= 0 else []
         readings = [Reading(offset, kind) for offset in offsets for kind in self._types()]
         choice = choose(block, self.count, readings, self.statistics) if readings else None
-        if choice is None or (choice.amiss > FITS and not choice.is_chosen):
+        if choice is None or (choice.mismatch > FITS and not choice.is_chosen):
             others = [Reading(offset, self.dtype.newbyteorder("S")) for offset in offsets if self.dtype.itemsize > 1]
             others += self._of_other_types(len(block)) if is_whole else []
             other = choose(block, self.count, others, self.statistics) if others else None
@@ -146,14 +146,14 @@ class _Claims:
         reading, promised = choice.reading, HEADER_BYTES + self.extended + self.needed
         is_as_promised = reading.offset == self.extended and choice.is_chosen  # what follows the data does not matter
         if HEADER_BYTES + size != promised and not is_as_promised:
-            why = "as the header's statistics say" if choice.is_chosen else "for all that the header says"
+            why = "as the header's statistics say" if choice.is_chosen else "which nothing in the header confirms"
             yield (
                 f"the header promises {promised:,} bytes, {self.extended:,} of them in an extended header; the file "
                 f"has {HEADER_BYTES + size:,}{'' if is_whole else ' or more'}, and its data are read from byte "
                 f"{HEADER_BYTES + reading.offset:,}, {why}"
             )
-        if choice.amiss > _CONTRADICTS:
-            yield f"the header's statistics ({self.statistics}) are not those of the data ({choice.found})"
+        if choice.mismatch > _CONTRADICTS:
+            yield f"the header's statistics ({self.statistics}) are not those of the data ({choice.computed})"
         if reading.dtype not in self._types():
             numbers = f"{_NUMBERS[reading.dtype.kind]} of {8 * reading.dtype.itemsize} bits"
             order = "big" if reading.dtype.str[0] == ">" else "little"

@@ -1,4 +1,4 @@
-"""Which of several readings of an MRC file's data is meant: the header's own statistics decide, if they can.
+"""Which of several readings of an MRC file's data is right: the header's own statistics decide, if they can.
 
 Bytes can be signed or not, data can begin in one place or another, and what a header says of either may be wrong. Its
 statistics were computed from the data: they say what the values are.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 FITS = 1e-3
 """Of the range: what half precision, and means summed up in single precision, make of right statistics."""
-_BETTER = 10.0  # times less amiss than any other reading
+_BETTER = 10.0  # times closer than any other reading
 _ROUNDING = 1e-6
 
 
@@ -37,7 +37,7 @@ class Statistics:
 
     @property
     def compared(self) -> tuple[str, ...]:
-        """What readings are told apart by: range and mean, else the deviation, which programs define in two ways."""
+        """What tells readings apart: range and mean, else the deviation, of which there are two definitions."""
         names = [name for name in ("low", "high", "mean") if getattr(self, name) is not None]
         return tuple(names) or (("rms",) if self.rms is not None else ())
 
@@ -76,16 +76,20 @@ class Reading:
 
 @dataclass(frozen=True)
 class Choice:
-    """A reading; whether the statistics chose it; what they are, and how far off, in ranges (0 where none are set)."""
+    """A reading of the data.
+
+    ``is_chosen``: the header's statistics fit it alone. ``computed``: its own statistics; ``mismatch``: their largest
+    difference from the header's as a fraction of the range. Both are empty where the header's are not set.
+    """
 
     reading: Reading
     is_chosen: bool = False
-    found: Statistics = Statistics()
-    amiss: float = 0.0
+    computed: Statistics = Statistics()
+    mismatch: float = 0.0
 
 
-def choose(block: NDArray[np.uint8], count: int, readings: Sequence[Reading], told: Statistics) -> Choice:
-    """The reading whose statistics the header tells, if they fit that one alone; else the first.
+def choose(block: NDArray[np.uint8], count: int, readings: Sequence[Reading], expected: Statistics) -> Choice:
+    """The reading that the header's statistics fit, if they fit one alone; else the first.
 
     Parameters
     ----------
@@ -95,40 +99,42 @@ def choose(block: NDArray[np.uint8], count: int, readings: Sequence[Reading], to
         of values.
     readings
         at least one, the likeliest first.
-    told
-        what the header says of the data.
+    expected
+        the header's statistics.
     """
-    if not told.compared:
+    if not expected.compared:
         return Choice(readings[0])
     judged: dict[tuple[int, Statistics], Choice] = {}
     for reading in readings:
-        found = Statistics.of(reading.of(block, count), "rms" in told.compared)
+        computed = Statistics.of(reading.of(block, count), "rms" in expected.compared)
         # Signed or not are one reading where no value has the highest bit.
-        judged.setdefault((reading.offset, found), Choice(reading, False, found, _amiss(told, found)))
+        judged.setdefault((reading.offset, computed), Choice(reading, False, computed, _mismatch(expected, computed)))
     first, *_ = choices = list(judged.values())
-    best = min(choices, key=lambda choice: choice.amiss)
+    best = min(choices, key=lambda choice: choice.mismatch)
     others = [choice for choice in choices if choice is not best]
-    if best.amiss <= FITS:
-        is_alone = all(choice.amiss > _BETTER * best.amiss + _ROUNDING for choice in others)
+    if best.mismatch <= FITS:
+        is_alone = all(choice.mismatch > _BETTER * best.mismatch + _ROUNDING for choice in others)
     else:  # 0 to 255 of bytes that do not use them all
-        within = [choice for choice in choices if _is_within(choice.found, told)]
+        within = [choice for choice in choices if _is_within(choice.computed, expected)]
         is_alone = len(within) == 1 and bool(others)
         best = within[0] if within else best
     if is_alone:
-        return Choice(best.reading, True, best.found, best.amiss)
+        return Choice(best.reading, True, best.computed, best.mismatch)
     return first
 
 
-def _amiss(told: Statistics, found: Statistics) -> float:
+def _mismatch(expected: Statistics, computed: Statistics) -> float:
     """The largest difference over the range; infinite for what is not finite."""
-    low, high = (told.low, told.high) if told.low is not None else (found.low, found.high)
-    differences = [abs(getattr(told, name) - getattr(found, name)) for name in told.compared]
+    low, high = (expected.low, expected.high) if expected.low is not None else (computed.low, computed.high)
+    differences = [abs(getattr(expected, name) - getattr(computed, name)) for name in expected.compared]
     width = (high or 0.0) - (low or 0.0)
-    amount = max(differences) / width if width else math.inf * any(differences)
+    if not width:
+        return math.inf if any(differences) else 0.0
+    amount = max(differences) / width
     return amount if math.isfinite(amount) else math.inf
 
 
-def _is_within(found: Statistics, told: Statistics) -> bool:
-    if told.low is None or told.high is None or found.low is None or found.high is None:
+def _is_within(computed: Statistics, expected: Statistics) -> bool:
+    if expected.low is None or expected.high is None or computed.low is None or computed.high is None:
         return False
-    return told.low <= found.low and found.high <= told.high
+    return expected.low <= computed.low and computed.high <= expected.high

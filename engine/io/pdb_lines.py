@@ -43,16 +43,16 @@ def repaired(text: str, kind_of: Callable[[str], atoms.Kind], element_of: Elemen
     for key, of_residue in groupby(numbers, key=lambda i: lines[i][17:27]):
         name = atoms.standard_name(key[:4].strip()) if key[3] != " " else None
         name = name or key[:3].strip()
-        found = [_Atom(i, lines[i].ljust(80), element_of) for i in of_residue]
-        sites = [atoms.Site(atom.name, atom.given, atom.line[12:16] if by_columns else None) for atom in found]
-        for atom, element in zip(found, elements.of_residue(name, sites), strict=True):
+        members = [_Atom(i, lines[i].ljust(80), element_of) for i in of_residue]
+        sites = [atoms.Site(atom.name, atom.given, atom.line[12:16] if by_columns else None) for atom in members]
+        for atom, element in zip(members, elements.of_residue(name, sites), strict=True):
             line = atom.mended(name, element, have_charges)
             if line != atom.line:
                 lines[atom.number], changed = line, True
     remarks = [elements.remark()]
     if have_charges:
         remarks.append(
-            "charges and radii stand where a PDB file has occupancies (as in PQR files); every atom counts in full"
+            "it has charges and radii in place of occupancies, as PQR files do; every atom is given the occupancy 1"
         )
     return Repaired("\n".join([*lines, ""]) if changed else text, tuple(filter(None, remarks)))
 

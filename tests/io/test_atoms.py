@@ -70,7 +70,7 @@ def test_residues_as_simulation_programs_call_them(name, standard):
 
 
 def test_waters():
-    names = "HOH WAT SOL TIP TIP3 TP3 T3P TIP4 T4P TIP5 TP4 SPC SPCE OPC OPC3 SWM4 H2O DOD OH2 W sol"
+    names = "HOH WAT SOL TIP TIP3 TP3 T3P TIP4 T4P TIP5 TP4 SPC SPCE OPC OPC3 SWM4 H2O DOD OH2 sol"
     for name in names.split():
         assert atoms.is_water(name, ["OW", "HW1", "HW2", "MW"])
         assert atoms.is_water(name, ["OH2"])
@@ -92,4 +92,13 @@ def test_only_elements_that_were_guessed_from_the_name_are_overruled():
     elements = atoms.Elements(lambda residue: "amino")
     sites = [atoms.Site("CA", "Ca"), atoms.Site("CB", "C"), atoms.Site("CA", "S"), atoms.Site("HA", "D")]
     assert elements.of_residue("ALA", sites) == ["C", "C", "S", "D"]
-    assert elements.remark() == "the names of 1 atoms overrule their elements: 1 CA of ALA are C, not Ca"
+    assert elements.remark() == "1 of its atoms have the element of their names: 1 CA of ALA taken as C, not Ca"
+
+
+def test_beads_are_no_atoms_whatever_element_a_program_made_of_their_names():
+    elements = atoms.Elements(lambda residue: "amino")
+    assert elements.of_residue("PHE", [atoms.Site("BB", "B"), atoms.Site("SC1", "S")]) == ["", ""]
+    elements = atoms.Elements(lambda residue: "other")
+    assert elements.of_residue("W", [atoms.Site("W", "")]) == [""]  # Martini's water, or tungsten
+    assert elements.of_residue("W", [atoms.Site("W", "W")]) == ["W"]
+    assert elements.of_residue("LIG", [atoms.Site("SC1", "S")]) == ["S"]

@@ -207,7 +207,7 @@ def test_the_model_given_is_not_changed():
         ),
         (
             "\n".join(pdb_line((i, 0, 0), "", name=n, residue="PHE")[:76] for i, n in enumerate(("BB", "SC1", "CA"))),
-            r"2 of its 3 atoms have no element, and names that tell none \(1 BB of PHE, 1 SC1 of PHE\)",
+            r"2 of its 3 atoms have no element, and names that give none \(1 BB of PHE, 1 SC1 of PHE\)",
         ),
         (
             "data_x\nloop_\n_atom_site_label\n_atom_site_fract_x\nC1 0.1\n",
@@ -323,26 +323,26 @@ def cif(path: Path, *rows: str, keys: str = CIF) -> Path:
 
 
 def elements(path: Path) -> tuple[list[str], list[str]]:
-    """What is read of a file, and what is said of it."""
-    said: list[str] = []
-    model = read_model(path, said.append)
-    return [site.atom.element.name for site in model.all()], [line.removeprefix(f"{path}: ") for line in said]
+    """What is read of a file, and what is remarks of it."""
+    remarks: list[str] = []
+    model = read_model(path, remarks.append)
+    return [site.atom.element.name for site in model.all()], [line.removeprefix(f"{path}: ") for line in remarks]
 
 
 def test_elements_that_an_mmcif_lacks_are_told_from_names(tmp_path):
     rows = ("ATOM 1 ? CA . ALA A 1 1 2 3", "ATOM 2 . SE . MSE A 2 2 2 3", "ATOM 3 N1+ N . LIG A 3 3 2 3",
             "HETATM 4 ? CA . CA B . 4 2 3", 'ATOM 5 fe FE . HEM A 4 5 2 3', 'ATOM 6 ? "O5\'" . DA A 5 6 2 3',
             "ATOM 7 O OW . SOL A 6 7 2 3", "ATOM 8 ? Q . LIG A 3 8 2 3")  # fmt: skip
-    read, said = elements(cif(tmp_path / "x.cif", *rows))
+    read, remarks = elements(cif(tmp_path / "x.cif", *rows))
     assert sorted(read) == ["C", "Ca", "Fe", "N", "O", "Se"]
-    assert said == ["1 of its 7 atoms are left out, for nothing tells their elements: 1 Q of LIG"]
+    assert remarks == ["1 of its 7 atoms are left out, their elements are unknown: 1 Q of LIG"]
 
 
 def test_an_mmcif_without_columns_that_gemmi_needs_is_read(tmp_path):
     few = "label_atom_id label_comp_id label_seq_id Cartn_x Cartn_y Cartn_z"
-    read, said = elements(cif(tmp_path / "x.cif", "CA ALA 1 1 2 3", "N ALA 1 2 2 3", keys=few))
+    read, remarks = elements(cif(tmp_path / "x.cif", "CA ALA 1 1 2 3", "N ALA 1 2 2 3", keys=few))
     assert read == ["C", "N"]
-    assert said == ["it has no _atom_site.type_symbol; the elements are taken from the atoms' names"]
+    assert remarks == ["it has no _atom_site.type_symbol; the elements are taken from the atoms' names"]
 
 
 def test_a_calcium_ion_and_a_c_alpha_are_told_apart(tmp_path):
@@ -350,9 +350,9 @@ def test_a_calcium_ion_and_a_c_alpha_are_told_apart(tmp_path):
     left = [line[:12] + "CA  " + line[16:76] for line in lines]
     assert elements(pdb(tmp_path / "x.pdb", *left)) == (["C", "C", "Ca"], [])
     wrong = [line[:76] + "CA" for line in left]
-    read, said = elements(pdb(tmp_path / "x.pdb", *wrong))
+    read, remarks = elements(pdb(tmp_path / "x.pdb", *wrong))
     assert read == ["C", "C", "Ca"]
-    assert said == ["the names of 2 atoms overrule their elements: 2 CA of ALA are C, not Ca"]
+    assert remarks == ["2 of its atoms have the element of their names: 2 CA of ALA taken as C, not Ca"]
 
 
 @pytest.mark.parametrize(
@@ -392,18 +392,18 @@ def test_amber_names_of_four_letters_are_read_and_keep_their_chain(tmp_path):
 
 def test_an_atom_without_coordinates_is_left_out_and_counted_never_at_zero(tmp_path):
     lost = pdb_line((5, 5, 5), name="CB").replace("   5.000", "********", 1)
-    read, said = elements(pdb(tmp_path / "x.pdb", pdb_line((4, 5, 5)), lost, pdb_line((6, 5, 5), name="C")))
+    read, remarks = elements(pdb(tmp_path / "x.pdb", pdb_line((4, 5, 5)), lost, pdb_line((6, 5, 5), name="C")))
     assert read == ["C", "C"]
-    assert said == ["1 of its 3 atoms are left out, for their coordinates are no finite numbers: 1 CB of ALA"]
+    assert remarks == ["1 of its 3 atoms are left out, their coordinates are not finite numbers: 1 CB of ALA"]
 
 
 def test_an_occupancy_left_blank_is_1(tmp_path):
     full = pdb_line((0, 0, 0))
     blank = full[:54] + "      " + full[60:]
     assert composition(pdb(tmp_path / "x.pdb", blank)) == composition(pdb(tmp_path / "y.pdb", full))
-    read, said = elements(pdb(tmp_path / "z.pdb", full, pdb_line((1, 0, 0), occupancy=1.5)))
+    read, remarks = elements(pdb(tmp_path / "z.pdb", full, pdb_line((1, 0, 0), occupancy=1.5)))
     assert read == ["C", "C"]
-    assert said == ["1 of its atoms have occupancies above 1, up to 1.5, and count as often"]
+    assert remarks == ["1 of its atoms have occupancies above 1, up to 1.5, which are used as given"]
 
 
 def test_the_charges_of_a_pqr_file_are_no_occupancies(tmp_path):
@@ -411,7 +411,7 @@ def test_the_charges_of_a_pqr_file_are_no_occupancies(tmp_path):
     path = pdb(tmp_path / "x.pdb", *lines)
     assert composition(path) == Composition(2, 1, pytest.approx(2 * 12.011e-3, 1e-4))
     assert elements(path)[1] == [
-        "charges and radii stand where a PDB file has occupancies (as in PQR files); every atom counts in full"
+        "it has charges and radii in place of occupancies, as PQR files do; every atom is given the occupancy 1"
     ]
 
 

@@ -237,4 +237,4 @@ def test_atoms_that_were_left_out_stay_with_the_volume(tmp_path):
     path.write_text(line + line.replace(" CA  ALA", " X   LIG").replace("C\n", " \n"))
     said: list[str] = []
     assert load_volume(str(path), warn=said.append).warnings == tuple(said)
-    assert said == [f"{path}: 1 of its 2 atoms are left out, for nothing tells their elements: 1 X of LIG"]
+    assert said == [f"{path}: 1 of its 2 atoms are left out, their elements are unknown: 1 X of LIG"]

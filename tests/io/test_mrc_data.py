@@ -39,18 +39,18 @@ def made(path: Path, data: np.ndarray, **fields: object) -> tuple[bytes, bytes]:
 
 
 def read(path: Path, *parts: bytes, packed: bool = False) -> tuple[np.ndarray, list[str]]:
-    """The density of a file of these parts, and what is said of it."""
+    """The density of a file of these parts, and the warnings of it."""
     content = b"".join(parts)
     path.write_bytes(gzip.compress(content) if packed else content)
-    said: list[str] = []
-    density = read_map(path, warn=said.append)[0]
+    remarks: list[str] = []
+    density = read_map(path, warn=remarks.append)[0]
     assert density.flags.aligned
     assert density.flags.c_contiguous
-    assert all(line.startswith(f"{path}: ") for line in said)
-    return density, [line.removeprefix(f"{path}: ") for line in said]
+    assert all(line.startswith(f"{path}: ") for line in remarks)
+    return density, [line.removeprefix(f"{path}: ") for line in remarks]
 
 
-def told(values: np.ndarray) -> dict[str, float]:
+def statistics(values: np.ndarray) -> dict[str, float]:
     return {"dmin": values.min(), "dmax": values.max(), "dmean": values.mean(), "rms": values.std()}
 
 
@@ -67,17 +67,17 @@ def levels() -> np.ndarray:
     return values
 
 
-BYTES = {  # fields, whether the values are unsigned, what is said
-    "IMOD unsigned, and so the statistics": (lambda u: {"flags": 0, **told(u)}, True, ""),
+BYTES = {  # fields, whether the values are unsigned, what is reported
+    "IMOD unsigned, and so the statistics": (lambda u: {"flags": 0, **statistics(u)}, True, ""),
     "IMOD unsigned alone": (lambda u: {"flags": 0, **NOT_SET}, True, ""),
     "IMOD signed alone": (lambda u: {"flags": 1, **NOT_SET}, False, ""),
     "IMOD signed, the statistics unsigned": (
-        lambda u: {"flags": 1, **told(u)},
+        lambda u: {"flags": 1, **statistics(u)},
         True,
         "unsigned.* against IMOD's flags",
     ),
     "IMOD unsigned, the statistics signed": (lambda u: {"flags": 0}, False, "read as signed.* against IMOD's flags"),
-    "no stamp, the statistics unsigned": (told, True, r"minimum 0, maximum 255, mean .* against mode 0"),
+    "no stamp, the statistics unsigned": (statistics, True, r"minimum 0, maximum 255, mean .* against mode 0"),
     "the whole range of bytes": (lambda u: {"dmin": 0, "dmax": 255, "dmean": 0}, True, "read as unsigned"),
     "the statistics signed": (lambda u: {}, False, ""),
     "nothing set, MRC2014": (lambda u: NOT_SET, False, ""),
@@ -98,23 +98,23 @@ def test_bytes_are_signed_or_not_as_statistics_then_flags_then_the_format_say(ca
     if case == "the whole range of bytes":
         levels = np.clip(levels, 9, 240)
     header, data = made(tmp_path / "x.mrc", levels.view(np.int8), **fields(levels))
-    density, said = read(tmp_path / "x.mrc", header, data)
+    density, remarks = read(tmp_path / "x.mrc", header, data)
     np.testing.assert_array_equal(density, levels if is_unsigned else levels.view(np.int8))
-    assert bool(said) == bool(message)
-    assert not message or any(re.search(message, line) for line in said)
+    assert bool(remarks) == bool(message)
+    assert not message or any(re.search(message, line) for line in remarks)
 
 
 def test_bytes_that_are_the_same_either_way_are_nothing_to_speak_of(levels, tmp_path):
     header, data = made(tmp_path / "x.mrc", (levels // 2).view(np.int8), nversion=0, **NOT_SET)
-    density, said = read(tmp_path / "x.mrc", header, data)
+    density, remarks = read(tmp_path / "x.mrc", header, data)
     np.testing.assert_array_equal(density, levels // 2)
-    assert said == []
+    assert remarks == []
 
 
 @pytest.mark.parametrize(("stored", "meant"), [(np.int16, np.uint16), (np.uint16, np.int16)])
 def test_statistics_tell_the_sign_of_longer_integers_too(stored, meant, tmp_path):
     values = np.random.default_rng(2).integers(0, 2**16, SHAPE).astype(np.uint16).view(meant)
-    header, data = made(tmp_path / "x.mrc", values.view(stored), **told(values))
+    header, data = made(tmp_path / "x.mrc", values.view(stored), **statistics(values))
     density, (line,) = read(tmp_path / "x.mrc", header, data)
     np.testing.assert_array_equal(density, values)
     assert line.startswith("its 16-bit integers are read as")
@@ -127,7 +127,7 @@ def test_packed_numbers_under_mode_0_are_refused(levels, tmp_path):
 
 
 EXTRA = np.random.default_rng(3).bytes(1024)
-PLACES = {  # told extended header, what precedes the data, what follows them, whether it is said
+PLACES = {  # nsymbt, what precedes the data, what follows them, whether that is reported
     "as promised": (1024, EXTRA, b"", False),
     "of odd length": (1023, EXTRA[:-1], b"", False),
     "something follows": (0, b"", EXTRA[:100], False),
@@ -145,22 +145,22 @@ PLACES = {  # told extended header, what precedes the data, what follows them, w
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("case", PLACES)
 def test_the_statistics_say_where_the_data_begin(case, packed, noise, tmp_path):
-    nsymbt, before, after, is_told = PLACES[case]
+    nsymbt, before, after, is_reported = PLACES[case]
     header, data = made(tmp_path / "x.mrc", noise, nsymbt=nsymbt)
-    density, said = read(tmp_path / "x.mrc", header, before, data, after, packed=packed)
+    density, remarks = read(tmp_path / "x.mrc", header, before, data, after, packed=packed)
     np.testing.assert_array_equal(density, noise)
     size = 1024 + len(before) + len(data) + len(after)
-    assert len(said) == is_told
-    if said:
-        assert f"promises {1024 + nsymbt + len(data):,} bytes" in said[0]
-        assert f"the file has {size:,}, and its data are read from byte {1024 + len(before):,}" in said[0]
+    assert len(remarks) == is_reported
+    if remarks:
+        assert f"promises {1024 + nsymbt + len(data):,} bytes" in remarks[0]
+        assert f"the file has {size:,}, and its data are read from byte {1024 + len(before):,}" in remarks[0]
 
 
 def test_without_statistics_the_header_is_followed_and_the_contradiction_told(noise, tmp_path):
     header, data = made(tmp_path / "x.mrc", noise, **NOT_SET)
     density, (line,) = read(tmp_path / "x.mrc", header, data, bytes(100))
     np.testing.assert_array_equal(density, noise)
-    assert line.endswith("read from byte 1,024, for all that the header says")
+    assert line.endswith("read from byte 1,024, which nothing in the header confirms")
     header, data = made(tmp_path / "x.mrc", noise, exttyp=b"FEI1", **NOT_SET)  # so there is an extended header
     np.testing.assert_array_equal(read(tmp_path / "x.mrc", header, EXTRA, data)[0], noise)
 
@@ -183,9 +183,9 @@ def test_numbers_of_another_type_that_fill_the_file_are_read_if_the_statistics_a
 ):
     values = (30 * noise).astype(stored)
     header, data = made(tmp_path / "x.mrc", values, mode=mode)
-    density, said = read(tmp_path / "x.mrc", header, data)
+    density, remarks = read(tmp_path / "x.mrc", header, data)
     np.testing.assert_array_equal(density, values)
-    assert any(f"against mode {mode}" in line for line in said)
+    assert any(f"against mode {mode}" in line for line in remarks)
 
 
 def test_data_in_the_other_byte_order_than_the_header(noise, tmp_path):
@@ -202,9 +202,9 @@ def test_the_byte_order_of_mode_0_is_told_from_the_size(stamp, levels, tmp_path)
         header = mrc.header.copy()
     swapped = header.astype(header.dtype.newbyteorder(">"))
     swapped["machst"] = stamp
-    density, said = read(tmp_path / "x.mrc", swapped.tobytes(), levels.tobytes())
+    density, remarks = read(tmp_path / "x.mrc", swapped.tobytes(), levels.tobytes())
     np.testing.assert_array_equal(density, levels.view(np.int8))
-    assert len(said) == (stamp[0] != 0x11)
+    assert len(remarks) == (stamp[0] != 0x11)
 
 
 def test_statistics_of_other_data_are_told_and_rounded_ones_are_not(noise, tmp_path):
