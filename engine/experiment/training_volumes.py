@@ -111,4 +111,4 @@ def _settings(source: str, test: VolumeConfig, voxel_size: float) -> VolumeConfi
 def _identity_of_random(settings: VolumeConfig) -> str:
     """What a random protein is made from: its settings, and what makes it."""
     versions = (proteins.VERSION, environment.packages().get("gemmi"))
-    return f"{settings.model_dump_json()} {versions}"
+    return f"{settings.model_dump_json(exclude={'stack_is_volume'})} {versions}"  # a key of maps alone

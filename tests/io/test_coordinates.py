@@ -194,7 +194,7 @@ def test_the_model_given_is_not_changed():
         (pdb_line((0, 0, 0)).replace("   0.000", "********", 1), r"not finite numbers: those of atom 1 \(CA of ALA 1,"),
         (
             pdb_line((0, 0, 0), occupancy=0),
-            r"the density is 0 everywhere, for the occupancy of every atom is; write 1\.00",
+            r"the density is 0 everywhere, for every atom has occupancy 0; write 1\.00",
         ),
         (
             pdb_line((0, 0, 0), occupancy=-0.42),

@@ -197,7 +197,7 @@ def test_unusable_density(tmp_path, change, message):
 def test_coordinates_without_occupancy(tmp_path):
     path = tmp_path / "x.pdb"
     path.write_text("ATOM      1  CA  ALA A   1      10.000  24.000  27.000  0.00  0.00           C\n")
-    with pytest.raises(InputError, match=r"x\.pdb: the density is 0 everywhere, for the occupancy"):
+    with pytest.raises(InputError, match=r"x\.pdb: the density is 0 everywhere, for every atom has occupancy 0"):
         load(path)
 
 
