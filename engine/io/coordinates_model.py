@@ -124,7 +124,7 @@ def check_occupancies(model: gemmi.Model, path: Path) -> list[str]:
         )
     if not values.any():
         raise InputError(
-            f"{path}: the density is 0 everywhere, for every atom has occupancy 0; write 1.00, or leave the column blank"
+            f"{path}: the density is 0 everywhere, for every atom has occupancy 0; write 1.00, or leave it blank"
         )
     if len(above := np.flatnonzero(values > _LARGEST_OCCUPANCY)):
         return [
