@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .base import environment
+from .base.paths import absolute
 from .config.schema import Config
 from .config.settings import config_from_dict
 from .geometry.arguments import checked_rotations
@@ -110,7 +111,7 @@ def run_experiment(
     from .service.actor import Actor
 
     settings = config if isinstance(config, Config) else config_from_dict(config or {})
-    folder = Path(runs_dir) if runs_dir is not None else default_runs_dir()
+    folder = absolute(runs_dir) if runs_dir is not None else default_runs_dir()
     command: Sequence[str] = [f"{environment.PACKAGE}.run_experiment"]
     return runs.run(Actor.of_this_process(), folder, settings, command, name=name)
 
@@ -127,4 +128,4 @@ def read_run(run_id: str, runs_dir: str | Path | None = None) -> RunRecord:
     ...
     poselab.base.errors.InputError: no run 20261122-173015-1bd2-3f9c1a in /nowhere; `runs list` shows those there are
     """
-    return _read_run(run_path(Path(runs_dir) if runs_dir is not None else default_runs_dir(), run_id))
+    return _read_run(run_path(absolute(runs_dir) if runs_dir is not None else default_runs_dir(), run_id))

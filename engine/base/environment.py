@@ -40,6 +40,7 @@ def describe() -> dict[str, Any]:
         "hardware": hardware(),
         "git": git_state(PROJECT_ROOT) if PACKAGE == "engine" else None,
         "user": user(),
+        "folder": working_folder(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "process_started": process_started(os.getpid()),
@@ -88,9 +89,17 @@ def git_state(root: Path) -> dict[str, Any] | None:
 def user() -> str:
     """The name of who runs this process; the number where the system knows no name (as in some containers)."""
     try:
-        return getpass.getuser()
+        return getpass.getuser().encode("utf-8", "replace").decode()  # a variable may give it in any encoding
     except (OSError, KeyError):
         return str(os.getuid())
+
+
+def working_folder() -> str | None:
+    """The current folder; None if it has been deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
 
 
 def process_started(pid: int) -> float | None:

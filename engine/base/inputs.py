@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import os
 import stat
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +36,7 @@ def reading(path: Path) -> Iterator[io.BufferedIOBase]:
     """
     if "\0" in str(path):
         raise InputError(f"{str(path)!r}: a path holds no null character")
+    require_nameable(path)
     try:
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
@@ -55,6 +58,17 @@ def reading(path: Path) -> Iterator[io.BufferedIOBase]:
         raise InputError(f"{path}: the gzip file is cut short or damaged ({error}); fetch it again") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
+
+
+def require_nameable(path: Path) -> None:
+    """Raise InputError for a name outside the file system's encoding, which LC_ALL=C may make ASCII."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{path}: the encoding of file names is {sys.getfilesystemencoding()}, which lacks a character of it; "
+            "set LC_ALL=C.UTF-8"
+        ) from error
 
 
 def without_gz(path: Path) -> Path:

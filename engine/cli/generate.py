@@ -12,7 +12,9 @@ Projections are made and written a chunk at a time, except for ``.mat``, which S
 from __future__ import annotations
 
 import difflib
+import io
 import math
+import os
 import shutil
 import time
 from argparse import ArgumentTypeError
@@ -20,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import configargparse
 import numpy as np
@@ -30,14 +32,18 @@ from scipy.io import savemat
 
 from ..base import environment
 from ..base.errors import InputError, naming
-from ..base.files import saying_full_disk, writing
+from ..base.files import plain, saying_full_disk, writing
+from ..base.paths import expanded
 from ..base.progress import Progress, silent
+from ..base.texts import read_text, require_unicode
 from ..geometry import rotations
 from ..imaging.noise import NoiseModel
 from ..imaging.projection import project
 from ..imaging.volume import Volume
 from ..io import hdf5, mrc, star
 from ..io.loading import load_volume
+from ..io.sources import whole
+from .arguments import Once, Strict, require_once
 from .console import Reporter
 
 CONVENTION = (
@@ -49,6 +55,11 @@ _WANTED_ENDING = "wanted a name that ends in .h5, .mat or .mrcs"
 _OPTIONS = {
     "source": "-in/--input-file", "voxel_size": "--voxel-size", "stack_is_volume": "--stack-is-volume",
 }  # fmt: skip
+_FARTHEST = 1000  # pi; an angle that many turns away has lost digits, one far enough all of them
+_MOST_VARIANCE = 1e30  # what is squared and summed must stay below 3e38, float32's largest
+_LONGEST_SHOWN = 40  # characters
+_THREE_TIMES = ("angle-shift", "angle-coverage")
+_LARGEST = 2**63 - 1  # that files and NumPy hold
 _CHUNK_BYTES = 64 * 2**20
 _MAT_BYTES = 2**31  # a variable of MATLAB's level-5 format is smaller
 
@@ -118,13 +129,16 @@ def read_arguments(argv: Sequence[str]) -> Request:
     parser = _parser()
     arguments, left_over = parser.parse_known_args(list(argv))
     _refuse_unknown(parser, left_over)
-    if arguments.input_file is None:
+    require_once(arguments)
+    if arguments.config_file is not None and not arguments.config_file.strip():
+        raise InputError("generate: -conf/-config/--config-file is empty; wanted a file's name, or leave it out")
+    if not (arguments.input_file or "").strip():
         raise InputError("generate: no input; wanted -in/--input-file, a map, coordinates or a built-in name")
-    if arguments.output_file is None:
+    if not (arguments.output_file or "").strip():
         raise InputError(f"generate: no output; give -out/--output-file, {_WANTED_ENDING}")
     request = Request(
         source=arguments.input_file,
-        output=Path(arguments.output_file),
+        output=expanded(arguments.output_file),
         count=arguments.projections_num,
         shift=_triple("-shift/--angle-shift", arguments.angle_shift, Request.shift),
         coverage=_triple("-cov/--angle-coverage", arguments.angle_coverage, Request.coverage),
@@ -150,10 +164,10 @@ def region_degrees(shift: Triple, coverage: Triple) -> rotations.EulerRegion:
         for a width that is not above zero or above a full turn, and for a tilt outside of [0, pi].
     """
     for name, start, width in zip(("rot", "tilt", "psi"), shift, coverage, strict=True):
-        if not (math.isfinite(start) and 0 < width <= 2):
+        if not (abs(start) <= _FARTHEST and 0 < width <= 2):
             raise InputError(
                 f"generate: {name} starts at {start:g} pi (-shift) and is {width:g} pi wide (-cov); "
-                "wanted a width above 0, at most 2"
+                f"wanted a width above 0, at most 2, that starts within -{_FARTHEST} and {_FARTHEST}"
             )
     # 0.3 + 0.7 is not 1 in binary, and a tilt just above 180 would be refused.
     low, high = (np.round(180 * np.array(ends), 9).tolist() for ends in (shift, np.add(shift, coverage)))
@@ -247,7 +261,7 @@ def _write_mat(path: Path, images: _Images, angles: NDArray[np.float64], about: 
 def _about(request: Request, volume: Volume, region: rotations.EulerRegion) -> dict[str, Any]:
     """Meaning and origin of the arrays: attributes of an ``.h5``, further variables of a ``.mat``."""
     return {
-        "source": request.source,
+        "source": plain(whole(request.source)),
         "voxel_size_angstrom": volume.voxel_size,
         "angle_units": "radian",
         "angle_order": "rot, tilt, psi; intrinsic ZYZ",
@@ -264,7 +278,7 @@ def _require_free_names(request: Request) -> None:
         star.check_stack_name(request.output.name)
     if not request.output.parent.is_dir():
         raise InputError(f"generate: {request.output.parent} is no folder; make it, or give another -out/--output-file")
-    taken = next((path for path in request.paths if path.exists()), None)
+    taken = next((path for path in request.paths if os.path.exists(path)), None)  # Path.exists may raise
     if taken and not request.overwrite:
         raise InputError(f"generate: {taken} exists; give --overwrite to replace it, or another -out/--output-file")
 
@@ -291,17 +305,54 @@ def _stage(reporter: Reporter, name: str) -> Iterator[Progress]:
     reporter.on_event({"kind": "stage_ended", "stage": name, "seconds": time.monotonic() - started})
 
 
-class _Parser(configargparse.ArgumentParser):
-    """Raises an InputError instead of ending the process."""
+class _Parser(Strict, configargparse.ArgumentParser):
+    """Parser of arguments and of the configuration file that they name; each is given once, if it is no list."""
 
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"generate: {message}; see {environment.command_line()} generate --help")
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        for name in (None, "store"):
+            self.register("action", name, Once)
+
+
+class _ConfigFile(configargparse.DefaultConfigFileParser):
+    """The published syntax; configargparse itself keeps only the last of several lines with one key."""
+
+    def parse(self, stream: io.StringIO) -> dict[str, Any]:
+        """Keys and values, lists for keys that take several; InputError for other keys that are repeated."""
+        given: dict[str, list[Any]] = {}  # the value of each line
+        for number, line in enumerate(stream, 1):
+            try:
+                items = super().parse([line])
+            except configargparse.ConfigFileParserException:
+                raise InputError(f"{stream.name}: line {number} is {line.strip()!r}; wanted key = value") from None
+            for key, value in items.items():
+                name = key.lstrip("-")
+                require_unicode(str(value), f"{stream.name}: {name}")
+                given.setdefault(name, []).append(value)
+        for name, values in given.items():
+            if [] in values or name == "config-file":
+                raise InputError(f"{stream.name}: {name} has no value here; leave it out")
+            if len(values) > 1 and name not in _THREE_TIMES:
+                raise InputError(f"{stream.name}: {name} is given {len(values)} times; wanted it once")
+        return {name: _joined(values) if name in _THREE_TIMES else values[0] for name, values in given.items()}
+
+
+def _joined(values: list[Any]) -> list[Any]:
+    return [item for value in values for item in (value if isinstance(value, list) else [value])]
+
+
+def _open_config(path: str) -> io.StringIO:
+    text = io.StringIO(read_text(path, "the file"))
+    text.name = path
+    return text
 
 
 def _parser() -> _Parser:
     parser = _Parser(
         prog=f"{environment.command_line()} generate",
         description="Write projections of a volume from random directions, with their angles.",
+        config_file_open_func=_open_config,
+        config_file_parser_class=_ConfigFile,
         allow_abbrev=False,  # else a key of the config file that abbreviates a known one would be taken for it
     )
     add = parser.add_argument
@@ -334,9 +385,11 @@ def _number(kind: type[int] | type[float], least: int) -> Callable[[str], float]
             value = kind(text)
         except ValueError:
             value = math.nan
-        if not least <= value < math.inf:
-            whole = "whole " if kind is int else ""
-            raise ArgumentTypeError(f"found {text!r}, wanted a {whole}number of at least {least}")
+        most = _LARGEST if kind is int else _MOST_VARIANCE
+        if not least <= value <= most:
+            word, limit = ("whole number", "2^63 - 1") if kind is int else ("number", f"{most:g}")
+            shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+            raise ArgumentTypeError(f"found {shown!r}, wanted a {word} of at least {least}, at most {limit}")
         return value
 
     return parse

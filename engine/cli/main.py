@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..base import environment
+from ..base import environment, streams
 from ..base.errors import InputError
+from ..base.paths import absolute
 from ..service.actor import Actor
+from .arguments import Strict
 
 _SWEEP_HELP = (
     "Queue one run for each combination of values, or one of the studies that repeat the published experiments."
@@ -23,28 +26,41 @@ _SWEEP_HELP = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    """Run one command, by default that of this process's command line; returns the exit status."""
+    if argv is None:
+        streams.prepare()
+        argv = sys.argv[1:]
     try:
-        if argv[:1] == ["generate"]:  # has a parser of its own: it reads the seed's configuration files too
-            from . import generate
-
-            return generate.main(argv[1:])
-        arguments = _parser().parse_args(argv)
-        status: int = arguments.command(arguments)
+        status = _command(list(argv))
+        sys.stdout.flush()
         return status
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _refused(str(error))
+    except OSError as error:  # refused by the system, so not a programming error
+        return _refused(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
     except KeyboardInterrupt as stop:
         print(f"cancelled by {stop or 'Ctrl-C'}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        return 1
+
+
+def _command(argv: list[str]) -> int:
+    if argv[:1] == ["generate"]:  # has a parser of its own: it reads the seed's configuration files too
+        from . import generate
+
+        return generate.main(argv[1:])
+    arguments = _parser().parse_args(argv)
+    status: int = arguments.command(arguments)
+    return status
+
+
+def _refused(message: str) -> int:
+    """Print an error in one line, with control characters escaped; the exit status."""
+    print("error: " + re.sub(r"[\x00-\x1f\x7f]", lambda match: repr(match[0])[1:-1], message), file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Strict(
         prog=environment.command_line(), description="PoseLab: learned pose recovery for single-particle cryo-EM."
     )
     commands = parser.add_subparsers(title="commands", required=True)
@@ -80,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(command=_show)
     export = actions.add_parser("export", help="copy a run's directory elsewhere")
     export.add_argument("id", metavar="ID")
-    export.add_argument("target", metavar="DIR", type=Path)
+    export.add_argument("target", metavar="DIR")
     export.add_argument("--particles", action="store_true", help="make the images that poses.star names there too")
     export.set_defaults(command=_export)
     rebuild = actions.add_parser("rebuild", help="rebuild the catalogue from the runs' directories")
@@ -143,19 +159,28 @@ def _add_queue(commands: Any) -> None:
 
 
 def _add_runs_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs-dir", type=Path, metavar="DIR", help="where runs are recorded (default: runs/)")
+    parser.add_argument("--runs-dir", metavar="DIR", help="where runs are recorded (default: runs/)")
 
 
 def _runs_dir(arguments: argparse.Namespace) -> Path:
     from ..record.runrecord import default_runs_dir
 
-    return arguments.runs_dir or default_runs_dir()
+    if arguments.runs_dir is None:
+        return default_runs_dir()
+    return _path(arguments.runs_dir, "--runs-dir")
+
+
+def _path(typed: str, name: str) -> Path:
+    if not typed.strip():
+        raise InputError(f"{name} is empty; wanted a path")
+    return absolute(typed)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from ..config.settings import load_config
 
-    config = load_config(arguments.config, arguments.set)
+    typed = arguments.config
+    config = load_config(None if typed is None else _path(typed, "CONFIG.toml"), arguments.set)
 
     import logging
 
@@ -188,12 +213,12 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if arguments.list:
         print("\n".join(f"{name:<22} {study.description}" for name, study in sweep.studies().items()))
         return 0
-    if arguments.study and arguments.named:
+    if arguments.study is not None and arguments.named is not None:
         raise InputError(f"{arguments.study} and --study {arguments.named} are both given; give one")
-    if arguments.study:
-        wanted = sweep.load_sweep(arguments.study)
+    if arguments.study is not None:
+        wanted = sweep.load_sweep(_path(arguments.study, "STUDY.toml"))
     else:
-        wanted = sweep.study(arguments.named) if arguments.named else sweep.Sweep("sweep")
+        wanted = sweep.study(arguments.named) if arguments.named is not None else sweep.Sweep("sweep")
     wanted = sweep.changed(wanted, arguments.set, arguments.vary)
     if not wanted.vary:
         raise InputError("nothing varies; give a STUDY.toml, --study NAME, or --vary 'section.key=[value, value]'")
@@ -264,7 +289,7 @@ def _show(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from ..record.runrecord import export_run, read_run, run_path
 
-    target = export_run(_runs_dir(arguments), arguments.id, arguments.target)
+    target = export_run(_runs_dir(arguments), arguments.id, _path(arguments.target, "DIR"))
     if arguments.particles:
         from ..experiment import stack
 

@@ -7,6 +7,7 @@ from ..base.progress import Progress, silent
 from ..imaging.simulation import Acquisition
 from ..imaging.volume import Volume
 from ..io.loading import load_volume
+from ..io.sources import is_archived
 from .schema import ProjectionsConfig, VolumeConfig
 
 _KEYS = {name: f"volume.{name}" for name in VolumeConfig.model_fields}
@@ -26,7 +27,7 @@ def volume_of(config: VolumeConfig, progress: Progress = silent) -> Volume:
 
 def is_at_hand(config: VolumeConfig) -> bool:
     """Whether a volume can be read without downloading it first; InputError for an invalid source."""
-    from ..io.archives import is_archived, is_kept  # imported here: the default needs no network library
+    from ..io.archives import is_kept  # imported here: the default needs no network library
 
     with naming(**_KEYS):
         return not is_archived(config.source) or is_kept(config.source)

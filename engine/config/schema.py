@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from ..base.errors import InputError, naming
+from ..base.texts import require_unicode
 from ..geometry.rotations import EulerRegion, euler_region
 from ..geometry.symmetry import check_group
 from ..io.sources import expand, normal
@@ -35,7 +36,9 @@ class _Section(BaseModel):
 class VolumeConfig(_Section):
     """Where the density comes from."""
 
-    source: str = Field("1bd2", min_length=1, description="built-in name, path, emdb:ID, pdb:ID or random:SEED")
+    source: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
+        "1bd2", description="built-in name, path, emdb:ID, pdb:ID or random:SEED"
+    )
     resolution: Positive | None = Field(None, description="Å; for coordinates only, 8 when not given")
     voxel_size: Positive | None = Field(
         None, description="Å per voxel; resolution / 3 for coordinates, overrides the header of a map"
@@ -258,7 +261,7 @@ class Config(_Section):
     def _training_volumes_are_others(self) -> None:
         try:
             with naming(sources="training.volumes"):
-                sources = expand(self.training.volumes)
+                sources = expand(require_unicode(source, "training.volumes") for source in self.training.volumes)
         except InputError as error:
             raise ValueError(str(error)) from None
         if normal(self.volume.source) in sources:

@@ -11,6 +11,8 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from ..base.errors import InputError
+from ..base.texts import not_unicode, read_toml
+from ..io.sources import whole
 from .schema import Config
 
 _IF_NOT_GIVEN = {
@@ -32,12 +34,7 @@ def load_config(path: str | Path | None = None, overrides: list[str] | tuple[str
     """
     table: dict[str, Any] = {}
     if path is not None:
-        try:
-            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"configuration {path}: {error.strerror or error}; wanted a readable TOML file") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"configuration {path} is not TOML: {error}") from error
+        table = read_toml(path, f"configuration {path}")
     for text in overrides:
         override(table, text)
     return config_from_dict(table)
@@ -59,6 +56,20 @@ def config_to_dict(config: Config) -> dict[str, Any]:
 def config_to_toml(config: Config) -> str:
     """The complete configuration as TOML; reads back equal."""
     return tomli_w.dumps(config_to_dict(config))
+
+
+def with_whole_paths(config: Config) -> Config:
+    """The configuration with all relative paths made absolute in the current folder.
+
+    To be called where a user provides a configuration. Raises InputError if two of its volumes are then the same, and
+    as :func:`base.paths.absolute` does.
+    """
+    source, volumes = whole(config.volume.source), [whole(volume) for volume in config.training.volumes]
+    if (source, volumes) == (config.volume.source, list(config.training.volumes)):
+        return config
+    table = config_to_dict(config)
+    table["volume"]["source"], table["training"]["volumes"] = source, volumes
+    return config_from_dict(table)
 
 
 def known_keys() -> list[str]:
@@ -105,7 +116,7 @@ def override(table: dict[str, Any], setting: str) -> str:
             raise InputError(f"{parent} is {section!r}; wanted a table")
     try:
         section[leaf] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # ValueError itself for a number of thousands of digits
         section[leaf] = text.strip()
     return key
 
@@ -132,6 +143,8 @@ def _describe(problem: Any) -> str:
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     given = problem["input"]
+    if problem["type"] == "string_unicode":
+        return not_unicode(given, key)
     wanted = problem["msg"].removeprefix("Input should be ")
     described = ""
     section, _, leaf = key.partition(".")

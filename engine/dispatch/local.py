@@ -21,6 +21,7 @@ from typing import Any
 from ..base import environment
 from ..base.errors import InputError
 from ..base.files import building, writing
+from ..base.paths import absolute, make_folder
 from ..config.settings import config_to_toml
 from ..record.annotations import check_name
 from ..record.runrecord import LOCAL, RUN_ID, BackendHandle, check_run_id, new_run_id, read_run, run_path
@@ -49,13 +50,13 @@ class LocalBackend(Backend):
 
     def submit(self, launch: Launch, runs_dir: Path, run_id: str | None = None) -> str:
         """Start the command line's ``run`` detached; its run id, at once."""
-        runs_dir, config = Path(runs_dir).absolute(), launch.config
+        runs_dir, config = absolute(runs_dir), launch.config
         name = check_name(launch.name)
         again = run_id is not None
         run_id = check_run_id(run_id) if run_id is not None else new_run_id(config)
         folder = runs_dir / FOLDER / run_id
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(folder.parent)
             if not (again and folder.is_dir()):
                 with building(folder) as aside:
                     (aside / "config.toml").write_text(config_to_toml(config), encoding="utf-8")

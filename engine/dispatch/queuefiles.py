@@ -19,6 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from ..base.errors import InputError
 from ..base.files import ASIDE, building
+from ..base.paths import make_folder, require_reachable
 from ..config.schema import Config
 from ..config.settings import config_to_toml, load_config
 from ..record.runrecord import RUN_ID, new_run_id
@@ -55,6 +56,7 @@ def entries(runs_dir: Path) -> list[tuple[str, Path]]:
     """Id and directory of everything in the queue, in no order."""
     folder = Path(runs_dir) / FOLDER
     try:
+        require_reachable(folder)
         return [(name, folder / name) for name in os.listdir(folder) if RUN_ID.fullmatch(name)]
     except FileNotFoundError:
         return []
@@ -130,7 +132,7 @@ def remove(runs_dir: Path, run_id: str) -> bool:
 def folder_of(runs_dir: Path) -> Path:
     """The queue's folder, created if missing."""
     folder = Path(runs_dir) / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return folder
 
 

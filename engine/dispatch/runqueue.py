@@ -18,6 +18,7 @@ from typing import NamedTuple
 from ..base import environment
 from ..base.errors import InputError
 from ..base.files import writing
+from ..base.paths import absolute
 from ..config.schema import Config
 from ..record.annotations import check_name
 from ..record.runrecord import check_run_id
@@ -53,7 +54,7 @@ def submit(
     not given. Raises InputError for a name that is too long, before anything is queued, and where nothing can be
     written.
     """
-    runs_dir = Path(runs_dir).absolute()
+    runs_dir = absolute(runs_dir)
     checked = [check_name(name) for name in names or [None] * len(configs)]
     submitted, user = datetime.now(UTC), environment.user()
     run_ids = []
@@ -140,7 +141,7 @@ def set_at_a_time(runs_dir: Path, number: int) -> None:
 
 def ensure_worker(runs_dir: Path) -> None:
     """Start a worker, detached, where runs wait and there is none. Quick enough to be called often."""
-    runs_dir = Path(runs_dir).absolute()
+    runs_dir = absolute(runs_dir)
     if not queuefiles.jobs(runs_dir):
         return
     with writing_to(runs_dir):

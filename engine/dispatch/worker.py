@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..base import environment
 from ..base.errors import InputError
+from ..base.paths import absolute
 from ..config.schema import Config
 from ..record.runlog import RunWriter
 from ..record.runrecord import LOCAL, RUN_ID, BackendHandle, read_run
@@ -33,7 +34,7 @@ def work(runs_dir: Path, backend: str = LOCAL) -> None:
 
     ``backend`` is the name of the backend that runs the jobs. Raises InputError for an unknown one.
     """
-    runs_dir, runs = Path(runs_dir).absolute(), backends.get(backend)
+    runs_dir, runs = absolute(runs_dir), backends.get(backend)
     # A job submitted meanwhile finds the lock free or is seen here: the lock is released before this check.
     while queuefiles.jobs(runs_dir):
         with locked(runs_dir, WORKER, wait_s=1) as ours:

@@ -31,8 +31,9 @@ from typing import Any
 import tomli_w
 
 from ..base.errors import InputError
+from ..base.texts import read_toml, require_unicode
 from ..config.schema import Config
-from ..config.settings import config_from_dict, optional_keys, override, require_known
+from ..config.settings import config_from_dict, optional_keys, override, require_known, with_whole_paths
 
 MOST_RUNS = 1000
 NONE = "none"
@@ -53,6 +54,8 @@ class Sweep:
 def expand(sweep: Sweep) -> list[tuple[str, Config]]:
     """Every combination of the values, as a name for people and a configuration; the last key varies fastest.
 
+    Relative paths are made absolute in the current folder.
+
     Raises InputError for an unknown key, a key without values or with the same one twice, an invalid value or
     combination, and for more than 1,000 runs.
     """
@@ -69,7 +72,7 @@ def expand(sweep: Sweep) -> list[tuple[str, Config]]:
         for key, value in chosen.items():
             _put(table, key, value)
         try:
-            config = config_from_dict(table)
+            config = with_whole_paths(config_from_dict(table))
         except InputError as error:
             raise InputError(f"run {assignments}: {error}" if assignments else str(error)) from None
         if config in alike:
@@ -93,17 +96,14 @@ def count(vary: Mapping[str, Sequence[Any]]) -> int:
 def load_sweep(path: str | Path) -> Sweep:
     """Read a sweep from a TOML file; InputError naming the file, if it is not a sweep."""
     path = Path(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"sweep {path}: {error.strerror or error}; wanted a readable TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"sweep {path} is not TOML: {error}") from error
+    table = read_toml(path, f"sweep {path}")
     if unknown := sorted(table.keys() - _PARTS):
         raise InputError(f"sweep {path}: unknown part {unknown[0]!r}; wanted name, description, [base] and [vary]")
     for part, kind in (("name", str), ("description", str), ("base", dict), ("vary", dict)):
         if not isinstance(table.get(part, kind()), kind):
             raise InputError(f"sweep {path}: {part} is {table[part]!r}; wanted a {'text' if kind is str else 'table'}")
+    for part in ("name", "description"):
+        require_unicode(table.get(part, ""), f"sweep {path}: {part}")
     try:
         vary = {key: _read_values(key, values) for key, values in _flat(table.get("vary", {})).items()}
         count(vary)
@@ -147,7 +147,7 @@ def changed(sweep: Sweep, overrides: Sequence[str] = (), vary: Sequence[str] = (
         require_known(key)
         try:
             values = tomllib.loads(f"values = {typed}")["values"]
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # ValueError itself for a number of thousands of digits
             raise InputError(f'--vary {text!r}: {error}; wanted a list such as [0, 16] or ["full", "half"]') from None
         varied[key] = _read_values(key, values)
     count(varied)

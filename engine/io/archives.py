@@ -15,7 +15,9 @@ import urllib3
 from ..base.errors import ArgumentError, InputError
 from ..base.files import writing
 from ..base.inputs import GZIP_DAMAGE
+from ..base.paths import absolute, from_environment, make_folder
 from ..base.progress import Progress, silent
+from .sources import normal
 
 ATTEMPTS = 4
 FIRST_WAIT_S = 1.0  # before the second attempt; twice as long before each further one
@@ -25,7 +27,7 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class Archive:
-    """Where an archive keeps its entries. ``entry`` matches the input; only its group is used in ``file``."""
+    """Where an archive keeps its entries. ``entry`` matches a normal source's id; ``file`` uses its group."""
 
     entry: re.Pattern[str]
     example: str
@@ -35,24 +37,19 @@ class Archive:
 
 ARCHIVES = {
     "emdb": Archive(
-        re.compile(r"(?:emd[-_])?(\d{4,5})", re.ASCII | re.IGNORECASE),
+        re.compile(r"(\d{4,5})", re.ASCII),
         "emdb:3400",
         "https://files.wwpdb.org/pub/emdb/structures",
         "EMD-{entry}/map/emd_{entry}.map.gz",
     ),
     "pdb": Archive(
-        re.compile(r"([0-9][a-z0-9]{3})", re.ASCII | re.IGNORECASE),
-        "pdb:5j0n",
+        re.compile(r"([0-9][a-z0-9]{3}|pdb_[a-z0-9]{8})", re.ASCII),
+        "pdb:5j0n or pdb:pdb_00005j0n",
         "https://files.rcsb.org/download",
         "{entry}.cif.gz",
     ),
 }
 """The environment variables ``POSELAB_EMDB_URL`` and ``POSELAB_PDB_URL`` put a mirror in the place of ``base_url``."""
-
-
-def is_archived(source: str) -> bool:
-    """Whether a source names an archive: ``emdb:...`` or ``pdb:...``."""
-    return source.partition(":")[0].lower() in ARCHIVES and ":" in source
 
 
 def fetch(source: str, progress: Progress = silent) -> Path:
@@ -69,7 +66,7 @@ def fetch(source: str, progress: Progress = silent) -> Path:
     url, path = _place(source)
     try:
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             with writing(path) as aside:
                 _download(source, url, aside, progress)
     except OSError as error:
@@ -86,23 +83,22 @@ def is_kept(source: str) -> bool:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept."""
-    given = os.environ.get("POSELAB_CACHE")
-    if given:
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poselab"
+    """Where downloads are kept; InputError where the environment gives no folder that can be told."""
+    own, users = from_environment("POSELAB_CACHE"), from_environment("XDG_CACHE_HOME")
+    return own or (users or absolute("~/.cache")) / "poselab"
 
 
 def _place(source: str) -> tuple[str, Path]:
     """Where an entry is fetched from, and where it is kept."""
-    scheme, _, typed = source.partition(":")
-    archive = ARCHIVES[scheme.lower()]
-    match = archive.entry.fullmatch(typed.strip())
+    scheme, _, typed = normal(source).partition(":")
+    archive = ARCHIVES[scheme]
+    match = archive.entry.fullmatch(typed)
     if match is None:
         raise ArgumentError(
             "{source} is {given!r}; wanted an id such as {example}", "source", given=source, example=archive.example
         )
-    file = archive.file.format(entry=match[1].upper())
+    entry = match[1] if "_" in match[1] else match[1].upper()
+    file = archive.file.format(entry=entry)
     base_url = os.environ.get(f"POSELAB_{scheme.upper()}_URL", archive.base_url).rstrip("/")
     return f"{base_url}/{file}", cache_folder() / file.rpartition("/")[2].lower()
 

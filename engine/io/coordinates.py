@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import ArgumentError, InputError
 from ..base.inputs import reading, require_memory_for_voxels
+from ..base.texts import in_ascii
 from . import coordinates_model, coordinates_text
 from .coordinates_model import positions, stray_atoms
 from .proteins import random_protein
@@ -107,9 +108,9 @@ def read_model(path: Path, warn: Warn = lambda line: None) -> gemmi.Model:
         content = file.read(_LARGEST_FILE + 1)
     if len(content) > _LARGEST_FILE:
         raise InputError(f"{path} holds more than {_LARGEST_FILE >> 20} MiB; wanted the coordinates of one structure")
-    remarks: list[str] = []
+    text, remarks = in_ascii(content, path).decode("ascii"), list[str]()
     try:
-        text = coordinates_text.repaired(content.decode("utf-8", "replace"), remarks.append)
+        text = coordinates_text.repaired(text, remarks.append)
         structure = gemmi.read_structure_string(text, format=gemmi.CoorFormat.Detect)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

@@ -7,22 +7,27 @@ it may be a link into a project with a million files.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
+import threading
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ..base.errors import InputError, naming
 from ..base.files import saying_full_disk, writing
-from ..base.inputs import without_gz
+from ..base.paths import absolute, from_environment, make_folder, require_reachable
 from .loading import BUILT_IN, load_volume
 
 LARGEST_UPLOAD = 256 * 2**20
 """In bytes, as the file is sent; held in memory on the way. Larger files are put into the folder by other means."""
 
 _LONGEST_NAME = 100
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,7 @@ class Entry:
 
 def volumes_dir(runs_dir: Path) -> Path:
     """The folder (absolute) whose files can be chosen; it need not exist."""
-    given = os.environ.get("POSELAB_VOLUMES_DIR", "").strip()
-    return Path(os.path.abspath(Path(given).expanduser() if given else Path(runs_dir) / "volumes"))
+    return from_environment("POSELAB_VOLUMES_DIR") or absolute(Path(runs_dir) / "volumes")
 
 
 def list_volumes(runs_dir: Path) -> list[Entry]:
@@ -48,6 +52,7 @@ def list_volumes(runs_dir: Path) -> list[Entry]:
     entries = [Entry(name, name, "built-in") for name in BUILT_IN]
     folder = volumes_dir(runs_dir)
     try:
+        require_reachable(folder)
         paths = sorted(folder.iterdir(), key=lambda path: path.name.lower())
         files = [path for path in paths if not path.name.startswith(".") and path.is_file()]
     except FileNotFoundError:
@@ -55,7 +60,7 @@ def list_volumes(runs_dir: Path) -> list[Entry]:
     except OSError as error:
         raise InputError(f"the folder of volumes {folder}: {error.strerror or error}") from error
     for path in files:
-        if kind := _kind(path):
+        if kind := _kind(path.name):
             entries.append(Entry(path.name, str(path), kind))
     return entries
 
@@ -75,8 +80,8 @@ def add_upload(
         for a file of unknown kind, too large, empty, truncated or not a usable density; for a folder that cannot be
         written.
     """
-    shown = re.split(r"[/\\]", filename)[-1][-_LONGEST_NAME:]
-    if _kind(Path(shown)) is None:
+    shown = _tidy(re.split(r"[/\\]", filename)[-1])[-_LONGEST_NAME:]
+    if _kind(shown) is None:
         raise InputError(f"{shown!r} is of no known kind; wanted a name that ends in {', '.join(endings())}")
     if len(data) > LARGEST_UPLOAD:
         raise InputError(
@@ -86,14 +91,15 @@ def add_upload(
     folder = volumes_dir(runs_dir)
     path = folder / _safe(shown)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.read_bytes() != data:
-            stem, dot, ending = path.name.partition(".")
-            path = path.with_name(f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}{dot}{ending}")
-        if not path.exists():
-            with saying_full_disk(folder), writing(path) as aside:
-                aside.write_bytes(data)
-                _check(aside, shown, voxel_size, stack_is_volume)
+        make_folder(folder)
+        with _one_at_a_time:
+            if path.exists() and path.read_bytes() != data:
+                stem, ending = _split(path.name)
+                path = path.with_name(f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}{ending}")
+            if not path.exists():
+                with saying_full_disk(folder), writing(path) as aside:
+                    aside.write_bytes(data)
+                    _check(aside, shown, voxel_size, stack_is_volume)
     except OSError as error:
         raise InputError(f"cannot keep {shown} in {folder}: {error.strerror or error}") from error
     return str(path)
@@ -114,15 +120,40 @@ def _check(path: Path, shown: str, voxel_size: float | None, stack_is_volume: bo
         raise InputError(str(error).replace(str(path), shown)) from None
 
 
-def _kind(path: Path) -> Literal["map", "coordinates"] | None:
-    from . import coordinates, mrc
+def _kind(name: str) -> Literal["map", "coordinates"] | None:
+    from . import coordinates
 
-    ending = without_gz(path).suffix.lower()
-    if ending in coordinates.COORDINATE_ENDINGS:
-        return "coordinates"
-    return "map" if ending in mrc.MAP_ENDINGS else None
+    ending = _split(name)[1].lower().removesuffix(".gz")
+    if not ending:
+        return None
+    return "coordinates" if ending in coordinates.COORDINATE_ENDINGS else "map"
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name's stem, and its ending with any ``.gz``; an unknown ending is part of the stem."""
+    low = name.lower()
+    for ending in endings():
+        for whole in (ending, f"{ending}.gz"):
+            if low.endswith(whole):
+                return name[: -len(whole)], name[-len(whole) :]
+    return name, ""
+
+
+def _tidy(name: str) -> str:
+    """A name in Unicode's normal form, without invisible characters and without dots and spaces at its end."""
+    seen = "".join(sign for sign in unicodedata.normalize("NFKC", name) if sign.isprintable())
+    return seen.lstrip().rstrip(" .")
 
 
 def _safe(name: str) -> str:
-    """A name that is not a path or a hidden file and is safe in a shell."""
-    return _UNSAFE.sub("_", name).lstrip("._-") or "upload"
+    """A name with the same ending that is not a path, a hidden file or a device of Windows and is safe in a shell.
+
+    Accents and letters of other scripts are left out; a hash of the whole name keeps such names apart.
+    """
+    stem, ending = _split(name)
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    safe = _UNSAFE.sub("_", plain).lstrip("._-")
+    if not safe or _DEVICE.match(safe):
+        safe = f"upload-{safe}".rstrip("-")
+    mark = "" if stem.isascii() else f"-{hashlib.sha256(stem.encode()).hexdigest()[:6]}"
+    return safe + mark + ending

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from ..base.errors import ArgumentError, InputError
 from ..base.inputs import reading, without_gz
+from ..base.paths import expanded
 from ..base.progress import Progress, silent
 from ..geometry.symmetry import check_group, group
 from ..imaging import symmetric_density
 from ..imaging.volume import Volume
-from .sources import is_random, random_seed
+from .sources import is_address, is_archived, is_random, random_seed
 
 BUILT_IN = {
     "1bd2": "T-cell receptor bound to peptide and HLA-A2; asymmetric, poses are learned quickly",
@@ -121,9 +122,15 @@ def _locate(source: str, progress: Progress) -> tuple[Path, str]:
     if source.lower() in BUILT_IN:
         name = source.lower()
         return next(_DATA.glob(f"{name}.*")), name
+    if not source or is_address(source):
+        remedy = "; fetch the file and give its path" if source else ""
+        raise ArgumentError(
+            "{source} is {given!r}; wanted a name, a path, emdb:ID, pdb:ID or random:SEED{remedy}", "source",
+            given=source, remedy=remedy,
+        )  # fmt: skip
     from ..io import archives  # imported here: the default needs no network library
 
-    path = archives.fetch(source, progress) if archives.is_archived(source) else Path(os.path.expanduser(source))
+    path = archives.fetch(source, progress) if is_archived(source) else expanded(source)
     return path, without_gz(path).stem
 
 

@@ -10,10 +10,17 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ..base.errors import ArgumentError
+from ..base.paths import absolute
 
 MOST_VOLUMES = 10_000
 DEFAULT_RESOLUTION = 8.0
 """Å, of coordinates without a given resolution."""
+_LONG_IDS = {
+    "emdb": re.compile(r"^emd[-_](?=[0-9])"),
+    "pdb": re.compile(r"^pdb_0000(?=[0-9][0-9a-z]{3}$)"),  # wwPDB's extended ids of entries with four characters
+}
+"""The public archives, each with the redundant beginning that an id may have."""
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.ASCII | re.IGNORECASE)
 _RANDOM = re.compile(r"random:([0-9]{1,9})(?::([0-9]{1,9}))?", re.ASCII)
 
 
@@ -39,6 +46,8 @@ def expand(sources: Iterable[str]) -> tuple[str, ...]:
     """
     names: list[str] = []
     for source in sources:
+        if not source.strip():
+            raise ArgumentError("{sources} has {given!r}; wanted a protein's name or path", "sources", given=source)
         if is_random(source):
             names += _random(source)
         else:
@@ -53,10 +62,41 @@ def expand(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def normal(source: str) -> str:
-    """The normal form of a source: names in small letters, paths unchanged."""
+    """The normal form of a source: names in small letters, an archive's ids in their short form, paths unchanged.
+
+    ``EMDB:EMD-3400`` is ``emdb:3400``, and ``pdb:pdb_00005j0n`` is ``pdb:5j0n``.
+    """
     source = source.strip()
-    is_path = "/" in source or "\\" in source or "." in source
-    return source if is_path else source.lower()
+    if is_path(source) or is_address(source):
+        return source
+    scheme, colon, entry = source.lower().partition(":")
+    return scheme + colon + (_LONG_IDS[scheme].sub("", entry.strip()) if scheme in _LONG_IDS else entry)
+
+
+def whole(source: str) -> str:
+    """A source that means the same in every folder: paths absolute, names unchanged.
+
+    Raises InputError as :func:`base.paths.absolute` does.
+    """
+    return str(absolute(source)) if is_path(source) else source
+
+
+def is_path(source: str) -> bool:
+    """Whether a source is the path of a file, rather than a name, an archive's entry or an address."""
+    if is_random(source) or is_archived(source) or is_address(source):
+        return False
+    return any(sign in source for sign in "/\\.")
+
+
+def is_archived(source: str) -> bool:
+    """Whether a source names an archive: ``emdb:...`` or ``pdb:...``."""
+    scheme, colon, _ = source.strip().partition(":")
+    return bool(colon) and scheme.lower() in _LONG_IDS
+
+
+def is_address(source: str) -> bool:
+    """Whether a source is a web address, which cannot be read."""
+    return _ADDRESS.match(source.strip()) is not None
 
 
 def _random(source: str) -> list[str]:

@@ -15,6 +15,7 @@ describe no microscope.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +26,11 @@ import numpy as np
 import pandas as pd
 import starfile
 from numpy.typing import NDArray
+from starfile.parser import StarParser
 
 from ..base.errors import InputError
 from ..base.files import writing
+from ..base.texts import read_text, require_unicode
 from ..geometry import rotations
 
 ERROR_COLUMN = "poselabAngleErrorDegrees"
@@ -91,10 +94,7 @@ def write_star(
     InputError
         for a stack name that the format cannot hold.
     """
-    if not stack_name or _NOT_IN_A_NAME & set(stack_name):
-        raise InputError(
-            f"{stack_name!r} cannot be a stack's name in a .star; wanted one without spaces, quotes, # and @"
-        )
+    check_stack_name(stack_name)
     shifts = np.zeros((len(poses), 2)) if shifts_px is None else np.asarray(shifts_px, dtype=float)
     table = pd.DataFrame(rotations.to_euler(poses), columns=_ANGLES)
     table[_ORIGINS] = (0.0 - shifts) * pixel_size  # 0 - 0 is 0, where -0 would be written as -0.000000
@@ -121,6 +121,7 @@ def check_stack_name(name: str) -> None:
     """Raise InputError for a file name that ``rlnImageName`` cannot hold: RELION splits it at spaces and at @."""
     if not name or _NOT_IN_A_NAME & set(name):
         raise InputError(f"{name!r} cannot be a stack's name in a .star; wanted one without spaces, quotes, # and @")
+    require_unicode(name, "the stack's name")
 
 
 def read_star(path: str | Path) -> Particles:
@@ -131,10 +132,10 @@ def read_star(path: str | Path) -> Particles:
     InputError
         for a file that cannot be read, is not RELION 3.1, lacks a column, or mixes pixel sizes.
     """
+    # Bytes that are not UTF-8 become U+FFFD: pandas does not read lone surrogates.
+    text = read_text(path, str(path), "RELION .star").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     try:
-        blocks = starfile.read(path, always_dict=True, parse_as_string=["rlnImageName", "rlnOpticsGroupName"])
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or 'no such file'}; wanted a RELION .star") from error
+        blocks = _Parser(text, ["rlnImageName", "rlnOpticsGroupName"]).data_blocks
     except (ValueError, IndexError, TypeError) as error:
         raise InputError(f"{path} is not a .star table: {error}") from error
     if not {"optics", "particles"} <= blocks.keys():
@@ -162,6 +163,22 @@ def _star_text(blocks: dict[str, pd.DataFrame]) -> str:
     return text.split("\n", 1)[1].lstrip("\n")
 
 
+class _Parser(StarParser):
+    """starfile's parser, of a text: by itself it reads files through linecache, as Python source in UTF-8."""
+
+    def __init__(self, text: str, parse_as_string: list[str]) -> None:
+        self._lines = [line.strip() for line in io.StringIO(text, newline=None)]
+        self.data_blocks: dict[str, pd.DataFrame | Mapping[str, Any]] = {}
+        self.n_lines_in_file, self.n_blocks_to_read, self.current_line_number = len(self._lines), None, 0
+        self.parse_as_string = parse_as_string
+        self.parse_file()
+
+    @property
+    def current_line(self) -> str:
+        """The line with the current number, counted from 1; empty if there is none."""
+        return self._lines[self.current_line_number - 1] if 0 < self.current_line_number <= len(self._lines) else ""
+
+
 @dataclass(frozen=True)
 class _Columns:
     """Checked columns of a file's data blocks; starfile reads a block that was written without loop_ as a mapping."""
@@ -175,6 +192,9 @@ class _Columns:
         values = [str(value) for value in np.atleast_1d(np.asarray(self.blocks[block][name]))]
         if not values:
             raise InputError(f"{self.path}: data_{block} has no rows; wanted one a particle")
+        stray = next((value for value in values if "\ufffd" in value), None)
+        if stray is not None:
+            raise InputError(f"{self.path}: {name} has {stray!r}, which has bytes that are not UTF-8; wanted UTF-8")
         return values
 
     def numbers(self, block: str, names: list[str]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..base.errors import InputError
+from ..base.texts import without_mark
 
 FILENAME = "annotations.json"
 LONGEST_TAG, MOST_TAGS, LONGEST_NOTE = 40, 20, 10_000
@@ -37,10 +38,10 @@ class Annotations(BaseModel):
 def read_annotations(path: Path) -> Annotations:
     """The annotations in the run directory ``path``; empty where the file is missing, or damaged (logged)."""
     try:
-        return Annotations.model_validate_json((path / FILENAME).read_bytes())
+        return Annotations.model_validate_json(without_mark((path / FILENAME).read_bytes(), FILENAME))
     except FileNotFoundError:
         return Annotations()
-    except (OSError, ValidationError) as error:
+    except (OSError, InputError, ValidationError) as error:
         log.warning("%s: %s is damaged and left out: %s", path.name, FILENAME, str(error).splitlines()[0])
         return Annotations()
 

@@ -27,6 +27,8 @@ import duckdb
 
 from ..base.errors import InputError
 from ..base.files import plain, writing
+from ..base.paths import require_reachable
+from ..base.texts import is_unicode
 from ..config.schema import Config
 from ..config.settings import config_to_dict
 from .annotations import FILENAME as ANNOTATIONS
@@ -212,7 +214,7 @@ def _opened(runs_dir: Path, until: float) -> Iterator[duckdb.DuckDBPyConnection]
     try:
         while True:
             try:
-                connection = duckdb.connect(runs_dir / FILENAME)
+                connection = duckdb.connect(_nameable(runs_dir / FILENAME))
                 break
             except duckdb.IOException as error:
                 if "Permission denied" in str(error) or "Read-only file system" in str(error):
@@ -234,7 +236,7 @@ def _rebuild(runs_dir: Path) -> list[str]:
     """Build and put in place; the statuses of its runs."""
     rows, _ = _changes(runs_dir, {})
     with writing(runs_dir / FILENAME) as aside:
-        connection = duckdb.connect(aside)
+        connection = duckdb.connect(_nameable(aside))
         try:
             _create(connection)
             _insert(connection, rows)
@@ -243,6 +245,12 @@ def _rebuild(runs_dir: Path) -> list[str]:
             aside.with_name(f"{aside.name}.wal").unlink(missing_ok=True)  # closing leaves one only if it fails
         (runs_dir / f"{FILENAME}.wal").unlink(missing_ok=True)  # it belongs to the replaced file
     return [row["status"] for row in rows]
+
+
+def _nameable(path: Path) -> Path:
+    if not is_unicode(str(path)):
+        raise OSError(f"DuckDB cannot open files in {str(path.parent)!r}, whose name has bytes that are not UTF-8")
+    return path
 
 
 def _create(connection: duckdb.DuckDBPyConnection) -> None:
@@ -289,6 +297,7 @@ def _changes(runs_dir: Path, known: dict[str, tuple[str, str, bool]]) -> tuple[l
 def _signatures(runs_dir: Path) -> dict[str, str]:
     """For each run directory a signature that changes when its record does, without opening a file."""
     try:
+        require_reachable(runs_dir)
         with os.scandir(runs_dir) as entries:
             names = [entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and entry.is_dir()]
     except FileNotFoundError:

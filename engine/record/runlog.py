@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from ..base import environment
 from ..base.errors import InputError
 from ..base.files import building, plain, saying_full_disk, writing
+from ..base.paths import absolute, make_folder
 from ..config.history import SCIENCE
 from ..config.schema import Config
 from ..config.settings import config_to_toml
@@ -100,12 +101,12 @@ class RunWriter:
 
         Raises InputError, and leaves nothing behind, when the directory cannot be written, the id is none or is taken.
         """
-        runs_dir = Path(runs_dir).absolute()
+        runs_dir = absolute(runs_dir)
         name = check_name(name)
         wanted = None if run_id is None else check_run_id(run_id)
         facts = plain({**environment.describe(), "command": [str(part) for part in command]})
         try:
-            runs_dir.mkdir(parents=True, exist_ok=True)
+            make_folder(runs_dir)
             while True:
                 path = runs_dir / (wanted or new_run_id(config))
                 run = RunFile(

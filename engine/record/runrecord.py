@@ -34,6 +34,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from ..base import environment
 from ..base.errors import InputError
 from ..base.files import building, read_arrays
+from ..base.paths import absolute, from_environment, make_folder, require_reachable
+from ..base.texts import decoded
 from ..config.history import completed
 from ..config.schema import Config
 from ..config.settings import config_from_dict
@@ -73,9 +75,9 @@ class BackendHandle(BaseModel):
 class RunFile(BaseModel):
     """``run.json``. ``process_started``: see :func:`base.environment.process_started`. ``git`` may be None.
 
-    ``sweep`` is the id that the runs of one sweep share. ``launched_by`` is who launched it (None in records
-    without it; ``user`` is the operating system's user of its process). ``science`` is the version of the code's
-    results, see :data:`config.history.SCIENCE`.
+    ``folder`` is the working folder of its process (None in records without it). ``sweep`` is the id that the runs of
+    one sweep share. ``launched_by`` is who launched it (None in records without it; ``user`` is the operating system's
+    user of its process). ``science`` is the version of the code's results, see :data:`config.history.SCIENCE`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -93,6 +95,7 @@ class RunFile(BaseModel):
     hardware: dict[str, Any]
     git: dict[str, Any] | None
     user: str
+    folder: str | None = None
     host: str
     pid: int
     process_started: float
@@ -178,8 +181,8 @@ class StageProgress:
 
 
 def default_runs_dir() -> Path:
-    """``runs/`` in the project, or the value of the environment variable POSELAB_RUNS_DIR."""
-    return Path(os.environ.get("POSELAB_RUNS_DIR") or environment.PROJECT_ROOT / "runs")
+    """``runs/`` in the project, or the value of the environment variable POSELAB_RUNS_DIR; may raise InputError."""
+    return from_environment("POSELAB_RUNS_DIR") or environment.PROJECT_ROOT / "runs"
 
 
 def new_run_id(config: Config) -> str:
@@ -191,7 +194,11 @@ def new_run_id(config: Config) -> str:
 def run_path(runs_dir: Path, run_id: str) -> Path:
     """The directory of a run that exists; InputError for an invalid run id (it might be a path) or an unknown one."""
     path = Path(runs_dir) / check_run_id(run_id)
-    if not path.is_dir():
+    if not os.path.isdir(path):
+        try:
+            require_reachable(Path(runs_dir))
+        except OSError as error:
+            raise InputError(f"runs directory {runs_dir}: {error.strerror}") from error
         raise InputError(f"no run {run_id} in {runs_dir}; `runs list` shows those there are")
     return path
 
@@ -304,12 +311,12 @@ def latest_progress(path: Path) -> StageProgress | None:
 def export_run(runs_dir: Path, run_id: str, target: Path) -> Path:
     """Copy a run's directory to ``target``, which must be new (or an empty directory); InputError otherwise."""
     source = run_path(runs_dir, run_id)
-    target = Path(target).absolute()
+    target = absolute(target)
     taken = f"{target} exists already; give a directory that does not, nothing is overwritten"
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise InputError(taken)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise InputError(taken)
+        make_folder(target.parent)
         try:
             with building(target) as aside:
                 shutil.copytree(source, aside, dirs_exist_ok=True)
@@ -361,10 +368,10 @@ def _format_of(text: bytes) -> int | None:
 def _read_config(path: Path) -> tuple[Config | dict[str, Any], str]:
     """The configuration and, where it is invalid, the reason."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(decoded(path.read_bytes(), path.name))
     except OSError as error:
         return {}, f"config.toml cannot be read: {error.strerror or error}"
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of which InputError and TOMLDecodeError are kinds
         return {}, f"config.toml is damaged: {error}"
     try:
         return config_from_dict(completed(table)), ""

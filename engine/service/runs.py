@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config.schema import Config
+from ..config.settings import with_whole_paths
 from ..dispatch import backends, runqueue
 from ..record.runrecord import LOCAL, BackendHandle
 from .actor import Actor
@@ -29,7 +30,8 @@ def run(
 ) -> RunRecord:
     """Run an experiment in this process; its record, which is then in the catalogue.
 
-    ``backend`` is the name of the backend that started this process; it gives the handle for the record.
+    Relative paths are made absolute in the current folder. ``backend`` is the name of the backend that started this
+    process; it gives the handle for the record.
 
     Raises InputError as :func:`experiment.pipeline.run_experiment` does, and for an unknown backend.
     """
@@ -37,6 +39,7 @@ def run(
     from ..record import catalogue
 
     handle = BackendHandle(name=backend, handle=backends.get(backend).handle())
+    config = with_whole_paths(config)
     record = run_experiment(config, runs_dir, command, run_id, name, on_event, sweep, actor.name, handle)
     catalogue.sync(runs_dir)
     return record
@@ -51,10 +54,12 @@ def submit(
 ) -> list[str]:
     """Put runs at the end of the queue, in this order, and ensure that a worker is running; their run ids.
 
-    ``sweep`` is the id that the runs of one sweep share. Raises InputError for a name that is too long, before
-    anything is queued, and where nothing can be written.
+    Relative paths are made absolute in the current folder, which is not the worker's. ``sweep`` is the id that the runs
+    of one sweep share. Raises InputError for a name that is too long, before anything is queued, and where nothing can
+    be written.
     """
     actor.does("queues", f"{len(configs)} runs")
+    configs = [with_whole_paths(config) for config in configs]
     return runqueue.submit(configs, runs_dir, names, sweep, actor.name)
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from engine.base.errors import InputError
 from engine.config.schema import Config
-from engine.config.settings import config_from_dict, optional_keys
+from engine.config.settings import config_from_dict, optional_keys, with_whole_paths
 from engine.experiment.sweep import NONE, Sweep, changed
 from engine.geometry.rotations import PUBLISHED_COVERAGES, euler_region
 from engine.io.loading import BUILT_IN
+from engine.io.sources import whole
 from pages._experiment.settings import Setting, listed, sections
 from pages._shared import text
 
@@ -107,9 +108,20 @@ def from_address(overrides: Sequence[str], vary: Sequence[str]) -> tuple[Config,
     """The inverse of :func:`to_address`; InputError of one line for parameters that are not valid."""
     try:
         asked = changed(Sweep(), overrides, vary)
-        return config_from_dict(asked.base), normal(asked.vary)
+        return with_whole_paths(config_from_dict(asked.base)), with_whole_sources(normal(asked.vary))
     except InputError as error:
         raise InputError(f"this address does not describe an experiment: {error}") from None
+
+
+def with_whole_sources(vary: Mapping[str, Sequence[Any]]) -> Vary:
+    """The values with relative paths of sources made absolute: an address means the same in every folder."""
+    lists = {key: list(values) for key, values in vary.items()}
+    if "volume.source" in lists:
+        lists["volume.source"] = [whole(str(value)) for value in lists["volume.source"]]
+    if _VOLUMES in lists:
+        parts = [str(value).split(",") for value in lists[_VOLUMES]]
+        lists[_VOLUMES] = [listed([whole(part.strip()) for part in several]) for several in parts]
+    return lists
 
 
 def normal(vary: Mapping[str, Sequence[Any]]) -> Vary:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from engine.base.errors import InputError
 from engine.config.schema import Config
-from engine.config.settings import config_from_dict
+from engine.config.settings import config_from_dict, with_whole_paths
 from engine.dispatch import runqueue
 from engine.experiment import sweep
 from engine.io.library import Entry
@@ -106,7 +106,7 @@ def _asked() -> Address:
 
 def _meant(asked: Address) -> tuple[Config, Vary]:
     if CLONE in asked:
-        return _clone(asked[CLONE][0].strip()), {}
+        return with_whole_paths(_clone(asked[CLONE][0].strip())), {}
     if STUDY in asked:
         return _study(asked[STUDY][0].strip())
     return from_address(asked.get(SET, []), asked.get(VARY, []))

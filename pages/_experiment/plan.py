@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.config.schema import Config
-from engine.config.settings import config_from_dict, config_to_dict, config_to_toml
+from engine.config.settings import config_from_dict, config_to_dict, config_to_toml, with_whole_paths
 from engine.experiment.sweep import Sweep, expand, new_id, sweep_to_toml
-from pages._experiment.form_values import Vary, to_address
+from pages._experiment.form_values import Vary, to_address, with_whole_sources
 from pages._shared import text
 
 
@@ -50,9 +50,11 @@ class Plan:
 def plan(values: Mapping[str, Any], vary: Vary, name: str) -> Plan:
     """Make a plan from nested values of the configuration, the lists of varied values, and a name (or none).
 
+    Relative paths are made absolute in the server's folder.
+
     Raises InputError, naming the key, if they are not a valid experiment.
     """
-    config = config_from_dict(dict(values))
+    config, vary = with_whole_paths(config_from_dict(dict(values))), with_whole_sources(vary)
     runs = expand(_sweep(config, vary, name)) if vary else [(name or None, config)]
     return Plan(config, vary, name, runs)
 

@@ -100,6 +100,9 @@ def _offer_particles(record: RunRecord) -> None:
     except InputError as error:
         state.show_error(error)
         return
+    except OSError as error:  # no temporary folder, or a full one
+        state.show_error(f"The stack cannot be made on the server: {error.strerror or error}")
+        return
     st.download_button(
         f"Save {stack.FILENAME}, {large / 1e6:.0f} MB", data, stack.FILENAME, "application/octet-stream",
         on_click="ignore", type="primary", icon=":material/download:",

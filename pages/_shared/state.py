@@ -14,6 +14,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from engine.base.errors import InputError
 from engine.base.files import read_arrays
+from engine.base.paths import require_reachable
 from engine.config.numeric import volume_of
 from engine.config.schema import Config, VolumeConfig
 from engine.dispatch import backends, runqueue
@@ -35,7 +36,8 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def require_navigation() -> None:
-    """Every page calls this first, so that it is shown within ``app.py`` and never by itself.
+    """Every page calls this first, so that it is shown within ``app.py`` and never by itself; with an unreachable runs
+    directory it shows an error and stops, instead of showing no runs.
 
     If the first visitor of a new server opens a link to a page, Streamlit (1.67) treats a folder named ``pages`` as an
     app in the old format: it runs the page's file alone and lists all files of the folder, for everybody, until
@@ -44,6 +46,15 @@ def require_navigation() -> None:
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
         st.rerun()
+    try:
+        require_reachable(runs_dir())
+    except InputError as error:
+        show_error(error)
+    except OSError as error:
+        show_error(f"The runs directory {runs_dir()} is {error.strerror}.")
+    else:
+        return
+    st.stop()
 
 
 def runs_dir() -> Path:

@@ -288,3 +288,81 @@ def test_a_map_without_voxel_size_that_is_called_a_stack_is_helped(tmp_path, toy
     said = capsys.readouterr()
     assert "2.5 Å per pixel" in said.out
     assert "x.mrc: the header's statistics (minimum" in said.err
+
+
+@pytest.mark.parametrize(
+    ("text", "shift"),
+    [
+        ("angle-shift = 0.5\nangle-shift = 0\nangle-shift = -1.\n", (0.5, 0.0, -1.0)),
+        ("angle-shift = [0.5, 0]\n--angle-shift = -1e0\n", (0.5, 0.0, -1.0)),
+    ],
+)
+def test_a_key_of_three_values_may_stand_in_as_many_lines(tmp_path: Path, text, shift):
+    (tmp_path / "a.config").write_text(text)
+    assert read_arguments(["-conf", str(tmp_path / "a.config"), *GOOD]).shift == shift
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (3 * "seed = 1\n", r"a\.config: seed is given 3 times; wanted it once"),
+        ("projections-num = 3\n--projections-num = 4\n", r"a\.config: projections-num is given 2 times"),
+        (4 * "angle-shift = 0\n", r"-shift/--angle-shift is given 4 times; wanted three"),
+        ("angle-shift = []\n", r"a\.config: angle-shift has no value here; leave it out"),
+        ("config-file = b.config\n", r"a\.config: config-file has no value here"),
+        ("seed = 1\n= 5\n", r"a\.config: line 2 is '= 5'; wanted key = value"),
+        ("seed = 18446744073709551616\n", r"--seed: found '18446744073709551616', wanted a whole number of at least 0"),
+        ("seed = " + 5000 * "9", r"--seed: found '9{40}…', wanted"),
+        ("input-file =\n", r"generate: no input"),
+    ],
+)
+def test_repeated_and_empty_keys_get_one_clear_line(tmp_path: Path, text, message):
+    (tmp_path / "a.config").write_text(text)
+    rest = ["-out", "a.h5"] if "input" in text else GOOD
+    with pytest.raises(InputError, match=message) as refused:
+        read_arguments(["-conf", str(tmp_path / "a.config"), *rest])
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-in", "", "-out", "a.h5"], r"generate: no input"),
+        (["-in", " ", "-out", "a.h5"], r"generate: no input"),
+        (["-in", "a.mrc", "-out", ""], r"generate: no output"),
+        (["-conf", "", *GOOD], r"-conf/-config/--config-file is empty; wanted a file's name"),
+        ([*GOOD, "-num", "3", "-num", "4", "--projections-num=5"], r"-num/--projections-num is given 3 times"),
+        ([*GOOD, "-in", "b.mrc"], r"-in/--input-file is given 2 times; wanted it once"),
+        ([*GOOD, "--seed", str(2**63)], r"--seed: found '9223372036854775808', wanted .* at most 2\^63 - 1"),
+        ([*GOOD, "-num", "1" + 400 * "0"], r"-num/--projections-num: found '10+…'"),
+        ([*GOOD, "--noise-variance", "1e300"], r"found '1e300', wanted a number of at least 0, at most 1e\+30"),
+        ([*GOOD, *repeated("-shift", "1e300", 0, 0)], r"rot starts at 1e\+300 pi"),
+        ([*GOOD, *repeated("-shift", "-inf", 0, 0)], r"rot starts at -inf pi"),
+    ],
+)
+def test_what_no_generation_can_have_gets_one_clear_line(arguments, message):
+    with pytest.raises(InputError, match=message) as refused:
+        read_arguments(arguments)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("typed", ["-1.", "-1", "-1e0", "-.1e1"])
+def test_a_start_below_zero_may_be_written_in_any_way(typed):
+    assert read_arguments([*GOOD, *repeated("-shift", typed, 0, typed)]).shift == (-1.0, 0.0, -1.0)
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.mat", "a.mrcs"])
+def test_the_largest_seed_is_kept_to_its_last_digit(tmp_path: Path, toy_map, name):
+    assert main(["-in", str(toy_map), "-num", "2", "-out", str(tmp_path / name), "--seed", str(2**63 - 1)]) == 0
+    if name == "a.h5":
+        with h5py.File(tmp_path / name) as file:
+            assert file.attrs["seed"] == 2**63 - 1
+    elif name == "a.mat":
+        assert loadmat(tmp_path / name)["seed"].item() == 2**63 - 1
+
+
+def test_where_a_file_came_from_is_said_whole(tmp_path: Path, toy_map, monkeypatch):
+    monkeypatch.chdir(toy_map.parent)
+    assert main(["-in", "toy.mrc", "-num", "2", "-out", str(tmp_path / "a.h5")]) == 0
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file.attrs["source"] == str(toy_map)

@@ -6,7 +6,7 @@ import pytest
 
 from engine.base.errors import InputError
 from engine.config.schema import Config
-from engine.config.settings import config_from_dict, config_to_toml, known_keys, load_config
+from engine.config.settings import config_from_dict, config_to_toml, known_keys, load_config, with_whole_paths
 
 FIXED_KEYS = {
     "seed",
@@ -150,6 +150,23 @@ def test_a_file_that_is_not_toml_is_named(text, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nowhere.toml: No such file"):
         load_config(tmp_path / "nowhere.toml")
+
+
+def test_paths_become_whole_and_names_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for tables in ({}, {"volume": {"source": "pdb:5j0n"}}, {"training": {"volumes": ["random:1:3", "/a.mrc"]}}):
+        config = config_from_dict(tables)
+        assert with_whole_paths(config) is config
+    relative = {"seed": 3, "volume": {"source": "a.mrc"}, "training": {"volumes": ["random:1", "maps/b.mrc"]}}
+    config = with_whole_paths(config_from_dict(relative))
+    assert (config.volume.source, config.training.volumes) == (
+        f"{tmp_path}/a.mrc",
+        ("random:1", f"{tmp_path}/maps/b.mrc"),
+    )
+    assert config.seed == 3
+    relative["training"]["volumes"] = [f"{tmp_path}/a.mrc"]
+    with pytest.raises(InputError, match=r"which is among training\.volumes"):
+        with_whole_paths(config_from_dict(relative))
 
 
 def test_training_volumes_are_a_list_or_one_text():

@@ -84,6 +84,9 @@ def cached(tmp_path: Path) -> list[str]:
         ("EMDB: EMD-0001", "/emdb/EMD-0001/map/emd_0001.map.gz", "emd_0001.map.gz"),
         ("pdb:5j0n", "/pdb/5J0N.cif.gz", "5j0n.cif.gz"),
         ("PDB:5J0N", "/pdb/5J0N.cif.gz", "5j0n.cif.gz"),
+        ("pdb:pdb_00005j0n", "/pdb/5J0N.cif.gz", "5j0n.cif.gz"),
+        ("PDB: PDB_00005J0N", "/pdb/5J0N.cif.gz", "5j0n.cif.gz"),
+        ("pdb:pdb_1000a5j0", "/pdb/pdb_1000a5j0.cif.gz", "pdb_1000a5j0.cif.gz"),
     ],
 )
 def test_entry_is_downloaded_once_and_kept(server, tmp_path, source, requested, kept):
@@ -204,7 +207,8 @@ def test_entry_that_is_not_there_is_asked_for_once(server, tmp_path):
     "source",
     [
         "emdb:", "emdb:12", "emdb:123456", "emdb:../3400", "emdb:3400/../1", "emdb:34\n00", "emdb:٣٤٠٠", "emdb:5j0n",
-        "pdb:", "pdb:5j0", "pdb:5j0nx", "pdb:a5j0", "pdb:../x", "pdb:5j%2", "pdb:5j0n?x=1",
+        "pdb:", "pdb:5j0", "pdb:5j0nx", "pdb:pdb_5j0n", "pdb:pdb_00005j0n1", "pdb:pdb_0000../x",
+        "pdb:emd-5j0n", "pdb:a5j0", "pdb:../x", "pdb:5j%2", "pdb:5j0n?x=1",
     ],
 )  # fmt: skip
 def test_nothing_but_an_id_reaches_an_address_or_a_path(server, tmp_path, source):

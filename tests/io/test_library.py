@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import struct
 from pathlib import Path
 
@@ -86,6 +87,39 @@ def test_the_same_upload_is_kept_once_and_another_beside_it(runs_dir, map_bytes)
 )
 def test_names_become_safe(runs_dir, map_bytes, typed, kept):
     assert library.add_upload(runs_dir, typed, map_bytes) == str(runs_dir / "volumes" / kept)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("蛋白质.mrc", r"upload-[0-9a-f]{6}\.mrc"), ("белок.map", r"upload-[0-9a-f]{6}\.map"),
+        ("é.mrc", r"e-[0-9a-f]{6}\.mrc"), ("größe Ω.mrc", r"groe_-[0-9a-f]{6}\.mrc"), ("_.mrc", r"upload\.mrc"),
+        (".mrc", r"upload\.mrc"), ("....mrc", r"upload\.mrc"), ("．mrc", r"upload\.mrc"), ("x..mrc", r"x\.\.mrc"),
+        ("CON.mrc", r"upload-CON\.mrc"), ("nul.new.mrc", r"upload-nul\.new\.mrc"), ("console.mrc", r"console\.mrc"),
+        ("x.mrc\u200f", r"x\.mrc"), ("\u202ex.mrc ", r"x\.mrc"), ("x.mrc. ", r"x\.mrc"), ("x.MRC", r"x\.MRC"),
+        ("a\u0301.mrc", r"a-[0-9a-f]{6}\.mrc"), (300 * "я" + ".mrc", r"upload-[0-9a-f]{6}\.mrc"),
+        ("\udce9.mrc", r"upload\.mrc"), ("\0\n.mrc", r"upload\.mrc"), ("🧬.mrc", r"upload-[0-9a-f]{6}\.mrc"),
+    ],
+)  # fmt: skip
+def test_names_of_every_script_are_kept_under_safe_ones_with_their_ending(runs_dir, map_bytes, typed, kept):
+    path = Path(library.add_upload(runs_dir, typed, map_bytes))
+    assert re.fullmatch(kept, path.name)
+    assert path.read_bytes() == map_bytes
+    assert names(runs_dir)[-1] == path.name
+    assert load_volume(str(path)).density.shape == (24, 22, 26)
+
+
+def test_different_names_never_end_in_one_file(runs_dir, map_bytes):
+    typed = ["蛋白质.mrc", "белок.mrc", "é.mrc", "è.mrc", "e.mrc", "_.mrc", "ß.mrc", "a b.mrc", "🧬.mrc", "🦠.mrc"]
+    kept = [library.add_upload(runs_dir, name, map_bytes) for name in typed]
+    assert len(set(kept)) == len(typed)
+    assert library.add_upload(runs_dir, "é.mrc", map_bytes) == library.add_upload(runs_dir, "e\u0301.mrc", map_bytes)
+    other = bytearray(map_bytes)
+    other[-1] ^= 1
+    for name, path in zip(typed, kept, strict=True):
+        beside = library.add_upload(runs_dir, name, bytes(other))
+        assert beside != path
+        assert (Path(path).read_bytes(), Path(beside).read_bytes()) == (map_bytes, bytes(other))
 
 
 def test_a_header_without_a_voxel_size_is_helped(runs_dir, tmp_path, toy_density):

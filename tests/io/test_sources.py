@@ -28,3 +28,34 @@ def test_what_is_no_list_of_proteins_is_named(given, message):
     with pytest.raises(InputError, match=message) as told:
         sources.expand(given)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("pdb:5j0n", "PDB: pdb_00005J0N"), ("emdb:3400", "EMDB:EMD-3400"), ("emdb:3400", "emdb:emd_3400"),
+        ("1bd2", " 1BD2 "), ("pdb:pdb_1000a5j0", "pdb:PDB_1000A5J0"),
+    ],
+)  # fmt: skip
+def test_two_ways_of_writing_one_entry_agree(one, other):
+    assert sources.normal(one) == sources.normal(other) == one
+    with pytest.raises(InputError, match="twice; wanted each volume once"):
+        sources.expand([one, other])
+
+
+@pytest.mark.parametrize("name", ["1bd2", "pdb:5j0n", "emdb:3400", "random:7:10", "5j0n", "https://a.org/x.mrc"])
+def test_names_are_the_same_in_every_folder(name):
+    assert sources.whole(name) == name
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [("map.mrc", "{here}/map.mrc"), ("./maps/a.cif", "{here}/maps/a.cif"), ("../a.mrc", "{here}/../a.mrc"),
+     ("~/a.mrc", "{home}/a.mrc"), ("/x/a.mrc", "/x/a.mrc"), ("maps/a", "{here}/maps/a"), ("a b.mrc", "{here}/a b.mrc")],
+)  # fmt: skip
+def test_paths_are_whole_from_the_folder_that_one_works_in(typed, wanted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ada")
+    whole = sources.whole(typed)
+    assert whole == wanted.format(here=tmp_path, home="/home/ada")
+    assert sources.whole(whole) == whole

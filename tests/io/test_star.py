@@ -152,5 +152,5 @@ def test_bad_tables_get_one_clear_line(tmp_path: Path, text, message):
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
-    with pytest.raises(InputError, match=r"none\.star: no such file; wanted a RELION \.star"):
+    with pytest.raises(InputError, match=r"none\.star: No such file or directory; wanted a readable RELION \.star"):
         read_star(tmp_path / "none.star")

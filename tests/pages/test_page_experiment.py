@@ -361,6 +361,18 @@ def test_the_address_of_a_sweep_opens_the_same_sweep(runs_dir):
     assert address_of(again) == address
 
 
+def test_paths_of_an_address_are_those_of_the_servers_folder_and_stay_so(runs_dir, tmp_path, monkeypatch, submitted):
+    monkeypatch.chdir(tmp_path)
+    address = {"set": ["volume.source=maps/a.mrc"], "vary": ['training.volumes=["maps/b.mrc", "random:1"]']}
+    app = at(**address)
+    whole = address_of(app)
+    assert whole["set"] == [f'volume.source="{tmp_path}/maps/a.mrc"']
+    assert whole["vary"] == [f'training.volumes=["{tmp_path}/maps/b.mrc", "random:1"]']
+    assert f"{tmp_path}/maps/a.mrc" in app.code[0].value
+    monkeypatch.chdir("/")
+    assert address_of(at(**whole)) == whole
+
+
 def test_what_is_varied_cannot_be_set_beside_it(runs_dir):
     app = at(set=["projections.snr=0.5"])
     app.toggle(key="sweep").set_value(True)

@@ -7,9 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from engine.api_records import run_experiment
 from engine.base import environment
+from engine.cli.main import main
 from engine.config.schema import Config
 from engine.dispatch import runqueue
+from engine.io.mrc import write_map
 from engine.record import catalogue
 from engine.record.runrecord import read_run
 from engine.service import notes, runs
@@ -47,6 +52,33 @@ def test_a_queue_entry_of_an_earlier_version_was_submitted_by_its_user(tmp_path,
     del job["launched_by"]
     path.write_text(json.dumps(job | {"user": "student"}))
     assert [run.launched_by for run in runqueue.waiting(tmp_path)] == ["student"]
+
+
+def test_paths_are_those_of_the_folder_in_which_they_were_given(tmp_path, monkeypatch, toy_density):
+    """The worker works in another folder, where a file of the same name must not take its place."""
+    monkeypatch.setattr(runqueue, "ensure_worker", lambda runs_dir: None)
+    mine, runs_dir = tmp_path / "mine", tmp_path / "runs"
+    mine.mkdir()
+    monkeypatch.chdir(mine)
+    tables = {"volume": {"source": "map.mrc"}, "training": {"volumes": ["other.mrc"]}}
+    runs.submit(Actor("ada"), runs_dir, [Config.model_validate(tables)])
+    (waiting,) = runqueue.waiting(runs_dir)
+    assert waiting.config.volume.source == str(mine / "map.mrc")
+    assert waiting.config.training.volumes == (str(mine / "other.mrc"),)
+
+    write_map(mine / "map.mrc", toy_density, 2.5, np.zeros(3))
+    small = {
+        "distance": {"method": "exact"}, "projections": {"count": 12, "size": 16}, "volume": {"source": "map.mrc"},
+        "recovery": {"restarts": 2}, "reconstruction": {"enabled": False},
+    }  # fmt: skip
+    record = run_experiment(small, "runs of mine")
+    assert record.path.parent == mine / "runs of mine"
+    assert record.config.volume.source == str(mine / "map.mrc")
+    assert record.facts.folder == str(mine)
+    monkeypatch.chdir("/")
+    where = ["--runs-dir", str(record.path.parent)]
+    assert main(["runs", "export", record.run_id, str(tmp_path / "out"), "--particles", *where]) == 0
+    assert (tmp_path / "out" / "particles.mrcs").stat().st_size == 1024 + 12 * 16 * 16 * 4
 
 
 def test_queueing_loads_no_heavy_library():
