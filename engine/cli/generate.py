@@ -31,8 +31,12 @@ from scipy.io import savemat
 from ..base import environment
 from ..base.errors import InputError, naming
 from ..base.files import saying_full_disk, writing
+from ..base.inputs import require_memory
 from ..base.progress import Progress, silent
+from ..base.quantities import Range, shown
+from ..base.randomness import SEED
 from ..geometry import rotations
+from ..imaging.limits import IMAGES, NOISE_VARIANCE
 from ..imaging.noise import NoiseModel
 from ..imaging.projection import project
 from ..imaging.volume import Volume
@@ -47,6 +51,7 @@ CONVENTION = (
 _ENDINGS = (".h5", ".mat", ".mrcs")
 _WANTED_ENDING = "wanted a name that ends in .h5, .mat or .mrcs"
 _CHUNK_BYTES = 64 * 2**20
+_BYTES_PER_POSE = 3 * 9 * 8  # angles, matrices and what is between
 _MAT_BYTES = 2**31  # a variable of MATLAB's level-5 format is smaller
 
 Triple = tuple[float, float, float]
@@ -144,6 +149,11 @@ def region_degrees(shift: Triple, coverage: Triple) -> rotations.EulerRegion:
             raise InputError(
                 f"generate: {name} starts at {start:g} pi (-shift) and is {width:g} pi wide (-cov); "
                 "wanted a width above 0, at most 2"
+            )
+        if (degrees := 180 * start) not in rotations.ANGLE:
+            raise InputError(
+                f"generate: {name} starts at {start:g} pi (-shift), {degrees:g} degrees; wanted {rotations.ANGLE}"
+                f"{rotations.ANGLE.reason(degrees)}"
             )
     # 0.3 + 0.7 is not 1 in binary, and a tilt just above 180 would be refused.
     low, high = (np.round(180 * np.array(ends), 9).tolist() for ends in (shift, np.add(shift, coverage)))
@@ -269,6 +279,7 @@ def _require_room(request: Request, size: int) -> None:
         raise InputError(f"{what}, and twice that in memory while written; {memory:.1f} GiB are free, use .h5")
     if gib > disk:
         raise InputError(f"{what}; {disk:.1f} GiB are free in {request.output.parent}, make room or use another disk")
+    require_memory(_BYTES_PER_POSE * request.count, f"{request.count:,} poses", "ask for fewer")
 
 
 @contextmanager
@@ -297,7 +308,7 @@ def _parser() -> _Parser:
     add = parser.add_argument
     add("-conf", "-config", "--config-file", is_config_file=True, metavar="FILE", help="file of any of the long names")
     add("-in", "--input-file", metavar="VOLUME", help=".mrc, .map, .ccp4, .pdb, .cif, built-in name, emdb:ID or pdb:ID")
-    add("-num", "--projections-num", type=_number(int, 1), default=5000, metavar="N", help="how many; 5000")
+    add("-num", "--projections-num", type=_number(IMAGES), default=5000, metavar="N", help="how many; 5000")
     for flags, text in (
         (("-shift", "--angle-shift"), "start of the rot, tilt and psi angles, in units of pi; three times; 0 0 0"),
         (("-cov", "--angle-coverage"), "width of their intervals, in units of pi; three times; 2 1 2"),
@@ -310,21 +321,22 @@ def _parser() -> _Parser:
         default="euler",
         help="uniform in the angles (default) or over rotations",
     )
-    add("--seed", type=_number(int, 0), default=0, metavar="N", help="of the random directions and noise; 0")
-    add("--noise-variance", type=_number(float, 0), default=0.0, metavar="V", help="of white noise to be added; 0")
+    add("--seed", type=_number(SEED), default=0, metavar="N", help="of the random directions and noise; 0")
+    noise = _number(NOISE_VARIANCE)
+    add("--noise-variance", type=noise, default=0.0, metavar="V", help="of white noise to be added; 0")
     add("--overwrite", action="store_true", help="replace the output if it exists")
     return parser
 
 
-def _number(kind: type[int] | type[float], least: int) -> Callable[[str], float]:
+def _number(limits: Range) -> Callable[[str], float]:
     def parse(text: str) -> float:
+        value: float
         try:
-            value = kind(text)
+            value = int(text) if limits.whole else float(text)
         except ValueError:
-            value = math.nan
-        if not least <= value < math.inf:
-            whole = "whole " if kind is int else ""
-            raise ArgumentTypeError(f"found {text!r}, wanted a {whole}number of at least {least}")
+            raise ArgumentTypeError(f"found {shown(text)}, wanted {limits}") from None
+        if value not in limits:
+            raise ArgumentTypeError(f"found {shown(text)}, wanted {limits}{limits.reason(value)}")
         return value
 
     return parse

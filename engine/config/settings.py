@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
+from ..base import tomltext
 from ..base.errors import InputError
-from .schema import Config
+from ..base.quantities import Range, shown
+from .schema import Config, RangeError, Section
 
 _IF_NOT_GIVEN = {
     "volume.symmetry": "C1", "projections.noise_variance": "none", "projections.snr": "none",
     "training.volumes": "the protein itself", "training.patience": "never", "recovery.max_distance": "no limit",
 }  # fmt: skip
+
+_WANTED = {
+    "model_type": "a table of keys and values", "invalid_key": "keys that are texts", "tuple_type": "a list",
+    "string_type": "text", "string_pattern_mismatch": "text", "string_unicode": "text in Unicode",
+    "string_too_long": "a shorter text", "bool_type": "true or false", "bool_parsing": "true or false",
+}  # fmt: skip
+"""What is wanted instead, by pydantic's name of the problem, where its own words are a programmer's."""
+_COMPARED = 100  # letters of a word for which the nearest is sought
 
 
 def load_config(path: str | Path | None = None, overrides: list[str] | tuple[str, ...] = ()) -> Config:
@@ -33,10 +42,10 @@ def load_config(path: str | Path | None = None, overrides: list[str] | tuple[str
     table: dict[str, Any] = {}
     if path is not None:
         try:
-            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            table = tomltext.parse(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"configuration {path}: {error.strerror or error}; wanted a readable TOML file") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomltext.TomlError, UnicodeDecodeError) as error:
             raise InputError(f"configuration {path} is not TOML: {error}") from error
     for text in overrides:
         override(table, text)
@@ -84,6 +93,12 @@ def if_not_given(key: str) -> str:
     return _IF_NOT_GIVEN.get(key, "automatic")
 
 
+def key_range(key: str) -> Range | None:
+    """The range of a known key; None where its values are no numbers."""
+    section, leaf = _section(key)
+    return section.ranges.get(leaf)
+
+
 def require_known(key: str) -> None:
     """InputError naming the nearest known key, if this is not a key of a configuration."""
     if key not in known_keys():
@@ -95,26 +110,26 @@ def override(table: dict[str, Any], setting: str) -> str:
     key, separator, text = setting.partition("=")
     key = key.strip()
     if not separator or not key:
-        raise InputError(f"--set {setting!r}: wanted section.key=value")
+        raise InputError(f"--set {shown(setting)}: wanted section.key=value")
     require_known(key)
     section = table
     *parents, leaf = key.split(".")
     for parent in parents:
         section = section.setdefault(parent, {})
         if not isinstance(section, dict):
-            raise InputError(f"{parent} is {section!r}; wanted a table")
+            raise InputError(f"{parent} is {shown(section)}; wanted a table")
     try:
-        section[leaf] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        section[leaf] = tomltext.parse_value(text)
+    except tomltext.TomlError:
         section[leaf] = text.strip()
     return key
 
 
 def _unknown_key(key: str) -> str:
     known = known_keys()
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    near = difflib.get_close_matches(key[:_COMPARED], known, n=1, cutoff=0.0)
     by_leaf = [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
-    return f"unknown key {key!r}; the nearest known one is {(by_leaf or near)[0]!r}"
+    return f"unknown key {shown(key)}; the nearest known one is {(by_leaf or near)[0]!r}"
 
 
 def _relevant(error: ValidationError) -> list[Any]:
@@ -129,16 +144,25 @@ def _describe(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"][:2])
     if problem["type"] == "extra_forbidden":
         return _unknown_key(key)
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    given = problem["input"]
-    wanted = problem["msg"].removeprefix("Input should be ")
-    described = ""
-    section, _, leaf = key.partition(".")
-    if leaf:
-        annotation = Config.model_fields[section].annotation
-        description = (
-            annotation.model_fields[leaf].description if annotation and leaf in annotation.model_fields else None
-        )
-        described = f" ({description})" if description else ""
-    return f"{key} is {given!r}; wanted {wanted}{described}"
+    error = problem.get("ctx", {}).get("error")
+    if problem["type"] == "value_error" and not isinstance(error, RangeError):
+        return str(error)
+    section, leaf = _section(key)
+    limits = section.ranges.get(leaf)
+    description = section.model_fields[leaf].description if leaf in section.model_fields else ""
+    description = f" ({description})" if description else ""
+    reason = ""
+    if limits:
+        wanted = str(limits)
+        reason = str(error) if isinstance(error, RangeError) else limits.reason(problem["input"])
+    else:
+        key = key or "the configuration"
+        wanted = _WANTED.get(problem["type"], problem["msg"].removeprefix("Input should be "))
+    return f"{key} is {shown(problem['input'])}; wanted {wanted}{description}{reason}"
+
+
+def _section(key: str) -> tuple[type[Section], str]:
+    """The class in which a dotted key is a field, and the field; the whole configuration for what is no key."""
+    name, _, leaf = key.rpartition(".")
+    kind = Config.model_fields[name].annotation if name in Config.model_fields else None
+    return (kind, leaf) if isinstance(kind, type) and issubclass(kind, Section) else (Config, key)

@@ -16,6 +16,7 @@ from ..base.errors import ArgumentError, InputError
 from ..base.files import writing
 from ..base.inputs import GZIP_DAMAGE
 from ..base.progress import Progress, silent
+from ..base.quantities import shown
 
 ATTEMPTS = 4
 FIRST_WAIT_S = 1.0  # before the second attempt; twice as long before each further one
@@ -100,8 +101,9 @@ def _place(source: str) -> tuple[str, Path]:
     match = archive.entry.fullmatch(typed.strip())
     if match is None:
         raise ArgumentError(
-            "{source} is {given!r}; wanted an id such as {example}", "source", given=source, example=archive.example
-        )
+            "{source} is {given}; wanted an id such as {example}", "source", given=shown(source),
+            example=archive.example,
+        )  # fmt: skip
     file = archive.file.format(entry=match[1].upper())
     base_url = os.environ.get(f"POSELAB_{scheme.upper()}_URL", archive.base_url).rstrip("/")
     return f"{base_url}/{file}", cache_folder() / file.rpartition("/")[2].lower()

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from ..base.errors import ArgumentError, InputError
 from ..base.inputs import reading, without_gz
 from ..base.progress import Progress, silent
+from ..base.quantities import shown
 from ..geometry.symmetry import check_group, group
 from ..imaging import symmetric_density
+from ..imaging.limits import DENSITY, RESOLUTION, VOXEL_SIZE
 from ..imaging.volume import Volume
 from .sources import is_random, random_seed
 
@@ -63,6 +65,9 @@ def load_volume(
     >>> load_volume("1bd2", resolution=20)
     Volume('1bd2', 23 x 16 x 25 voxels of 6.667 Å)
     """
+    for name, value, limits in (("resolution", resolution, RESOLUTION), ("voxel_size", voxel_size, VOXEL_SIZE)):
+        if value is not None:
+            limits.check(value, name)
     source, symmetry = source.strip(), check_group(symmetry)
     if is_random(source):
         from . import coordinates
@@ -125,12 +130,19 @@ def _read(
                 "{resolution} is {given:g} but {path} is a map, which has its own; leave it out", "resolution",
                 given=resolution, path=source,
             )  # fmt: skip
-        return mrc.read_map(path, voxel_size)
+        density, voxel_size, origin = mrc.read_map(path, voxel_size)
+        if voxel_size not in VOXEL_SIZE:
+            raise ArgumentError(
+                "{path}: the header gives a voxel size of {given:g} Å; wanted {range}{reason}; give the true size as "
+                "{voxel_size}", "voxel_size", path=path, given=voxel_size, range=VOXEL_SIZE,
+                reason=VOXEL_SIZE.reason(voxel_size),
+            )  # fmt: skip
+        return density, voxel_size, origin
     if not path.suffix and path.name == source and not os.path.exists(path):  # unlike Path.exists never raises
         nearest = difflib.get_close_matches(source.lower(), BUILT_IN, n=1, cutoff=0.0)[0]
         raise ArgumentError(
-            "{source} is {given!r}, neither a built-in protein nor a file; the nearest built-in one is {nearest!r}; "
-            "wanted a name, a path, emdb:ID, pdb:ID or random:SEED", "source", given=source, nearest=nearest,
+            "{source} is {given}, neither a built-in protein nor a file; the nearest built-in one is {nearest!r}; "
+            "wanted a name, a path, emdb:ID, pdb:ID or random:SEED", "source", given=shown(source), nearest=nearest,
         )  # fmt: skip
     with reading(path):
         known = ", ".join((*mrc.MAP_ENDINGS, *coordinates.COORDINATE_ENDINGS))
@@ -144,5 +156,9 @@ def _check(density: NDArray[np.float32], source: str) -> None:
         raise InputError(f"{source}: {count} of the density's values are NaN or infinite; wanted finite numbers")
     if low == high:
         raise InputError(f"{source}: the density is {low:g} everywhere; wanted one with an object in it")
+    if (largest := max(-low, high)) not in DENSITY:
+        raise InputError(
+            f"{source}: the density reaches {largest:g}; wanted {DENSITY}{DENSITY.reason(largest)}; scale its values"
+        )
     if high <= 0:
         raise InputError(f"{source}: the density is nowhere positive (at most {high:g}); invert the map's contrast")
