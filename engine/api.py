@@ -12,17 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from .api_records import read_run, read_star, run_experiment, write_star
 from .base.errors import ArgumentError
+from .base.inputs import require_memory
 from .base.progress import Progress, silent
+from .base.quantities import Range
 from .geometry import rotations
-from .geometry.arguments import Random, checked_count, checked_rotations, generator
+from .geometry.arguments import Random, checked_rotations, generator
 from .geometry.symmetry import group
-from .imaging import fsc, projection, reconstruction, simulation
+from .imaging import fsc, limits, projection, reconstruction, simulation
 from .imaging.particles import ParticleSet
 from .imaging.volume import Volume
 from .io.loading import load_volume
 from .poses import alignment, distance, pairs, recovery, symmetric_recovery
 from .poses.alignment import Alignment
 from .poses.choices import Initialisation
+from .poses.limits import MAX_ITERATIONS, PERTURBATION_VARIANCE, RESTARTS
 from .poses.pairs import PairDistances
 from .poses.recovery import Recovery
 
@@ -33,6 +36,8 @@ __all__ = [
 ]  # fmt: skip
 
 Array = NDArray[np.floating]
+
+_BYTES_PER_POSE = 3 * 9 * 8  # angles, matrices and what is between
 
 
 def sample_orientations(
@@ -68,7 +73,9 @@ def sample_orientations(
     >>> sample_orientations(5, rng=0).shape
     (5, 3, 3)
     """
-    return rotations.sample_orientations(checked_count(count), generator(rng), coverage, sampling)
+    limits.IMAGES.check(count, "count")
+    require_memory(_BYTES_PER_POSE * count, f"{count:,} poses", "lower {count}", "count")
+    return rotations.sample_orientations(int(count), generator(rng), coverage, sampling)
 
 
 def project(
@@ -103,10 +110,10 @@ def project(
     >>> project(volume, np.eye(3), size=32).shape
     (1, 32, 32)
     """
-    for name, value in (("size", size), ("pixel_size", pixel_size)):
-        if value is not None and not value > 0:
-            raise ArgumentError(f"{{{name}}} is {{given}}; wanted a number above 0", name, given=value)
-    return projection.project(volume, checked_rotations(poses, "poses"), size, pixel_size)
+    matrices = checked_rotations(poses, "poses")
+    _check(pixel_size, limits.VOXEL_SIZE, "pixel_size")
+    _require_memory(volume, len(matrices), size, pixel_size)
+    return projection.project(volume, matrices, size, pixel_size)
 
 
 def simulate(
@@ -146,8 +153,14 @@ def simulate(
     >>> simulate(load_volume("1bd2", resolution=20), 10, rng=0, size=32, snr=0.5)
     ParticleSet(10 images of 32 x 32 pixels of 6.667 Å, noise variance 0.05379, with truth)
     """
+    _check(noise_variance, limits.NOISE_VARIANCE, "noise_variance")
+    _check(snr, limits.SNR, "snr")
+    limits.MAX_SHIFT.check(max_shift, "max_shift")
+    limits.IMAGES.check(count, "count")
+    _require_memory(volume, count, size)
+    limits.check_shift(max_shift, size or volume.diagonal)
     acquisition = simulation.Acquisition(coverage, sampling, size, noise_variance, snr, max_shift)
-    return simulation.simulate(volume, acquisition, checked_count(count), generator(rng))
+    return simulation.simulate(volume, acquisition, int(count), generator(rng))
 
 
 def exact_distances(poses: ArrayLike, symmetry: str = "C1") -> PairDistances:
@@ -192,8 +205,7 @@ def perturb_distances(distances: PairDistances, variance: float, rng: Random) ->
     >>> perturb_distances(given, 0.1, rng=1).values.dtype
     dtype('float32')
     """
-    if not (np.isfinite(variance) and variance >= 0):
-        raise ArgumentError("{variance} is {given}; wanted a number of at least 0, in rad²", "variance", given=variance)
+    PERTURBATION_VARIANCE.check(variance, "variance")
     return distance.perturb_distances(distances, variance, generator(rng))
 
 
@@ -244,6 +256,8 @@ def recover_poses(
     >>> recover_poses(given, rng=1).loss < 1e-6
     True
     """
+    RESTARTS.check(restarts, "restarts")
+    MAX_ITERATIONS.check(max_iterations, "max_iterations")
     elements = group(symmetry)
     if len(elements) > 1:
         return symmetric_recovery.recover_symmetric_poses(distances, elements, generator(rng), max_iterations, progress)
@@ -333,6 +347,7 @@ def reconstruct(
             "{images} are {count} and {poses} {others}; wanted as many of both, and at least 2", "images", "poses",
             count=len(images), others=len(matrices),
         )  # fmt: skip
+    limits.ITERATIONS.check(iterations, "iterations")
     return reconstruction.reconstruct(images, matrices, grid, generator(rng), iterations)
 
 
@@ -370,4 +385,22 @@ def fourier_shell_correlation(
             "{first} has the shape {one} and {second} {other}; wanted two volumes (nz, ny, nx) of one shape", "first",
             "second", one=one.shape, other=other.shape,
         )  # fmt: skip
+    limits.VOXEL_SIZE.check(voxel_size, "voxel_size")
     return fsc.fourier_shell_correlation(one, other, voxel_size)
+
+
+def _check(value: float | None, limits: Range, name: str) -> None:
+    if value is not None:
+        limits.check(value, name)
+
+
+def _require_memory(volume: Volume, count: int, size: int | None, pixel_size: float | None = None) -> None:
+    """InputError for a size that is none, and for images that the memory does not hold."""
+    _check(size, limits.SIZE, "size")
+    size = size or volume.diagonal
+    # A frame smaller than the object is cut out of one that holds it.
+    whole = max(size, volume.diagonal * volume.voxel_size / (pixel_size or volume.voxel_size))
+    require_memory(
+        4 * (2 * count * size**2 + 8 * whole**2), f"{count:,} images of {size} x {size} pixels",
+        "make fewer or smaller ones",
+    )  # fmt: skip

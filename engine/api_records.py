@@ -14,6 +14,7 @@ from .base.paths import absolute
 from .config.schema import Config
 from .config.settings import config_from_dict
 from .geometry.arguments import checked_rotations
+from .imaging import limits
 from .io import star
 from .record.runrecord import RunRecord, default_runs_dir, run_path
 from .record.runrecord import read_run as _read_run
@@ -72,6 +73,8 @@ def write_star(
     --------
     See :func:`read_star`.
     """
+    limits.VOXEL_SIZE.check(pixel_size, "pixel_size")
+    limits.SIZE.check(image_size, "image_size")
     star.write_star(path, checked_rotations(poses, "poses"), pixel_size, image_size, stack_name, shifts_px)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from engine.base.errors import InputError
-from engine.config.numeric import is_at_hand, volume_of
+from engine.config.numeric import check_frame, is_at_hand, volume_of
 from engine.geometry.rotations import PUBLISHED_COVERAGES, euler_region
 from engine.io import library
 from engine.io.library import Entry
@@ -120,9 +120,9 @@ def _planned(values: dict[str, Any], vary: Vary | None, name: str) -> Plan | Non
 
 def _submit(plan: Plan) -> None:
     """Submit the plan to the queue, then open the run or the list of the sweep's runs."""
-    for source in {config.volume.source: config.volume for config in plan.configs}.values():
-        if is_at_hand(source):
-            volume_of(source)  # so that an unusable file is reported here, beside the form
+    for config in {config.volume.source: config for config in plan.configs}.values():
+        if is_at_hand(config.volume):  # so that an unusable file is reported here, beside the form
+            check_frame(config.projections, volume_of(config.volume))
     sweep = plan.new_sweep_id()
     run_ids = runs.submit(state.actor(), state.runs_dir(), plan.configs, [name for name, _ in plan.runs], sweep)
     if sweep is None:

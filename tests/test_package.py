@@ -12,8 +12,10 @@ import sys
 import tomllib
 import venv
 import zipfile
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import engine
@@ -199,6 +201,11 @@ def test_both_names_in_one_process_are_refused(installed, tmp_path):
     assert "ImportError: engine is imported already: the same code under another name" in done.stderr
 
 
+@cache
+def small() -> engine.Volume:
+    return engine.load_volume("1bd2", resolution=20)
+
+
 @pytest.mark.parametrize(
     ("call", "wanted"),
     [
@@ -209,10 +216,38 @@ def test_both_names_in_one_process_are_refused(installed, tmp_path):
         (lambda: engine.exact_distances(engine.sample_orientations(1, 0)), r"^poses are 1; wanted at least 2"),
         (lambda: engine.sample_orientations(0, rng=0), r"^count is 0; wanted a whole number"),
         (lambda: engine.sample_orientations(3, 0, "most"), r"^coverage is 'most'"),
-        (lambda: engine.perturb_distances(None, -1, 0), r"^variance is -1; wanted a number of at least 0"),
+        (lambda: engine.perturb_distances(None, -1, 0), r"^variance is -1; wanted a number from 0 to 10"),
         (lambda: engine.align_poses(engine.sample_orientations(3, 0), engine.sample_orientations(4, 0), 0),
          r"^recovered are 3 poses and true are 4; wanted as many of both"),
         (lambda: engine.fourier_shell_correlation([[[1.0]]], [[[1.0, 2.0]]], 1.0), r"wanted two volumes"),
+        (lambda: engine.sample_orientations(10**12, rng=0),
+         r"^count is 1000000000000; wanted .*: the header of an image"),
+        (lambda: engine.sample_orientations(True, rng=0), r"^count is True; wanted .*: true and false are no numbers"),
+        (lambda: engine.sample_orientations(3, rng=-1), r"^rng is -1; wanted a numpy.random.Generator, or a seed"),
+        (lambda: engine.sample_orientations(3, rng=None), r"^rng is None; wanted"),
+        (lambda: engine.sample_orientations(3, 0, ((0, 1), (0, 90), (1e9, 1e9 + 1))),
+         r"^coverage: the psi interval .*00"),
+        (lambda: engine.sample_orientations(3, 0, 7), r"^coverage is 7; wanted full, half, quarter or three intervals"),
+        (lambda: engine.project(None, np.eye(3), pixel_size=1e-300),
+         r"^pixel_size is 1e-300; wanted a number from 0.01"),
+        (lambda: engine.project(small(), np.eye(3), size=10**9),
+         r"^size is 1000000000; wanted a whole number from 8 to"),
+        (lambda: engine.simulate(small(), 2**31 - 1, 0, size=4096),
+         r"^2,147,483,647 images of 4096 x 4096 pixels need"),
+        (lambda: engine.simulate(small(), 9, 0, noise_variance=1e300),
+         r"^noise_variance is 1e\+300; wanted .* from 1e-30"),
+        (lambda: engine.simulate(small(), 9, 0, snr=1e-300), r"^snr is 1e-300; wanted a number from 1e-14 to 1e14"),
+        (lambda: engine.simulate(small(), 9, 0, size=16, max_shift=9), r"^max_shift is 9 pixels and the images are 16"),
+        (lambda: engine.recover_poses(None, 0, restarts=10**9), r"^restarts is 1000000000; wanted .* over a gigabyte"),
+        (lambda: engine.recover_poses(None, 0, max_iterations=0), r"^max_iterations is 0; wanted"),
+        (lambda: engine.reconstruct(np.zeros((2, 8, 8)), [np.eye(3)] * 2, small(), 0, iterations=1e3),
+         r"^iterations is 10"),
+        (lambda: engine.fourier_shell_correlation(np.ones((4, 4, 4)), np.ones((4, 4, 4)), 0.0),
+         r"^voxel_size is 0.0; w"),
+        (lambda: engine.write_star("a.star", np.eye(3), float("nan"), 64, "a.mrcs"), r"^pixel_size is nan; wanted"),
+        (lambda: engine.load_volume("1bd2", resolution=1e300),
+         r"^resolution is 1e\+300; wanted a number from 0.3 to 1000"),
+        (lambda: engine.load_volume("1bd2", voxel_size=1e9), r"^voxel_size is 1000000000.0; wanted .*sampling theorem"),
         (lambda: engine.load_volume("1bd3"), r"^source is '1bd3', neither a built-in protein nor a file"),
         (lambda: engine.run_experiment({"distance": {"methud": "exact"}}), r"unknown key 'distance.methud'"),
     ],

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..base.quantities import digits
 from ..experiment import metrics
 from . import words
 from .comparison import Row, Spread, title
@@ -50,12 +51,12 @@ def name_of(factor: Factor, value: Any, variance: float) -> str:
     if factor.is_noise:
         given, snr = value
         if snr is not None:
-            return f"variance {variance:.3g} (SNR {snr:g})"
-        return f"variance {given:g}" if given else "no noise"
+            return f"variance {variance:.3g} (SNR {digits(snr)})"
+        return f"variance {digits(given)}" if given else "no noise"
     if "projections.coverage" in factor.keys:
         return words.coverage(value)
     if factor == CLOSE_PAIRS:
-        return "no limit" if value is None else f"{words.degrees(value)} ({value:g} rad)"
+        return "no limit" if value is None else f"{words.degrees(value)} ({digits(value)} rad)"
     return words.SAMPLINGS.get(value, str(value))
 
 

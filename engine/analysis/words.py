@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..base.quantities import digits
+
 SAMPLINGS = {"so3": "SO(3)", "euler": "Euler"}
 """How orientations are sampled, by the configuration's name for it."""
 
@@ -43,7 +45,7 @@ def coverage(value: Any) -> str:
     if isinstance(value, str):
         return value
     named = zip(("rot", "tilt", "psi"), value, strict=True)
-    return ", ".join(f"{name} {low:g}–{high:g}°" for name, (low, high) in named)
+    return ", ".join(f"{name} {digits(low)}–{digits(high)}°" for name, (low, high) in named)
 
 
 def _three_digits(value: float) -> str:

@@ -10,8 +10,15 @@ class InputError(ValueError):
     """The user's input is wrong: a file, a key, a value.
 
     The message is one line: what was found, what is wanted, what to do. The command line prints it and exits with
-    status 2; the app shows it in place. It is never accompanied by a traceback.
+    status 2; the app shows it in place. It is never accompanied by a traceback. Line breaks and control characters,
+    which names of files may have, are escaped.
+
+    >>> print(InputError(f"no file a{chr(10)}b"))
+    no file a\\nb
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(message)))
 
 
 class ArgumentError(InputError):

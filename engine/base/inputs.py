@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from .errors import InputError
+from .errors import ArgumentError, InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
@@ -76,13 +76,18 @@ def without_gz(path: Path) -> Path:
     return path.with_suffix("") if path.suffix.lower() == ".gz" else path
 
 
-def require_memory_for_voxels(shape: Sequence[float], what: str, remedy: str) -> None:
-    """Raise InputError if a volume of this shape could not be processed in the memory that is free now."""
+def require_memory_for_voxels(shape: Sequence[float], what: str, remedy: str, *arguments: str) -> None:
+    """:func:`require_memory` for work with a volume of this shape."""
+    size = " x ".join(f"{n:.0f}" for n in reversed(shape))
     needed = math.prod(float(n) for n in shape) * WORKING_BYTES_PER_VOXEL
+    require_memory(needed, f"{what}: {size} voxels", remedy, *arguments)
+
+
+def require_memory(needed: float, what: str, remedy: str, *arguments: str) -> None:
+    """Raise ArgumentError if so many bytes are not free now; ``remedy`` has the arguments' names in braces."""
     free = psutil.virtual_memory().available
     if needed > free:
-        size = " x ".join(f"{n:.0f}" for n in reversed(shape))
-        raise InputError(
-            f"{what}: {size} voxels need about {needed / 2**30:,.1f} GiB to work with, "
-            f"{free / 2**30:,.1f} GiB are free; {remedy}"
-        )
+        raise ArgumentError(
+            "{what} need about {needed:,.1f} GiB to work with, {free:,.1f} GiB are free; " + remedy, *arguments,
+            what=what, needed=needed / 2**30, free=free / 2**30,
+        )  # fmt: skip

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from .quantities import Range
+
+SEED = Range(0, 2**63 - 1, "seeds count from 0", "TOML, HDF5 and the catalogue hold integers in 64 bits, with a sign")
+"""Of an experiment."""
+
 
 def stream(seed: int, purpose: str) -> np.random.Generator:
     """The generator of an experiment's seed for one purpose, independent of those for all others.

@@ -7,10 +7,10 @@ a field that is not used; fields that are used are checked with :func:`require_u
 from __future__ import annotations
 
 import codecs
-import tomllib
 from pathlib import Path
 from typing import Any
 
+from . import tomltext
 from .errors import InputError
 
 _OTHER_MARKS = {
@@ -81,8 +81,8 @@ def read_toml(path: str | Path, name: str) -> dict[str, Any]:
     """The tables of a TOML file; InputError as for :func:`read_text`, and for invalid TOML."""
     text = read_text(path, name, "TOML file")
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # plain ValueError for an integer of thousands of digits
+        return tomltext.parse(text)
+    except tomltext.TomlError as error:
         raise InputError(f"{name} is not TOML: {error}") from error
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ..base import environment
 from ..base.files import plain
+from ..base.quantities import digits
 from ..dispatch.runqueue import QueuedRun
 from ..experiment import metrics
 from ..experiment.estimate import Total
@@ -140,9 +141,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     cells: list[tuple[str, ...]] = [columns]
     for row in rows:
         recorded = row["metrics"] or {}
-        noise = row["noise_variance"] if row["snr"] is None else f"snr {row['snr']:g}"
+        noise = digits(row["noise_variance"] or 0) if row["snr"] is None else f"snr {digits(row['snr'])}"
         values = (
-            row["run_id"], row["status"], row["source"], row["coverage"], row["sampling"], noise or 0,
+            row["run_id"], row["status"], row["source"], row["coverage"], row["sampling"], noise,
             row["distance_method"], *(recorded.get(metric.name) for metric in _LISTED), row["total_seconds"],
         )  # fmt: skip
         cells.append(tuple(_cell(value) for value in values))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import difflib
 import io
-import math
 import os
 import shutil
 import time
@@ -33,10 +32,14 @@ from scipy.io import savemat
 from ..base import environment
 from ..base.errors import InputError, naming
 from ..base.files import plain, saying_full_disk, writing
+from ..base.inputs import require_memory
 from ..base.paths import expanded
 from ..base.progress import Progress, silent
+from ..base.quantities import Range, shown
+from ..base.randomness import SEED
 from ..base.texts import read_text, require_unicode
 from ..geometry import rotations
+from ..imaging.limits import IMAGES, NOISE_VARIANCE, VOXEL_SIZE
 from ..imaging.noise import NoiseModel
 from ..imaging.projection import project
 from ..imaging.volume import Volume
@@ -56,11 +59,9 @@ _OPTIONS = {
     "source": "-in/--input-file", "voxel_size": "--voxel-size", "stack_is_volume": "--stack-is-volume",
 }  # fmt: skip
 _FARTHEST = 1000  # pi; an angle that many turns away has lost digits, one far enough all of them
-_MOST_VARIANCE = 1e30  # what is squared and summed must stay below 3e38, float32's largest
-_LONGEST_SHOWN = 40  # characters
 _THREE_TIMES = ("angle-shift", "angle-coverage")
-_LARGEST = 2**63 - 1  # that files and NumPy hold
 _CHUNK_BYTES = 64 * 2**20
+_BYTES_PER_POSE = 3 * 9 * 8  # angles, matrices and what is between
 _MAT_BYTES = 2**31  # a variable of MATLAB's level-5 format is smaller
 
 Triple = tuple[float, float, float]
@@ -168,6 +169,11 @@ def region_degrees(shift: Triple, coverage: Triple) -> rotations.EulerRegion:
             raise InputError(
                 f"generate: {name} starts at {start:g} pi (-shift) and is {width:g} pi wide (-cov); "
                 f"wanted a width above 0, at most 2, that starts within -{_FARTHEST} and {_FARTHEST}"
+            )
+        if (degrees := 180 * start) not in rotations.ANGLE:
+            raise InputError(
+                f"generate: {name} starts at {start:g} pi (-shift), {degrees:g} degrees; wanted {rotations.ANGLE}"
+                f"{rotations.ANGLE.reason(degrees)}"
             )
     # 0.3 + 0.7 is not 1 in binary, and a tilt just above 180 would be refused.
     low, high = (np.round(180 * np.array(ends), 9).tolist() for ends in (shift, np.add(shift, coverage)))
@@ -293,6 +299,7 @@ def _require_room(request: Request, size: int) -> None:
         raise InputError(f"{what}, and twice that in memory while written; {memory:.1f} GiB are free, use .h5")
     if gib > disk:
         raise InputError(f"{what}; {disk:.1f} GiB are free in {request.output.parent}, make room or use another disk")
+    require_memory(_BYTES_PER_POSE * request.count, f"{request.count:,} poses", "ask for fewer")
 
 
 @contextmanager
@@ -358,7 +365,7 @@ def _parser() -> _Parser:
     add = parser.add_argument
     add("-conf", "-config", "--config-file", is_config_file=True, metavar="FILE", help="file of any of the long names")
     add("-in", "--input-file", metavar="VOLUME", help=".mrc, .map, .ccp4, .pdb, .cif, built-in name, emdb:ID or pdb:ID")
-    add("-num", "--projections-num", type=_number(int, 1), default=5000, metavar="N", help="how many; 5000")
+    add("-num", "--projections-num", type=_number(IMAGES), default=5000, metavar="N", help="how many; 5000")
     for flags, text in (
         (("-shift", "--angle-shift"), "start of the rot, tilt and psi angles, in units of pi; three times; 0 0 0"),
         (("-cov", "--angle-coverage"), "width of their intervals, in units of pi; three times; 2 1 2"),
@@ -371,25 +378,24 @@ def _parser() -> _Parser:
         default="euler",
         help="uniform in the angles (default) or over rotations",
     )
-    add("--seed", type=_number(int, 0), default=0, metavar="N", help="of the random directions and noise; 0")
-    add("--noise-variance", type=_number(float, 0), default=0.0, metavar="V", help="of white noise to be added; 0")
-    add("--voxel-size", type=_number(float, 0), metavar="A", help="in Å per voxel, where the map's header has none")
+    add("--seed", type=_number(SEED), default=0, metavar="N", help="of the random directions and noise; 0")
+    noise = _number(NOISE_VARIANCE)
+    add("--noise-variance", type=noise, default=0.0, metavar="V", help="of white noise to be added; 0")
+    add("--voxel-size", type=_number(VOXEL_SIZE), metavar="A", help="in Å per voxel, where the map's header has none")
     add("--stack-is-volume", action="store_true", help="take a map that is said to be an image stack for a volume")
     add("--overwrite", action="store_true", help="replace the output if it exists")
     return parser
 
 
-def _number(kind: type[int] | type[float], least: int) -> Callable[[str], float]:
+def _number(limits: Range) -> Callable[[str], float]:
     def parse(text: str) -> float:
+        value: float
         try:
-            value = kind(text)
+            value = int(text) if limits.whole else float(text)
         except ValueError:
-            value = math.nan
-        most = _LARGEST if kind is int else _MOST_VARIANCE
-        if not least <= value <= most:
-            word, limit = ("whole number", "2^63 - 1") if kind is int else ("number", f"{most:g}")
-            shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
-            raise ArgumentTypeError(f"found {shown!r}, wanted a {word} of at least {least}, at most {limit}")
+            raise ArgumentTypeError(f"found {shown(text)}, wanted {limits}") from None
+        if value not in limits:
+            raise ArgumentTypeError(f"found {shown(text)}, wanted {limits}{limits.reason(value)}")
         return value
 
     return parse

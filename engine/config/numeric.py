@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..base.errors import naming
 from ..base.progress import Progress, silent
+from ..imaging.limits import check_shift
 from ..imaging.simulation import Acquisition
 from ..imaging.volume import Volume
 from ..io.loading import load_volume
@@ -11,6 +12,8 @@ from ..io.sources import is_archived
 from .schema import ProjectionsConfig, VolumeConfig
 
 _KEYS = {name: f"volume.{name}" for name in VolumeConfig.model_fields}
+PROJECTIONS = {name: f"projections.{name}" for name in ProjectionsConfig.model_fields}
+"""The keys of the arguments of a simulation, for :func:`~base.errors.naming`."""
 
 
 def volume_of(config: VolumeConfig, progress: Progress = silent) -> Volume:
@@ -38,3 +41,9 @@ def acquisition_of(config: ProjectionsConfig) -> Acquisition:
     return Acquisition(
         config.coverage, config.sampling, config.size, config.noise_variance, config.snr, config.max_shift
     )
+
+
+def check_frame(config: ProjectionsConfig, volume: Volume) -> None:
+    """InputError for what is no acquisition of this volume: shifts out of a frame that is the volume's own."""
+    with naming(**PROJECTIONS):
+        check_shift(config.max_shift, config.size or volume.diagonal)

@@ -2,20 +2,27 @@
 
 A configuration is written as TOML with one table per stage. Every key has a default, so the empty configuration is the
 default experiment. An unknown key is refused, naming the nearest known one.
+
+Every number has a :class:`~base.quantities.Range`, which gives the reasons for both of its ends.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from ..base.errors import InputError, naming
+from ..base.quantities import EXACT, Range, shown
+from ..base.randomness import SEED
 from ..base.texts import require_unicode
 from ..geometry.rotations import EulerRegion, euler_region
 from ..geometry.symmetry import check_group
+from ..imaging import limits as imaging
 from ..io.sources import expand, normal
+from ..poses import limits as poses
 from ..poses.choices import MOST_HELD, Head, Initialisation, PairStrategy
 
 DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
@@ -23,24 +30,60 @@ FEWEST_STEPS, MOST_STEPS = 1800, 6000
 """Range of the default number of steps, by the noise and the shifts of the projections."""
 TRAINING_START_S, SLOWEST_STEPS_PER_SECOND = 30, 11.5
 """A training without a limit of its own is cut short if it is slower than this."""
+Source = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4096)]
+"""Linux opens no longer path."""
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+class RangeError(ValueError):
+    """A value is not in the range of its key. The message is the reason, after a colon."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A table of the configuration."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+    ranges: ClassVar[Mapping[str, Range]] = {}
+    """By field, of those that are numbers."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        cls.ranges = {
+            name: entry
+            for name, field in cls.model_fields.items()
+            for entry in field.metadata
+            if isinstance(entry, Range)
+        }
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_as_written(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what would silently become another number: true as 1, and 9007199254740993.0, which is even."""
+        limits = cls.ranges.get(str(info.field_name))
+        if limits is None or value is None:
+            return value
+        if isinstance(value, bool | np.bool_):
+            raise RangeError(limits.reason(bool(value)))
+        if isinstance(value, float) and limits.whole and abs(value) > EXACT:
+            raise RangeError(": with a point or exponent such a large one loses its last digits, write all of them")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _number_in_range(cls, value: Any, info: ValidationInfo) -> Any:
+        limits = cls.ranges.get(str(info.field_name))
+        if limits is not None and value is not None and value not in limits:
+            raise RangeError(limits.reason(value))
+        return value
 
 
-class VolumeConfig(_Section):
+class VolumeConfig(Section):
     """Where the density comes from."""
 
-    source: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
-        "1bd2", description="built-in name, path, emdb:ID, pdb:ID or random:SEED"
+    source: Source = Field("1bd2", description="built-in name, path, emdb:ID, pdb:ID or random:SEED")
+    resolution: Annotated[float | None, imaging.RESOLUTION] = Field(
+        None, description="Å; for coordinates only, 8 when not given"
     )
-    resolution: Positive | None = Field(None, description="Å; for coordinates only, 8 when not given")
-    voxel_size: Positive | None = Field(
+    voxel_size: Annotated[float | None, imaging.VOXEL_SIZE] = Field(
         None, description="Å per voxel; resolution / 3 for coordinates, overrides the header of a map"
     )
     symmetry: str = Field("C1", description="C1, Cn, Dn, T, O or I, axes as RELION has them")
@@ -59,20 +102,36 @@ class VolumeConfig(_Section):
             return check_group(value)
 
 
-class ProjectionsConfig(_Section):
+class ProjectionsConfig(Section):
     """The test projections: those whose poses are recovered. Training projections follow the same distribution."""
 
-    count: int = Field(1000, ge=4, le=200_000, description="number of test projections")
-    size: int | None = Field(
-        None, ge=8, le=4096, description="pixels; the integer diagonal of the volume when not given"
+    count: Annotated[
+        int, Range(4, 200_000, "each of the two half sets needs two", "images of 116 pixels would take over 10 GB")
+    ] = Field(1000, description="number of test projections")
+    size: Annotated[int | None, imaging.SIZE] = Field(
+        None, description="pixels; the integer diagonal of the volume when not given"
     )
     coverage: Literal["full", "half", "quarter"] | EulerRegion = Field(
         "full", description="full, half, quarter or three intervals of (rot, tilt, psi) in degrees"
     )
     sampling: Literal["so3", "euler"] = Field("so3", description="so3: Haar-uniform; euler: uniform in the angles")
-    noise_variance: NonNegative | None = Field(None, description="variance of white noise, in the projections' units")
-    snr: Positive | None = Field(None, description="signal variance over noise variance; instead of noise_variance")
-    max_shift: NonNegative = Field(0.0, description="pixels; in-plane shifts are triangular on [-max_shift, max_shift]")
+    noise_variance: Annotated[float | None, imaging.NOISE_VARIANCE] = Field(
+        None, description="variance of white noise, in the projections' units"
+    )
+    snr: Annotated[float | None, imaging.SNR] = Field(
+        None, description="signal variance over noise variance; instead of noise_variance"
+    )
+    max_shift: Annotated[float, imaging.MAX_SHIFT] = Field(
+        0.0, description="pixels; in-plane shifts are triangular on [-max_shift, max_shift]"
+    )
+
+    @field_validator("coverage", mode="before")
+    @classmethod
+    def _angles_are_numbers(cls, value: Any) -> Any:
+        intervals = value if isinstance(value, list | tuple) else ()
+        if any(isinstance(end, bool) for one in intervals if isinstance(one, list | tuple) for end in one):
+            raise ValueError(f"projections.coverage is {shown(value)}; wanted angles in degrees, and true is no number")
+        return value
 
     @field_validator("coverage")
     @classmethod
@@ -89,62 +148,108 @@ class ProjectionsConfig(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _shifts_stay_in_the_frame(self) -> Self:
+        if self.size is not None:  # else it is the volume's, which is known later
+            with naming(max_shift="projections.max_shift"):
+                imaging.check_shift(self.max_shift, self.size)
+        return self
 
-class DistanceConfig(_Section):
+
+class DistanceConfig(Section):
     """How the distance between the poses of two projections is estimated."""
 
     method: DistanceMethod = Field("siamese", description="siamese, exact, perturbed or euclidean")
-    perturbation_variance: NonNegative = Field(0.1, description="rad^2; for method perturbed")
+    perturbation_variance: Annotated[float, poses.PERTURBATION_VARIANCE] = Field(
+        0.1, description="rad^2; for method perturbed"
+    )
     calibration: Literal["slope", "polynomial"] = Field(
         "slope", description="pixel distance to angle; method euclidean"
     )
     head: Head = Field("cosine", description="how a distance is computed from features; method siamese")
-    feature_dim: int | None = Field(
+    feature_dim: Annotated[
+        int | None,
+        Range(
+            4,
+            4096,
+            "poses have three degrees of freedom, and features of norm one have one fewer than numbers",
+            "features of 200,000 projections would take over 3 GB",
+        ),
+    ] = Field(
         None,
-        ge=4,
-        le=4096,
         description="features per projection that the trace is learned from; three kinds are learned when not given",
     )
 
 
-class PairsConfig(_Section):
+class PairsConfig(Section):
     """Which pairs of training projections the network is shown."""
 
     strategy: PairStrategy = Field("random", description="random, knn, knn+random or uniform (balanced over distance)")
-    neighbours: int = Field(10, ge=1, le=1000, description="k of the knn strategies, nearest in the images")
+    neighbours: Annotated[
+        int,
+        Range(1, 1000, "a pair needs one", "those of a million training projections would take over 4 GB"),
+    ] = Field(10, description="k of the knn strategies, nearest in the images")
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """How the Siamese network is trained. Ends after ``steps``, or earlier by ``patience`` or ``max_seconds``.
 
     An epoch of the published notebooks, in which every training projection is shown once, is ``projections /
     batch_size`` steps: 125 as set here, so that 1,800 steps are 14 epochs and 1,000 epochs are 125,000 steps.
     """
 
-    volumes: tuple[str, ...] = Field(
+    volumes: tuple[Source, ...] = Field(
         (),
         description="train on these instead of volume.source, which the network then never sees: sources separated by "
         "commas; random:SEED:COUNT stands for COUNT random proteins",
     )
-    projections: int = Field(8000, ge=64, le=1_000_000, description="training projections, apart from the test set")
-    validation_projections: int = Field(500, ge=16, le=100_000, description="validation projections, apart from both")
-    steps: int | None = Field(
+    projections: Annotated[
+        int, Range(64, 1_000_000, "fewer are hardly a batch", "images of 48 pixels would take over 9 GB")
+    ] = Field(8000, description="training projections, apart from the test set")
+    validation_projections: Annotated[
+        int,
+        Range(16, 100_000, "the error would be a mean over less than 120 pairs", "they have more than 5 billion pairs"),
+    ] = Field(500, description="validation projections, apart from both")
+    steps: Annotated[
+        int | None,
+        Range(1, 2**31 - 1, "nothing would be learned", "the noise of a step is drawn by its number, of 32 bits"),
+    ] = Field(
         None,
-        ge=1,
         description=f"optimiser steps, projections / batch_size to an epoch; {FEWEST_STEPS:,} when not given, up to "
         f"{MOST_STEPS:,} with noise or shifts",
     )
-    batch_size: int = Field(64, ge=4, le=4096, description="projections in a step; all their pairs count")
-    learning_rate: Positive = Field(4e-3, description="peak; linear decay to zero")
-    image_size: int = Field(48, ge=16, le=512, description="pixels; images are Fourier-cropped to this for the network")
-    max_seconds: Positive | None = Field(
+    batch_size: Annotated[
+        int, Range(4, 4096, "a step would compare less than six pairs", "a step would compare over 8 million pairs")
+    ] = Field(64, description="projections in a step; all their pairs count")
+    learning_rate: Annotated[
+        float,
+        Range(
+            1e-8,
+            10.0,
+            "single precision rounds such steps away",
+            "weights decay by a tenth of it in a step, which would turn their signs",
+        ),
+    ] = Field(4e-3, description="peak; linear decay to zero")
+    image_size: Annotated[
+        int,
+        Range(
+            16,
+            512,
+            "a protein is a spot in fewer pixels",
+            "the network's polar sampling, a matrix, would take over 17 GB",
+        ),
+    ] = Field(48, description="pixels; images are Fourier-cropped to this for the network")
+    max_seconds: Annotated[
+        float | None, Range(1e-3, 1e9, "no step is that short", "that is thirty years, leave it out for no limit")
+    ] = Field(
         None,
         description=f"when not given {TRAINING_START_S} s and 1 s for every {SLOWEST_STEPS_PER_SECOND} steps; a run "
         "that reaches it logs that, and is not repeatable",
     )
-    patience: int | None = Field(
+    patience: Annotated[
+        int | None, Range(1, 100, "it would end before it begins", "no training has more validations")
+    ] = Field(
         None,
-        ge=1,
         description="validations, of 50 in a training, without improvement after which it ends with the best weights; "
         "none: it never ends early. The learning rate falls over all steps, so an early end is one at a higher rate",
     )
@@ -155,14 +260,16 @@ class TrainingConfig(_Section):
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-class RecoveryConfig(_Section):
+class RecoveryConfig(Section):
     """How poses are recovered from distances."""
 
     pairs: PairStrategy | Literal["all"] = Field(
         "all", description="which pairs are used; beyond 5,000 projections, of 12.5 million random ones"
     )
-    pairs_per_projection: int = Field(100, ge=2, description="for every strategy but all")
-    max_distance: Annotated[float, Field(gt=0, le=math.pi)] | None = Field(
+    pairs_per_projection: Annotated[
+        int, Range(2, 199_999, "one each leaves projections unconnected", "a projection has no more others")
+    ] = Field(100, description="for every strategy but all")
+    max_distance: Annotated[float | None, poses.MAX_DISTANCE] = Field(
         None, description="rad; only pairs estimated closer than this are used"
     )
     initialisation: Initialisation = Field(
@@ -172,18 +279,18 @@ class RecoveryConfig(_Section):
     calibrate: bool = Field(
         True, description="estimate systematic errors of the distances during the recovery, and correct for them"
     )
-    restarts: int = Field(50, ge=1, le=10_000, description="independent starts; the best is kept")
-    max_iterations: int = Field(200, ge=1, description="of the final minimisation")
+    restarts: Annotated[int, poses.RESTARTS] = Field(50, description="independent starts; the best is kept")
+    max_iterations: Annotated[int, poses.MAX_ITERATIONS] = Field(200, description="of the final minimisation")
 
 
-class ReconstructionConfig(_Section):
+class ReconstructionConfig(Section):
     """Whether a density is reconstructed from the projections and the recovered poses."""
 
     enabled: bool = Field(True, description="off saves a few seconds; FSC is then unknown")
-    iterations: int = Field(10, ge=1, le=1000, description="conjugate-gradient iterations")
+    iterations: Annotated[int, imaging.ITERATIONS] = Field(10, description="conjugate-gradient iterations")
 
 
-class RefinementConfig(_Section):
+class RefinementConfig(Section):
     """Whether poses are refined against a reference after the recovery; its gain is reported apart."""
 
     enabled: bool = Field(False, description="takes about 25 ms a projection of 116 pixels")
@@ -191,13 +298,15 @@ class RefinementConfig(_Section):
         "reconstruction",
         description="reconstruction: the run's own; volume: the true one, which shows what is possible",
     )
-    iterations: int = Field(3, ge=1, le=100, description="at each of three levels of detail")
+    iterations: Annotated[
+        int, Range(1, 100, "nothing would be refined", "steps are shortened until rounding errors are all that is left")
+    ] = Field(3, description="at each of three levels of detail")
 
 
-class Config(_Section):
+class Config(Section):
     """A whole experiment."""
 
-    seed: int = Field(0, ge=0, lt=2**63, description="the same seed gives the same run")
+    seed: Annotated[int, SEED] = Field(0, description="the same seed gives the same run")
     volume: VolumeConfig = VolumeConfig()
     projections: ProjectionsConfig = ProjectionsConfig()
     distance: DistanceConfig = DistanceConfig()

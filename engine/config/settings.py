@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
+from ..base import tomltext
 from ..base.errors import InputError
+from ..base.quantities import Range, shown
 from ..base.texts import not_unicode, read_toml
 from ..io.sources import whole
-from .schema import Config
+from .schema import Config, RangeError, Section
 
 _IF_NOT_GIVEN = {
     "volume.symmetry": "C1", "projections.noise_variance": "none", "projections.snr": "none",
     "training.volumes": "the protein itself", "training.patience": "never", "recovery.max_distance": "no limit",
 }  # fmt: skip
+
+_WANTED = {
+    "model_type": "a table of keys and values", "invalid_key": "keys that are texts", "tuple_type": "a list",
+    "string_type": "text", "string_pattern_mismatch": "text", "string_unicode": "text in Unicode",
+    "string_too_long": "a shorter text", "bool_type": "true or false", "bool_parsing": "true or false",
+}  # fmt: skip
+"""What is wanted instead, by pydantic's name of the problem, where its own words are a programmer's."""
+_COMPARED = 100  # letters of a word for which the nearest is sought
 
 
 def load_config(path: str | Path | None = None, overrides: list[str] | tuple[str, ...] = ()) -> Config:
@@ -95,6 +104,12 @@ def if_not_given(key: str) -> str:
     return _IF_NOT_GIVEN.get(key, "automatic")
 
 
+def key_range(key: str) -> Range | None:
+    """The range of a known key; None where its values are no numbers."""
+    section, leaf = _section(key)
+    return section.ranges.get(leaf)
+
+
 def require_known(key: str) -> None:
     """InputError naming the nearest known key, if this is not a key of a configuration."""
     if key not in known_keys():
@@ -106,26 +121,26 @@ def override(table: dict[str, Any], setting: str) -> str:
     key, separator, text = setting.partition("=")
     key = key.strip()
     if not separator or not key:
-        raise InputError(f"--set {setting!r}: wanted section.key=value")
+        raise InputError(f"--set {shown(setting)}: wanted section.key=value")
     require_known(key)
     section = table
     *parents, leaf = key.split(".")
     for parent in parents:
         section = section.setdefault(parent, {})
         if not isinstance(section, dict):
-            raise InputError(f"{parent} is {section!r}; wanted a table")
+            raise InputError(f"{parent} is {shown(section)}; wanted a table")
     try:
-        section[leaf] = tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):  # ValueError itself for a number of thousands of digits
+        section[leaf] = tomltext.parse_value(text)
+    except tomltext.TomlError:
         section[leaf] = text.strip()
     return key
 
 
 def _unknown_key(key: str) -> str:
     known = known_keys()
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    near = difflib.get_close_matches(key[:_COMPARED], known, n=1, cutoff=0.0)
     by_leaf = [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
-    return f"unknown key {key!r}; the nearest known one is {(by_leaf or near)[0]!r}"
+    return f"unknown key {shown(key)}; the nearest known one is {(by_leaf or near)[0]!r}"
 
 
 def _relevant(error: ValidationError) -> list[Any]:
@@ -140,18 +155,27 @@ def _describe(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"][:2])
     if problem["type"] == "extra_forbidden":
         return _unknown_key(key)
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    given = problem["input"]
+    error = problem.get("ctx", {}).get("error")
+    if problem["type"] == "value_error" and not isinstance(error, RangeError):
+        return str(error)
     if problem["type"] == "string_unicode":
-        return not_unicode(given, key)
-    wanted = problem["msg"].removeprefix("Input should be ")
-    described = ""
-    section, _, leaf = key.partition(".")
-    if leaf:
-        annotation = Config.model_fields[section].annotation
-        description = (
-            annotation.model_fields[leaf].description if annotation and leaf in annotation.model_fields else None
-        )
-        described = f" ({description})" if description else ""
-    return f"{key} is {given!r}; wanted {wanted}{described}"
+        return not_unicode(problem["input"], key)
+    section, leaf = _section(key)
+    limits = section.ranges.get(leaf)
+    description = section.model_fields[leaf].description if leaf in section.model_fields else ""
+    description = f" ({description})" if description else ""
+    reason = ""
+    if limits:
+        wanted = str(limits)
+        reason = str(error) if isinstance(error, RangeError) else limits.reason(problem["input"])
+    else:
+        key = key or "the configuration"
+        wanted = _WANTED.get(problem["type"], problem["msg"].removeprefix("Input should be "))
+    return f"{key} is {shown(problem['input'])}; wanted {wanted}{description}{reason}"
+
+
+def _section(key: str) -> tuple[type[Section], str]:
+    """The class in which a dotted key is a field, and the field; the whole configuration for what is no key."""
+    name, _, leaf = key.rpartition(".")
+    kind = Config.model_fields[name].annotation if name in Config.model_fields else None
+    return (kind, leaf) if isinstance(kind, type) and issubclass(kind, Section) else (Config, key)

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..base import environment
 from ..base.errors import InputError
 from ..base.files import saying_full_disk
 from ..base.randomness import stream
-from ..config.numeric import volume_of
+from ..config.numeric import check_frame, volume_of
 from ..config.schema import Config
 from ..imaging import astra_gpu, symmetric_density
 from ..imaging.volume import Volume
@@ -89,6 +90,7 @@ def run_experiment(
 def load_inputs(config: Config) -> Inputs:
     """The volumes of an experiment; InputError where one cannot be used, or the experiment does not fit into memory."""
     volume = volume_of(config.volume)
+    check_frame(config.projections, volume)
     require_memory(config, volume)
     remarks: list[str] = []
     others = None
@@ -103,9 +105,15 @@ def require_memory(config: Config, volume: Volume) -> None:
     needed = estimate.memory_bytes(config, source)
     available = psutil.virtual_memory().available
     if needed > available:
+        stages = [stage for stage in enabled(config) if stage.memory_keys]
+        largest = max(stages, key=lambda stage: stage.cost(config, source).memory_bytes)
+        settings = config.model_copy(
+            update={"projections": config.projections.model_copy(update={"size": source.frame(config)})}
+        )
+        remedy = " or ".join(f"{key} ({attrgetter(key)(settings)})" for key in largest.memory_keys)
         raise InputError(
-            f"this experiment needs about {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free; "
-            f"lower projections.count ({config.projections.count}) or projections.size ({source.frame(config)})"
+            f"this experiment needs about {needed / 1e9:,.1f} GB of memory and {available / 1e9:,.1f} GB are free; "
+            f"lower {remedy}"
         )
 
 

@@ -125,6 +125,8 @@ class Stage(ABC):
         what :meth:`keep` leaves in the run's directory.
     depends_on_frame
         whether its cost depends on the size of the projections.
+    memory_keys
+        the keys by which it takes less memory.
     """
 
     name: ClassVar[str]
@@ -136,6 +138,7 @@ class Stage(ABC):
     metrics: ClassVar[tuple[Metric, ...]] = ()
     artefacts: ClassVar[tuple[Artefact, ...]] = ()
     depends_on_frame: ClassVar[bool] = False
+    memory_keys: ClassVar[tuple[str, ...]] = ("projections.count", "projections.size")
 
     def enabled(self, config: Config) -> bool:
         """Whether an experiment has this stage."""

@@ -20,7 +20,6 @@ import itertools
 import math
 import re
 import secrets
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -30,7 +29,9 @@ from typing import Any
 
 import tomli_w
 
+from ..base import tomltext
 from ..base.errors import InputError
+from ..base.quantities import digits, shown
 from ..base.texts import read_toml, require_unicode
 from ..config.schema import Config
 from ..config.settings import config_from_dict, optional_keys, override, require_known, with_whole_paths
@@ -87,7 +88,7 @@ def count(vary: Mapping[str, Sequence[Any]]) -> int:
     for key, values in vary.items():
         require_known(key)
         if not isinstance(values, list | tuple):
-            raise InputError(f"sweep over {key}: {values!r}; wanted a list of values such as [0, 16]")
+            raise InputError(f"sweep over {key}: {shown(values)}; wanted a list of values such as [0, 16]")
         if not values:
             raise InputError(f"sweep over {key}: no values; wanted at least one, or take it out of the sweep")
     return math.prod(len(values) for values in vary.values())
@@ -98,10 +99,11 @@ def load_sweep(path: str | Path) -> Sweep:
     path = Path(path)
     table = read_toml(path, f"sweep {path}")
     if unknown := sorted(table.keys() - _PARTS):
-        raise InputError(f"sweep {path}: unknown part {unknown[0]!r}; wanted name, description, [base] and [vary]")
+        raise InputError(f"sweep {path}: unknown part {shown(unknown[0])}; wanted name, description, [base] and [vary]")
     for part, kind in (("name", str), ("description", str), ("base", dict), ("vary", dict)):
         if not isinstance(table.get(part, kind()), kind):
-            raise InputError(f"sweep {path}: {part} is {table[part]!r}; wanted a {'text' if kind is str else 'table'}")
+            wanted = "a text" if kind is str else "a table"
+            raise InputError(f"sweep {path}: {part} is {shown(table[part])}; wanted {wanted}")
     for part in ("name", "description"):
         require_unicode(table.get(part, ""), f"sweep {path}: {part}")
     try:
@@ -127,7 +129,7 @@ def studies() -> dict[str, Sweep]:
 def study(name: str) -> Sweep:
     """One of :func:`studies`; InputError for an unknown name."""
     if name not in studies():
-        raise InputError(f"no study {name!r}; wanted one of {', '.join(studies())}")
+        raise InputError(f"no study {shown(name)}; wanted one of {', '.join(studies())}")
     return studies()[name]
 
 
@@ -143,12 +145,13 @@ def changed(sweep: Sweep, overrides: Sequence[str] = (), vary: Sequence[str] = (
         key, separator, typed = text.partition("=")
         key = key.strip()
         if not separator:
-            raise InputError(f"--vary {text!r}: wanted section.key=[value, value]")
+            raise InputError(f"--vary {shown(text)}: wanted section.key=[value, value]")
         require_known(key)
         try:
-            values = tomllib.loads(f"values = {typed}")["values"]
-        except (ValueError, RecursionError) as error:  # ValueError itself for a number of thousands of digits
-            raise InputError(f'--vary {text!r}: {error}; wanted a list such as [0, 16] or ["full", "half"]') from None
+            values = tomltext.parse_value(typed)
+        except tomltext.TomlError as error:
+            wanted = 'a list such as [0, 16] or ["full", "half"]'
+            raise InputError(f"--vary {shown(text)}: {error}; wanted {wanted}") from None
         varied[key] = _read_values(key, values)
     count(varied)
     return replace(sweep, base=base, vary=varied)
@@ -182,7 +185,7 @@ def _put(table: dict[str, Any], key: str, value: Any) -> None:
     section, _, leaf = key.rpartition(".")
     inside = table.setdefault(section, {}) if section else table
     if not isinstance(inside, dict):
-        raise InputError(f"{section} is {inside!r}; wanted a table")
+        raise InputError(f"{section} is {shown(inside)}; wanted a table")
     if value is None:
         inside.pop(leaf, None)
     else:
@@ -198,4 +201,6 @@ def _short(key: str, keys: Mapping[str, Any]) -> str:
 def _text(value: Any) -> str:
     if value is None:
         return NONE
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, str):
+        return value
+    return digits(value) if isinstance(value, float) else shown(value)

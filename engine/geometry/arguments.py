@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import ArgumentError
+from ..base.quantities import shown
 
 Array = NDArray[np.floating]
 Random = np.random.Generator | int
@@ -15,15 +16,15 @@ _ORTHOGONAL = 1e-5  # how far R^T R may be from the identity: what single precis
 
 
 def generator(rng: Random) -> np.random.Generator:
-    """The generator itself, or a new one of that seed."""
-    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
-
-
-def checked_count(count: int) -> int:
-    """The number itself; ArgumentError unless it is whole and at least 1."""
-    if not (isinstance(count, int | np.integer) and count >= 1):
-        raise ArgumentError("{count} is {given!r}; wanted a whole number of at least 1", "count", given=count)
-    return int(count)
+    """The generator itself, or a new one of that seed; ArgumentError for what is neither."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, int | np.integer) or rng < 0:
+        raise ArgumentError(
+            "{rng} is {given}; wanted a numpy.random.Generator, or a seed: a whole number from 0", "rng",
+            given=shown(rng),
+        )  # fmt: skip
+    return np.random.default_rng(int(rng))
 
 
 def checked_rotations(poses: ArrayLike, name: str) -> Array:

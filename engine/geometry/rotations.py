@@ -31,12 +31,17 @@ poses recovered from distances alone are known up to these, see :mod:`poses.alig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, TypeGuard
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from ..base.errors import ArgumentError
+from ..base.quantities import Range, digits, shown
 
 Array = NDArray[np.floating]
 
@@ -47,6 +52,10 @@ PUBLISHED_COVERAGES: dict[str, tuple[float, float, float]] = {
     "quarter": (1.0, 0.4, 1.0),
 }
 
+ANGLE = Range(
+    -360_000.0, 360_000.0, *2 * ("angles repeat after 360 degrees, and whole turns take away their last digits",)
+)
+"""Ends of intervals, in degrees."""
 EulerRegion = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 """Intervals (low, high) of rot, tilt and psi in degrees."""
 
@@ -134,32 +143,48 @@ def euler_region(coverage: str | EulerRegion) -> EulerRegion:
         for an unknown name, an interval that is empty or reversed, one wider than a full turn, or a tilt outside of
         [0, 180].
     """
-    if isinstance(coverage, str):
-        if coverage not in PUBLISHED_COVERAGES:
-            raise ArgumentError(
-                "{coverage} is {given!r}; wanted {names} or three intervals [[rot_low, rot_high], [tilt_low, "
-                "tilt_high], [psi_low, psi_high]] in degrees", "coverage", given=coverage,
-                names=", ".join(PUBLISHED_COVERAGES),
-            )  # fmt: skip
+    if isinstance(coverage, str) and coverage in PUBLISHED_COVERAGES:
         rot, tilt, psi = (180.0 * width for width in PUBLISHED_COVERAGES[coverage])
         return (0.0, rot), (0.0, tilt), (0.0, psi)
+    if not _are_intervals(coverage):
+        raise ArgumentError(
+            "{coverage} is {given}; wanted {names} or three intervals [[rot_low, rot_high], [tilt_low, "
+            "tilt_high], [psi_low, psi_high]] in degrees", "coverage", given=shown(coverage),
+            names=", ".join(PUBLISHED_COVERAGES),
+        )  # fmt: skip
     for name, (low, high) in zip(("rot", "tilt", "psi"), coverage, strict=True):
-        interval = {"name": name, "low": low, "high": high}
-        if not (np.isfinite(low) and np.isfinite(high)) or high <= low:
+        interval = {"name": name, "low": digits(low), "high": digits(high)}
+        if not low < high:  # nor are those with NaN
             raise ArgumentError(
-                "{coverage}: the {name} interval [{low:g}, {high:g}] is empty or reversed; wanted low < high, degrees",
+                "{coverage}: the {name} interval [{low}, {high}] is empty or reversed; wanted low < high, degrees",
                 "coverage", **interval,
             )  # fmt: skip
         if high - low > 360.0:
             raise ArgumentError(
-                "{coverage}: the {name} interval [{low:g}, {high:g}] is wider than 360 degrees", "coverage", **interval
+                "{coverage}: the {name} interval [{low}, {high}] is wider than 360 degrees", "coverage", **interval
             )
+        if beyond := next((end for end in (low, high) if end not in ANGLE), None):
+            raise ArgumentError(
+                "{coverage}: the {name} interval [{low}, {high}] has ends that are not {range}{reason}", "coverage",
+                **interval, range=ANGLE, reason=ANGLE.reason(beyond),
+            )  # fmt: skip
     low, high = coverage[1]
     if low < 0.0 or high > 180.0:
         raise ArgumentError(
-            "{coverage}: tilt [{low:g}, {high:g}] reaches outside of [0, 180] degrees", "coverage", low=low, high=high
-        )
+            "{coverage}: tilt [{low}, {high}] reaches outside of [0, 180] degrees", "coverage", low=digits(low),
+            high=digits(high),
+        )  # fmt: skip
     return coverage
+
+
+def _are_intervals(coverage: object) -> TypeGuard[EulerRegion]:
+    """Whether it is three pairs of numbers. True and false are none, nor are integers that no float can hold."""
+    if not isinstance(coverage, Sequence | np.ndarray) or len(coverage) != 3:
+        return False
+    pairs = [pair for pair in coverage if isinstance(pair, Sequence | np.ndarray) and len(pair) == 2]
+    ends = [end for pair in pairs for end in pair]
+    numbers: list[Any] = [end for end in ends if isinstance(end, Real) and not isinstance(end, bool)]
+    return len(numbers) == 6 and all(abs(end) < 2**63 for end in numbers if isinstance(end, int))
 
 
 def sample_orientations(
@@ -183,6 +208,6 @@ def sample_orientations(
     elif sampling == "euler":
         angles[:, 1] = rng.uniform(*tilt, count)
     else:
-        raise ArgumentError("{sampling} is {given!r}; wanted 'so3' or 'euler'", "sampling", given=sampling)
+        raise ArgumentError("{sampling} is {given}; wanted 'so3' or 'euler'", "sampling", given=shown(sampling))
     angles[:, 2] = rng.uniform(*psi, count)
     return from_euler(angles)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ..base.errors import ArgumentError
+from ..base.quantities import shown
 from .rotations import geodesic_distance
 
 Array = NDArray[np.floating]
@@ -35,10 +36,10 @@ _I_TO_RELION = Rotation.from_euler("z", 90, degrees=True)
 
 def check_group(symmetry: str) -> str:
     """The group's name in capitals; ArgumentError unless it names a group of rotations."""
-    match = _NAME.fullmatch(symmetry.strip().upper())
+    match = _NAME.fullmatch(str(symmetry).strip().upper())
     if match is None or (match[2] and int(match[2]) > _MOST_FOLD):
         raise ArgumentError(
-            "{symmetry} is {given!r}; wanted C1, Cn or Dn (n up to {most}), T, O or I", "symmetry", given=symmetry,
+            "{symmetry} is {given}; wanted C1, Cn or Dn (n up to {most}), T, O or I", "symmetry", given=shown(symmetry),
             most=_MOST_FOLD,
         )  # fmt: skip
     return match[0]

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from ..base.errors import ArgumentError
 from ..base.progress import Progress, silent
+from ..base.quantities import digits
 from ..geometry.rotations import EulerRegion, sample_orientations
 from . import filters
+from .limits import SNR
 from .noise import NoiseModel
 from .particles import ParticleSet, Truth
 from .projection import project
@@ -73,6 +75,12 @@ def simulate(
         volume, poses, acquisition.size, progress=lambda fraction, values: progress(_PROJECTING * fraction, values)
     )
     noise = NoiseModel.for_signal(clean, acquisition.noise_variance, acquisition.snr)
+    if acquisition.noise_variance and noise.snr < SNR.least:
+        raise ArgumentError(
+            "{noise_variance} is {given} and the signal of these projections has a variance of {signal:.3g}, so {snr} "
+            "is {ratio:.3g}; wanted {range}{reason}", "noise_variance", "snr", given=digits(noise.variance),
+            signal=noise.signal_variance, ratio=noise.snr, range=SNR, reason=SNR.reason(noise.snr),
+        )  # fmt: skip
     shifts = filters.draw_shifts(count, acquisition.max_shift, rng)
     shifted = filters.shift_images(clean, shifts) if acquisition.max_shift > 0 else clean
     images = noise.apply(shifted, rng)

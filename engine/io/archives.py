@@ -17,6 +17,7 @@ from ..base.files import writing
 from ..base.inputs import GZIP_DAMAGE
 from ..base.paths import absolute, from_environment, make_folder
 from ..base.progress import Progress, silent
+from ..base.quantities import shown
 from .sources import normal
 
 ATTEMPTS = 4
@@ -95,8 +96,9 @@ def _place(source: str) -> tuple[str, Path]:
     match = archive.entry.fullmatch(typed)
     if match is None:
         raise ArgumentError(
-            "{source} is {given!r}; wanted an id such as {example}", "source", given=source, example=archive.example
-        )
+            "{source} is {given}; wanted an id such as {example}", "source", given=shown(source),
+            example=archive.example,
+        )  # fmt: skip
     entry = match[1] if "_" in match[1] else match[1].upper()
     file = archive.file.format(entry=entry)
     base_url = os.environ.get(f"POSELAB_{scheme.upper()}_URL", archive.base_url).rstrip("/")

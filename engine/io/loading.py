@@ -17,8 +17,10 @@ from ..base.errors import ArgumentError, InputError
 from ..base.inputs import reading, without_gz
 from ..base.paths import expanded
 from ..base.progress import Progress, silent
+from ..base.quantities import shown
 from ..geometry.symmetry import check_group, group
 from ..imaging import symmetric_density
+from ..imaging.limits import DENSITY, RESOLUTION, VOXEL_SIZE
 from ..imaging.volume import Volume
 from .sources import is_address, is_archived, is_random, random_seed
 
@@ -72,6 +74,9 @@ def load_volume(
     >>> load_volume("1bd2", resolution=20)
     Volume('1bd2', 23 x 16 x 25 voxels of 6.667 Å)
     """
+    for name, value, limits in (("resolution", resolution, RESOLUTION), ("voxel_size", voxel_size, VOXEL_SIZE)):
+        if value is not None:
+            limits.check(value, name)
     source, symmetry = source.strip(), check_group(symmetry)
     remarks: list[str] = []
     if is_random(source):
@@ -157,8 +162,8 @@ def _read(
     if not path.suffix and path.name == source and not os.path.exists(path):  # unlike Path.exists never raises
         nearest = difflib.get_close_matches(source.lower(), BUILT_IN, n=1, cutoff=0.0)[0]
         raise ArgumentError(
-            "{source} is {given!r}, neither a built-in protein nor a file; the nearest built-in one is {nearest!r}; "
-            "wanted a name, a path, emdb:ID, pdb:ID or random:SEED", "source", given=source, nearest=nearest,
+            "{source} is {given}, neither a built-in protein nor a file; the nearest built-in one is {nearest!r}; "
+            "wanted a name, a path, emdb:ID, pdb:ID or random:SEED", "source", given=shown(source), nearest=nearest,
         )  # fmt: skip
     with reading(path):
         known = ", ".join((*mrc.MAP_ENDINGS, *coordinates.COORDINATE_ENDINGS))
@@ -172,5 +177,9 @@ def _check(density: NDArray[np.float32], source: str) -> None:
         raise InputError(f"{source}: {count} of the density's values are NaN or infinite; wanted finite numbers")
     if low == high:
         raise InputError(f"{source}: the density is {low:g} everywhere; wanted one with an object in it")
+    if (largest := max(-low, high)) not in DENSITY:
+        raise InputError(
+            f"{source}: the density reaches {largest:g}; wanted {DENSITY}{DENSITY.reason(largest)}; scale its values"
+        )
     if high <= 0:
         raise InputError(f"{source}: the density is nowhere positive (at most {high:g}); invert the map's contrast")

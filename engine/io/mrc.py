@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ..base.errors import ArgumentError, InputError
 from ..base.files import writing
 from ..base.inputs import reading, without_gz
+from ..imaging.limits import VOXEL_SIZE
 from . import mrc_data
 
 MAP_ENDINGS = (".mrc", ".map", ".ccp4")
@@ -34,7 +35,6 @@ STACK_ENDING = ".mrcs"
 _REAL_MODES = (0, 1, 2, 6, 12)
 _OTHER_MODES = {3: "complex, a Fourier transform", 4: "complex, a Fourier transform", 101: "packed 4-bit numbers"}
 _ISOTROPY = 1e-3  # relative difference of the three voxel sides that counts as rounding in the header
-_VOXEL_SIZES = (1e-2, 1e3)  # Å: less than an electron resolves, more than a cell's maps have
 
 
 def read_map(
@@ -80,11 +80,7 @@ def read_map(
         shape = _volume_shape(header, path, stack_is_volume)
         if voxel_size is None:
             voxel_size = _voxel_size(header, path)
-        elif not _VOXEL_SIZES[0] <= voxel_size <= _VOXEL_SIZES[1]:
-            raise ArgumentError(
-                "{voxel_size} is {given:g}; wanted {least:g} to {most:,.0f} Å", "voxel_size", given=voxel_size,
-                least=_VOXEL_SIZES[0], most=_VOXEL_SIZES[1],
-            )  # fmt: skip
+        VOXEL_SIZE.check(voxel_size, "voxel_size")
         dtype = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
         data = mrc_data.read_data(file, header, dtype, shape, path, remarks.append)
     order = _axis_order(header, remarks.append)
@@ -236,18 +232,18 @@ def _voxel_size(header: np.void, path: Path) -> float:
             "{path}: the header gives a voxel size of {sides} Å; wanted a positive one, give it as {voxel_size}",
             "voxel_size", path=path, sides=_listed(sides),
         )  # fmt: skip
-    if not _VOXEL_SIZES[0] <= sides.mean() <= _VOXEL_SIZES[1]:
+    if (mean := float(sides.mean())) not in VOXEL_SIZE:
         raise ArgumentError(
-            "{path}: the header gives a voxel size of {sides} Å; wanted one from {least:g} to {most:,.0f} Å, give the "
-            "true one as {voxel_size}", "voxel_size", path=path, sides=_listed(sides), least=_VOXEL_SIZES[0],
-            most=_VOXEL_SIZES[1],
+            "{path}: the header gives a voxel size of {sides} Å; wanted {range}{reason}; give the true size as "
+            "{voxel_size}", "voxel_size", path=path, sides=_listed(sides), range=VOXEL_SIZE,
+            reason=VOXEL_SIZE.reason(mean),
         )  # fmt: skip
     if sides.max() > (1 + _ISOTROPY) * sides.min():
         raise ArgumentError(
             "{path}: voxels of {sides} Å are not cubes; resample the map, or if the header is wrong give the true size "
             "as {voxel_size}", "voxel_size", path=path, sides=_listed(sides),
         )  # fmt: skip
-    return float(sides.mean())
+    return mean
 
 
 def _axis_order(header: np.void, remark: Callable[[str], None]) -> tuple[int, int, int]:

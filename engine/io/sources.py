@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from ..base.errors import ArgumentError
 from ..base.paths import absolute
+from ..base.quantities import shown
 
 MOST_VOLUMES = 10_000
 DEFAULT_RESOLUTION = 8.0
@@ -34,7 +35,7 @@ def random_seed(source: str) -> int:
     match = _RANDOM.fullmatch(source.strip().lower())
     if match is None or match[2] is not None:
         raise ArgumentError(
-            "{source} is {given!r}; wanted one random protein, such as random:7", "source", given=source
+            "{source} is {given}; wanted one random protein, such as random:7", "source", given=shown(source)
         )
     return int(match[1])
 
@@ -57,7 +58,7 @@ def expand(sources: Iterable[str]) -> tuple[str, ...]:
             "{sources} has {given:,} volumes; wanted at most {most:,}", "sources", given=len(names), most=MOST_VOLUMES
         )
     if twice := next((source for source, times in Counter(names).items() if times > 1), None):
-        raise ArgumentError("{sources} has {twice!r} twice; wanted each volume once", "sources", twice=twice)
+        raise ArgumentError("{sources} has {twice} twice; wanted each volume once", "sources", twice=shown(twice))
     return tuple(names)
 
 
@@ -103,12 +104,12 @@ def _random(source: str) -> list[str]:
     match = _RANDOM.fullmatch(source.strip().lower())
     if match is None or match[2] == "0":
         raise ArgumentError(
-            "{sources} has {given!r}; wanted random:SEED or random:SEED:COUNT, such as random:1:100", "sources",
-            given=source,
+            "{sources} has {given}; wanted random:SEED or random:SEED:COUNT, such as random:1:100", "sources",
+            given=shown(source),
         )  # fmt: skip
     seed, count = int(match[1]), int(match[2] or 1)
     if count > MOST_VOLUMES:
         raise ArgumentError(
-            "{sources} has {given!r}; wanted at most {most:,} volumes", "sources", given=source, most=MOST_VOLUMES
+            "{sources} has {given}; wanted at most {most:,} volumes", "sources", given=shown(source), most=MOST_VOLUMES
         )
     return [f"random:{number}" for number in range(seed, seed + count)]

@@ -17,6 +17,8 @@ with silenced_stderr():
 
 from ..imaging.noise import NoiseModel
 
+_VANISHING = 1e-30  # variance of an image without contrast; beside any other single precision rounds it away
+
 
 def corruption(noise: NoiseModel, max_shift: float, size: int) -> Callable[[Any, Any], Any]:
     """A function of clean images (n, size, size) and a seed (2,), int32, that shifts them, makes them noisy and
@@ -36,7 +38,7 @@ def corruption(noise: NoiseModel, max_shift: float, size: int) -> Callable[[Any,
         if deviation > 0:
             batch += deviation * tf.random.stateless_normal(shape, seed)
         mean, variance = tf.nn.moments(batch, axes=(1, 2), keepdims=True)
-        return (batch - mean) * tf.math.rsqrt(variance + 1e-12)
+        return (batch - mean) * tf.math.rsqrt(variance + _VANISHING)
 
     return corrupt
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import ArgumentError
+from ..base.quantities import shown
 from .embedding import RANK, completed_distances
 from .pairs import PairDistances
 
@@ -54,7 +55,7 @@ def embed(distances: Array, dimensions: int, method: str, seed: int = 0) -> Arra
         points = isomap(distances, dimensions)
     else:
         raise ArgumentError(
-            "{method} is {given!r}; wanted one of {all}", "method", given=method, all=", ".join(METHODS)
+            "{method} is {given}; wanted one of {all}", "method", given=shown(method), all=", ".join(METHODS)
         )
     return points - points.mean(axis=0)
 

@@ -21,7 +21,6 @@ import secrets
 import shutil
 import socket
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,7 +30,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from ..base import environment
+from ..base import environment, tomltext
 from ..base.errors import InputError
 from ..base.files import building, read_arrays
 from ..base.paths import absolute, from_environment, make_folder, require_reachable
@@ -368,10 +367,10 @@ def _format_of(text: bytes) -> int | None:
 def _read_config(path: Path) -> tuple[Config | dict[str, Any], str]:
     """The configuration and, where it is invalid, the reason."""
     try:
-        table = tomllib.loads(decoded(path.read_bytes(), path.name))
+        table = tomltext.parse(decoded(path.read_bytes(), path.name))
     except OSError as error:
         return {}, f"config.toml cannot be read: {error.strerror or error}"
-    except (ValueError, RecursionError) as error:  # of which InputError and TOMLDecodeError are kinds
+    except (InputError, tomltext.TomlError) as error:
         return {}, f"config.toml is damaged: {error}"
     try:
         return config_from_dict(completed(table)), ""

@@ -89,4 +89,4 @@ def particulars(runs: Sequence[Compared]) -> list[str]:
 def _value(key: str, value: Any) -> str:
     if value is None or isinstance(value, str):
         return in_words(key, value)
-    return f"{value:.10g}" if isinstance(value, float) else text.toml_value(value)
+    return text.digits(value) if isinstance(value, float) else text.toml_value(value)

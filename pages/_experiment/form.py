@@ -12,10 +12,9 @@ from typing import Any
 
 import streamlit as st
 
-from pages._experiment.form_values import NUMERIC, SETTINGS
+from pages._experiment.form_values import NUMERIC, SETTINGS, held, read_typed
 from pages._experiment.settings import Section, Setting, sections
 
-_WEB_INTEGER = 2**53 - 1  # the largest integer that JavaScript represents exactly
 _SECTIONS = sections()
 _IN_A_ROW = 4
 _FEW = 4  # choices that fit side by side
@@ -101,13 +100,15 @@ def _section(section: Section, keys: list[str], varied: Collection[str]) -> dict
 def _widget(setting: Setting, disabled: bool, narrow: bool) -> Any:
     if setting.kind == "choice" and len(setting.choices) <= _FEW and not narrow:
         return choice(setting.label, setting.choices, setting.default, setting.key, setting.description, disabled)
-    common: dict[str, Any] = {"help": setting.description or None, "disabled": disabled}
-    common["key"] = hold(setting.key, setting.default)
+    common: dict[str, Any] = {"help": setting.help or None, "disabled": disabled}
+    common["key"] = hold(setting.key, held(setting, setting.default))
     value: Any
     if setting.kind == "choice":
         value = st.selectbox(setting.label, setting.choices, **common)
     elif setting.kind == "flag":
         value = st.checkbox(setting.label, **common)
+    elif setting.typed:
+        value = read_typed(st.text_input(setting.label, placeholder=setting.if_empty, **common))
     elif setting.kind in NUMERIC:
         value = _number(setting, common)
     else:
@@ -119,9 +120,7 @@ def _widget(setting: Setting, disabled: bool, narrow: bool) -> Any:
 def _number(setting: Setting, common: dict[str, Any]) -> float | None:
     bounds = {"min_value": setting.minimum, "max_value": setting.maximum, "placeholder": setting.if_empty}
     if setting.kind == "integer":
-        return st.number_input(
-            setting.label, step=1, **common | bounds | {"max_value": setting.maximum or _WEB_INTEGER}
-        )
+        return st.number_input(setting.label, step=1, **common | bounds)
     return st.number_input(setting.label, step=_step(setting.default), format="%g", **common | bounds)
 
 

@@ -7,10 +7,11 @@ file, typed), the coverage (named or three intervals), the noise (none, by varia
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+from engine.base import quantities, tomltext
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict, optional_keys, with_whole_paths
@@ -44,7 +45,7 @@ def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iter
     ``files`` are the sources of the available files, which are chosen from a list rather than typed.
     """
     flat = text.flat(config.model_dump())
-    values = {key: value for key, value in flat.items() if key not in _LISTED}
+    values = {key: held(SETTINGS[key], value) for key, value in flat.items() if key not in _LISTED}
     values[_VOLUMES] = listed(config.training.volumes)
     source = config.volume.source
     chosen = source.lower() if source.lower() in BUILT_IN else FILE if source in files else OTHER
@@ -63,6 +64,19 @@ def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iter
     return values
 
 
+def held(setting: Setting, value: Any) -> Any:
+    """A value as its widget holds it: text where a browser would round it."""
+    return str(value) if setting.typed and value is not None else value
+
+
+def read_typed(typed: str) -> int | str | None:
+    """The inverse of :func:`held`; what is not a whole number is left for the configuration to refuse."""
+    try:
+        return int(typed) if typed.strip() else None
+    except ValueError:
+        return typed
+
+
 def several_key(key: str) -> str:
     """The name of the widget for several values of a key."""
     return f"{key} values"
@@ -71,11 +85,14 @@ def several_key(key: str) -> str:
 def shown_values(setting: Setting, values: Sequence[Any]) -> Any:
     """Several values in the form of their widget: text for numbers, a list for choices; None is ``none``."""
     if setting.kind in NUMERIC:
-        return ", ".join(NONE if value is None else f"{value:.12g}" for value in values)
+        return ", ".join(NONE if value is None else _number_text(setting, value) for value in values)
     if setting.key == "projections.coverage":
         return [value if isinstance(value, str) else text.toml_value(value) for value in values]
     if setting.key == _VOLUMES:
         return [listed(value) for value in values]
+    wanted = bool if setting.kind == "flag" else str
+    if not all(value is None or isinstance(value, wanted) for value in values):
+        raise TypeError(f"not all are {wanted}")
     return [NONE if value is None else value for value in values]
 
 
@@ -87,7 +104,7 @@ def read_values(setting: Setting, shown: Any) -> list[Any]:
     if setting.kind in NUMERIC:
         values = [value for word in re.split(r"[,;\s]+", shown or "") if word for value in _numbers(setting, word)]
     elif setting.key == "projections.coverage":
-        values = [value if value in PUBLISHED_COVERAGES else tomllib.loads(f"v = {value}")["v"] for value in shown]
+        values = [value if value in PUBLISHED_COVERAGES else tomltext.parse_value(value) for value in shown]
     else:
         values = list(shown or [])
     if len(values) > _MOST_VALUES:
@@ -107,6 +124,8 @@ def to_address(config: Config, vary: Mapping[str, Sequence[Any]]) -> dict[str, l
 def from_address(overrides: Sequence[str], vary: Sequence[str]) -> tuple[Config, Vary]:
     """The inverse of :func:`to_address`; InputError of one line for parameters that are not valid."""
     try:
+        for parameters in (overrides, vary):
+            _require_each_once([parameter.partition("=")[0].strip() for parameter in parameters])
         asked = changed(Sweep(), overrides, vary)
         return with_whole_paths(config_from_dict(asked.base)), with_whole_sources(normal(asked.vary))
     except InputError as error:
@@ -124,31 +143,54 @@ def with_whole_sources(vary: Mapping[str, Sequence[Any]]) -> Vary:
     return lists
 
 
+def _require_each_once(keys: Sequence[str]) -> None:
+    if repeated := next((key for key in keys if keys.count(key) > 1), None):
+        raise InputError(f"{quantities.shown(repeated)} is given {keys.count(repeated)} times; wanted once")
+
+
 def normal(vary: Mapping[str, Sequence[Any]]) -> Vary:
     """The values as the form represents them; InputError if a key has values of the wrong type."""
     lists: Vary = {}
     for key, values in vary.items():
         try:
             lists[key] = read_values(SETTINGS[key], shown_values(SETTINGS[key], values))
+        except InputError:
+            raise
         except (TypeError, ValueError) as error:
-            raise InputError(f"sweep over {key}: {str(values)[:80]}; wanted values that this key can have") from error
+            raise InputError(
+                f"sweep over {key}: {quantities.shown(values)}; wanted values that this key can have"
+            ) from error
     return lists
 
 
-def _numbers(setting: Setting, word: str) -> list[float] | list[None]:
-    kind = int if setting.kind == "integer" else float
+def _number_text(setting: Setting, value: Any) -> str:
+    """A number with all of its digits. Raises TypeError and ValueError for what is none, or has lost some."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{type(value)} is no number")
+    if setting.kind == "integer" and isinstance(value, float) and abs(value) > quantities.EXACT:
+        raise ValueError("a whole number written with a point or exponent")
+    return quantities.digits(value)
+
+
+def _numbers(setting: Setting, word: str) -> list[Any]:
     if word == NONE and setting.key in optional_keys():
         return [None]
     try:
         if match := _RANGE.fullmatch(word):
-            first, last, step = kind(match[1]), kind(match[2]), kind(match[3] or 1)
-            count = (last - first) / step if step > 0 else -1
-            if not 0 <= count < _MOST_VALUES:
-                raise ValueError
-            return [kind(round(first + step * n, 12)) for n in range(int(count + 1e-9) + 1)]
-        return [kind(word)]
-    except (ValueError, OverflowError):
-        wanted = "whole numbers" if kind is int else "numbers"
+            return _series(setting, match[1], match[2], match[3] or "1")
+        return [int(word)] if setting.kind == "integer" else [float(word)]
+    except (ValueError, ArithmeticError):
+        wanted = "whole numbers" if setting.kind == "integer" else "numbers"
         raise InputError(
             f"sweep over {setting.key}: {word[:40]!r}; wanted {wanted} such as 0, 5, 10 or 0:20:5"
         ) from None
+
+
+def _series(setting: Setting, *words: str) -> list[Any]:
+    """From the first number to the last one by a step, in decimals: 0:0.3:0.1 has 0.3, and 0:3e-15:1e-15 no zeros."""
+    read: Callable[[str], Any] = int if setting.kind == "integer" else Decimal
+    number = int if setting.kind == "integer" else float
+    first, last, step = map(read, words)
+    if not (step > 0 and 0 <= last - first < step * _MOST_VALUES):
+        raise ValueError
+    return [number(first + step * place) for place in range(int((last - first) // step) + 1)]

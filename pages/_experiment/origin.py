@@ -105,6 +105,10 @@ def _asked() -> Address:
 
 
 def _meant(asked: Address) -> tuple[Config, Vary]:
+    kinds = [name for name in (CLONE, STUDY) if name in asked]
+    if len(kinds) + bool({SET, VARY} & set(asked)) > 1 or any(len(asked[name]) > 1 for name in kinds):
+        given = ", ".join(f"{name} {len(values)} times" for name, values in asked.items())
+        raise InputError(f"this address has {given}; wanted one run to clone, one study, or settings")
     if CLONE in asked:
         return with_whole_paths(_clone(asked[CLONE][0].strip())), {}
     if STUDY in asked:

@@ -8,9 +8,9 @@ import streamlit as st
 
 from engine.analysis.figures import densities, directions
 from engine.analysis.figures import projections as pictures
-from engine.base.errors import InputError
+from engine.base.errors import InputError, naming
 from engine.base.randomness import stream
-from engine.config.numeric import acquisition_of, is_at_hand
+from engine.config.numeric import PROJECTIONS, acquisition_of, check_frame, is_at_hand
 from engine.config.schema import Config, ProjectionsConfig, VolumeConfig
 from engine.dispatch import runqueue
 from engine.experiment import estimate
@@ -64,8 +64,9 @@ def show(config: Config) -> bool:
 
     Raises InputError for an unusable source.
     """
-    at_hand = volume_of(config.volume) is not None
-    if at_hand:
+    volume = volume_of(config.volume)
+    if volume is not None:
+        check_frame(config.projections, volume)
         projections = _projections(config.volume, config.projections.model_copy(update={"count": 4}), config.seed)
         clean = preview_figures.truth_of(projections).clean
         compared = pictures.before_and_after(clean, projections.images, preview_figures.SHOWN)
@@ -76,7 +77,7 @@ def show(config: Config) -> bool:
     sphere, map_figure = _directions(config.projections, config.seed)
     st.plotly_chart(sphere, key="preview-sphere")
     st.plotly_chart(map_figure, key="preview-map")
-    return at_hand
+    return volume is not None
 
 
 def _source(config: VolumeConfig) -> Source | None:
@@ -93,7 +94,8 @@ def _source(config: VolumeConfig) -> Source | None:
 @st.cache_resource(max_entries=64, show_spinner="Projecting …")
 def _projections(volume: VolumeConfig, settings: ProjectionsConfig, seed: int) -> ParticleSet:
     rng = stream(seed, "test projections")
-    return simulation.preview(state.input_volume(volume), acquisition_of(settings), preview_figures.MEASURED, rng)
+    with naming(**PROJECTIONS):
+        return simulation.preview(state.input_volume(volume), acquisition_of(settings), preview_figures.MEASURED, rng)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from engine.base.quantities import EXACT, Range, digits
 from engine.config.schema import Config
-from engine.config.settings import if_not_given
+from engine.config.settings import if_not_given, key_range
 
 Kind = Literal["choice", "integer", "number", "flag", "text"]
 
@@ -18,15 +19,14 @@ _UNITS = {"pixels": "px", "rad": "rad", "rad^2": "rad²", "Å": "Å", "Å per vo
 
 @dataclass(frozen=True)
 class Setting:
-    """One key of the configuration. ``minimum`` and ``maximum`` are inclusive bounds, or None."""
+    """One key of the configuration. ``limits`` are the values that a number can have."""
 
     key: str
     kind: Kind
     default: Any
     description: str
     choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
+    limits: Range | None = None
 
     @property
     def label(self) -> str:
@@ -38,7 +38,29 @@ class Setting:
     @property
     def if_empty(self) -> str:
         """What an empty field means."""
-        return if_not_given(self.key)
+        return if_not_given(self.key) if self.default is None or self.limits is None else digits(self.default)
+
+    @property
+    def minimum(self) -> float | None:
+        """The least number that it can be, in the type of the others."""
+        if self.limits is None:
+            return None
+        return 0 * self.limits.least if self.limits.or_zero else self.limits.least
+
+    @property
+    def maximum(self) -> float | None:
+        """The largest number that it can be."""
+        return None if self.limits is None else self.limits.most
+
+    @property
+    def typed(self) -> bool:
+        """Whether it has integers that JavaScript rounds, so that its field has to hold text."""
+        return self.limits is not None and self.limits.whole and self.limits.most >= EXACT
+
+    @property
+    def help(self) -> str:
+        """What it is, and which numbers it can be."""
+        return f"{self.description}. {str(self.limits).capitalize()}." if self.limits else self.description
 
 
 @dataclass(frozen=True)
@@ -76,8 +98,7 @@ def _setting(key: str, entry: dict[str, Any]) -> Setting:
     if kinds[0].get("type") == "array" and kind == "text":
         return Setting(key, kind, listed(entry.get("default", [])), entry.get("description", ""))
     numeric = float if kind == "number" else int
-    default, low, high = (
-        numeric(value) if kind in ("integer", "number") and value is not None else value
-        for value in (entry.get("default"), kinds[0].get("minimum"), kinds[0].get("maximum"))
-    )
-    return Setting(key, kind, default, entry.get("description", ""), choices, low, high)
+    default = entry.get("default")
+    if kind in ("integer", "number") and default is not None:
+        default = numeric(default)
+    return Setting(key, kind, default, entry.get("description", ""), choices, key_range(key))

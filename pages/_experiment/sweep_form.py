@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from engine.base.errors import InputError
+from engine.base.quantities import digits
 from engine.geometry.rotations import PUBLISHED_COVERAGES
 from engine.io.library import Entry
 from pages._experiment import form
@@ -83,9 +84,9 @@ def _several(key: str, proteins: Sequence[Entry]) -> Any:
     setting, widget = SETTINGS[key], several_key(key)
     shown: Any
     if setting.kind in NUMERIC:
-        first = _FIRST.get(key, "" if setting.default is None else f"{setting.default:g}")
+        first = _FIRST.get(key, "" if setting.default is None else digits(setting.default))
         shown = st.text_input(
-            _label(key), key=form.hold(widget, first), help=f"{setting.description}. Such as 0, 5, 10 or 0:20:5."
+            _label(key), key=form.hold(widget, first), help=f"{setting.help} Such as 0, 5, 10 or 0:20:5."
         )
     else:
         options = _options(key, proteins)

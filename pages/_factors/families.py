@@ -31,7 +31,7 @@ def _common(row: Row, factor: Factor) -> str:
         level = text.noise(row["noise_variance"], row["snr"])
         parts.append("no noise" if level == "none" else f"noise {level}")
     if row["max_shift"]:
-        parts.append(f"shifts up to {row['max_shift']:g} px")
+        parts.append(f"shifts up to {text.digits(row['max_shift'])} px")
     return " · ".join([*parts, f"{row['distance_method']} distances"])
 
 

@@ -28,7 +28,7 @@ class Column:
 
     label: str
     value: Callable[[Row], Any]
-    kind: Literal["text", "tags", "number", "measure", "time"] = "text"
+    kind: Literal["text", "tags", "number", "id", "measure", "time"] = "text"
     format: str | None = None
     help: str | None = None
     shown: bool = True
@@ -61,7 +61,11 @@ def _noise(row: Row) -> str:
 def _distance(row: Row) -> str:
     method = row["distance_method"] or ""
     variance = _inside(row, "distance", "perturbation_variance")
-    return f"{method} {variance:g} rad²" if method == "perturbed" and isinstance(variance, int | float) else method
+    return (
+        f"{method} {text.digits(variance)} rad²"
+        if method == "perturbed" and isinstance(variance, int | float)
+        else method
+    )
 
 
 def _recovery_pairs(row: Row) -> str | None:
@@ -90,7 +94,7 @@ COLUMNS: dict[str, Column] = {
     "distance": Column("distance", _distance, help="how distances are estimated"),
     "pairs": Column("pairs", lambda row: row["pairs_strategy"], help="training pairs that the network is shown"),
     "recovery pairs": Column("recovery pairs", _recovery_pairs, shown=False),
-    "seed": Column("seed", lambda row: row["seed"], "number", "%d", shown=False),
+    "seed": Column("seed", lambda row: row["seed"], "id", shown=False),
     "L_DE": _measure("L_DE"),
     "L_OR": _measure("L_OR"),
     "E_OR": _measure("E_OR"),
@@ -119,7 +123,7 @@ FACETS: dict[str, Callable[[Row], list[str]]] = {
     "coverage": lambda row: [_coverage(row)],
     "sampling": lambda row: [_sampling(row)],
     "noise": lambda row: [_noise(row)],
-    "shift": lambda row: [] if row["max_shift"] is None else [f"{row['max_shift']:g} px"],
+    "shift": lambda row: [] if row["max_shift"] is None else [f"{text.digits(row['max_shift'])} px"],
     "distance": lambda row: [_distance(row)],
     "pairs": lambda row: [row["pairs_strategy"] or ""],
     "tag": lambda row: row["tags"],
@@ -194,6 +198,8 @@ def lines(
                 table[f"{key} sd"] = _numbers(sd for _, sd in spreads)
         else:
             cells = [column.value(group[0]) for group in groups]
+            if column.kind == "id":  # as text: a browser rounds integers above 2^53
+                cells = [None if cell is None else str(cell) for cell in cells]
             table[key] = _numbers(cells) if column.kind == "number" else cells
     return table
 
@@ -223,7 +229,7 @@ def _sort_value(group: Group, key: str) -> Any:
     if column.kind == "measure":
         return _spread(group, column)[0]
     value = column.value(group[0])
-    if column.kind in ("number", "time"):
+    if column.kind in ("number", "id", "time"):
         return value
     return _natural(" ".join(value) if isinstance(value, list) else value) if value else None
 

@@ -14,6 +14,7 @@ from engine.analysis.words import SAMPLINGS as SAMPLINGS
 from engine.analysis.words import coverage as coverage
 from engine.analysis.words import degrees as degrees
 from engine.analysis.words import number as number
+from engine.base.quantities import digits as digits
 from engine.config.schema import Config, VolumeConfig
 from engine.config.settings import config_to_dict
 
@@ -86,8 +87,8 @@ def source_name(source: str) -> str:
 def noise(noise_variance: float | None, snr: float | None) -> str:
     """``none``, ``variance 16`` or ``SNR 0.1``."""
     if snr is not None:
-        return f"SNR {snr:g}"
-    return f"variance {noise_variance:g}" if noise_variance else "none"
+        return f"SNR {digits(snr)}"
+    return f"variance {digits(noise_variance)}" if noise_variance else "none"
 
 
 def experiment(config: Config) -> str:
@@ -102,7 +103,7 @@ def experiment(config: Config) -> str:
         "no noise" if level == "none" else f"noise {level}",
     ]
     if settings.max_shift:
-        parts.append(f"shifts up to {settings.max_shift:g} px")
+        parts.append(f"shifts up to {digits(settings.max_shift)} px")
     parts.append(_METHODS[config.distance.method])
     if config.training.volumes and config.distance.method == "siamese":
         parts[-1] += f", trained on {_shortened(', '.join(config.training.volumes))}"

@@ -74,10 +74,16 @@ def test_it_is_frozen():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("projections.count=3", r"projections.count is 3; wanted greater than or equal to 4"),
-        ("projections.count=many", "projections.count is 'many'; wanted a valid integer"),
-        ("projections.noise_variance=-1", "projections.noise_variance is -1; wanted greater than or equal to 0"),
-        ("projections.snr=nan", "projections.snr is nan; wanted a finite number"),
+        (
+            "projections.count=3",
+            r"projections.count is 3; wanted a whole number from 4 to 200,000 \(number of .*\): each of the",
+        ),
+        ("projections.count=many", "projections.count is 'many'; wanted a whole number from 4 to"),
+        (
+            "projections.noise_variance=-1",
+            "projections.noise_variance is -1; wanted a number that is 0 or from 1e-30 to 1e24",
+        ),
+        ("projections.snr=nan", "projections.snr is nan; wanted a number from 1e-14 to 1e14 .*: NaN is not a number"),
         ("projections.coverage=[[0, 360], [90, 30], [0, 360]]", r"tilt interval \[90, 30\] is empty or reversed"),
         ("projections.coverage=[[0, 0], [0, 30], [0, 360]]", "rot interval .* is empty"),
         ("projections.coverage=most", "projections.coverage is 'most'; wanted 'full', 'half' or 'quarter'"),
@@ -85,10 +91,10 @@ def test_it_is_frozen():
         ("recovery.initialisation=tsne", "recovery.initialisation is 'tsne'; wanted 'spectral', 'mds', "),
         ("projections.cuont=5", "unknown key 'projections.cuont'; the nearest known one is 'projections.count'"),
         ("projection.count=5", "the nearest known one is 'projections.count'"),
-        ("volume.voxel_size=0", "volume.voxel_size is 0; wanted greater than 0"),
+        ("volume.voxel_size=0", "volume.voxel_size is 0; wanted a number from 0.01 to 500"),
         ("distance.method=guess", "distance.method is 'guess'; wanted 'siamese', 'exact', 'perturbed' or 'euclidean'"),
-        ("recovery.max_distance=4", "recovery.max_distance is 4; wanted less than or equal to 3.14"),
-        ("pairs.neighbours=8000", "wanted less than or equal to 1000"),
+        ("recovery.max_distance=4", "recovery.max_distance is 4; wanted a number from 1e-6 to 3.14"),
+        ("pairs.neighbours=8000", "wanted a whole number from 1 to 1,000"),
         ("training.batch_size=4000", r"training.batch_size is 4000; wanted fewer than training.projections \(3000\)"),
         ("seed=-1", "seed is -1"),
         ("projections.count", "wanted section.key=value"),
@@ -199,8 +205,8 @@ def test_training_volumes_are_a_list_or_one_text():
             {"training": {"volumes": "random:1:2"}, "volume": {"symmetry": "C2"}},
             "volume.symmetry is C2 and training.volumes are not known to have it",
         ),
-        ({"training": {"volumes": 3}}, "training.volumes is 3; wanted a valid tuple"),
-        ({"training": {"patience": 0}}, "training.patience is 0; wanted greater than or equal to 1"),
+        ({"training": {"volumes": 3}}, "training.volumes is 3; wanted a list"),
+        ({"training": {"patience": 0}}, "training.patience is 0; wanted a whole number from 1 to 100"),
     ],
 )
 def test_what_no_training_can_have_is_refused(table, message):

@@ -6,6 +6,7 @@ import math
 import struct
 import tomllib
 from functools import partial
+from types import SimpleNamespace
 
 import mrcfile
 import numpy as np
@@ -351,6 +352,34 @@ def test_an_experiment_too_large_for_memory_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"needs about .* GB of memory .* lower projections.count \(200000\)"):
         run(tmp_path / "runs", "projections.count=200000", "projections.size=1000")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        (["training.projections=1000000", "training.image_size=512", "projections.size=4096", "projections.count=4"],
+         r"lower training\.projections \(1000000\) or training\.image_size \(512\) or training\.validation_"),
+        (["distance.method=euclidean", "projections.count=200000", "projections.size=16"],
+         r"lower projections\.count \(200000\)$"),
+    ],
+)  # fmt: skip
+def test_what_needs_the_memory_is_named(tmp_path, settings, remedy, monkeypatch):
+    monkeypatch.setattr(pipeline.psutil, "virtual_memory", lambda: SimpleNamespace(available=32e9))
+    with pytest.raises(InputError, match=rf"needs about .* GB of memory and 32\.0 GB are free; {remedy}"):
+        pipeline.load_inputs(load_config(None, ["volume.resolution=20", *settings]))
+
+
+def test_shifts_out_of_a_frame_that_is_the_volumes_are_refused_before_the_run(tmp_path):
+    with pytest.raises(
+        InputError, match=r"^projections\.max_shift is 2000 pixels and the images are 73 wide; wanted at"
+    ):
+        run(tmp_path / "runs", "projections.max_shift=2000", base=["volume.resolution=20"])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_noise_that_drowns_the_signal_names_its_key(tmp_path):
+    with pytest.raises(InputError, match=r"^projections\.noise_variance is 1e20 .* so projections\.snr is "):
+        run(tmp_path / "runs", "projections.count=10", "projections.noise_variance=1e20")
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ def test_keys_with_the_same_last_part_are_told_apart():
         ({}, {"seed": []}, "sweep over seed: no values"),
         ({}, {"seed": 5}, r"sweep over seed: 5; wanted a list of values such as \[0, 16\]"),
         ({}, {"seed": "0:9"}, "sweep over seed: '0:9'; wanted a list"),
-        ({}, {"seed": [0, -1]}, r"run seed=-1: seed is -1; wanted greater than or equal to 0"),
+        ({}, {"seed": [0, -1]}, r"run seed=-1: seed is -1; wanted a whole number from 0 to 9,223"),
         ({}, {"projections.coverage": ["full", "whole"]}, "run coverage=whole: "),
         ({}, {"seed": [1, 2, 1]}, "runs seed=1 and seed=1 are the same experiment"),
         ({"projections": {"snr": 1}}, {"projections.noise_variance": [2]}, "are both given"),

@@ -245,7 +245,7 @@ def test_too_large_for_memory_is_refused_before_it_is_allocated(tmp_path, monkey
     monkeypatch.setattr("engine.base.inputs.psutil.virtual_memory", lambda: SimpleNamespace(available=2**30))
     path = pdb(tmp_path / "far.pdb", pdb_line((-900, -900, -900)), pdb_line((900, 900, 900)))
     with pytest.raises(
-        InputError, match=r"far\.pdb: (\d+) x \1 x \1 voxels need .* GiB .*raise the voxel size and the resolution"
+        InputError, match=r"far\.pdb: (\d+) x \1 x \1 voxels need .* GiB .*raise voxel_size and resolution"
     ):
         read_coordinates(path)
     path = tmp_path / "absurd.cif"

@@ -181,6 +181,8 @@ def test_stack_is_refused(tmp_path):
         (lambda d: np.where(d > 0.5, np.nan, d), r"7 of the density's values are NaN or infinite"),
         (lambda d: np.where(d == d.max(), np.inf, d), r"1 of the density's values are NaN or infinite"),
         (lambda d: np.where(d == d.max(), -np.inf, d), r"1 of the density's values are NaN or infinite"),
+        (lambda d: d * 1e12, r"the density reaches 1e\+12; wanted a number from 1e-6 to 1e9: .*; scale its values"),
+        (lambda d: d * 1e-9, r"the density reaches 1e-09; wanted a number from 1e-6 to 1e9: squares of smaller values"),
         (lambda d: -d - 1, r"the density is nowhere positive \(at most -1\); invert the map's contrast"),
     ],
 )
@@ -192,6 +194,17 @@ def test_unusable_density(tmp_path, change, message):
         mrc.voxel_size = 2.0
     with pytest.raises(InputError, match=rf"x\.mrc: {message}"):
         load(path)
+
+
+@pytest.mark.parametrize("side", [1e-5, 1e9])
+def test_a_header_with_voxels_of_no_particle_is_refused(tmp_path, side):
+    path = tmp_path / "x.mrc"
+    mrc.write_map(path, blob(), side, np.zeros(3))
+    with pytest.raises(
+        InputError, match=r"x\.mrc: the header gives a voxel size of 1e.* wanted a number from 0\.01 to 500"
+    ):
+        load(path)
+    assert load(path, voxel_size=2.0).voxel_size == 2.0
 
 
 def test_coordinates_without_occupancy(tmp_path):

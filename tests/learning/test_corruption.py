@@ -72,3 +72,12 @@ def test_one_seed_gives_one_corruption_and_another_another(images):
     one, again, other = (corrupt(tf.constant(images), tf.constant(seed)).numpy() for seed in ([1, 2], [1, 2], [1, 3]))
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).max() > 0.5
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_what_the_network_sees_does_not_depend_on_the_units(images, factor):
+    corrupt = corruption.corruption(NoiseModel(), 0.0, images.shape[-1])
+    seed = tf.constant([1, 2])
+    plain, other = (corrupt(tf.constant(one), seed).numpy() for one in (images, images * np.float32(factor)))
+    np.testing.assert_allclose(other, plain, atol=1e-4)
+    np.testing.assert_allclose(other, filters.standardise(images), atol=1e-4)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import random
 import shlex
+import tomllib
 
 import pytest
 
 from engine.base.errors import InputError
 from engine.config.schema import Config
-from engine.config.settings import config_from_dict, load_config
+from engine.config.settings import config_from_dict, config_to_toml, load_config
 from engine.experiment.sweep import Sweep, changed, expand, load_sweep
-from pages._experiment import form_values, plan
+from pages._experiment import form, form_values, plan
 from pages._experiment.form_values import SETTINGS, from_address, read_values, shown_values, to_address, widget_values
 from pages._shared import text
 
@@ -32,6 +35,87 @@ def test_an_address_describes_the_same_experiment(table):
     assert from_address(address.get("set", []), address["vary"]) == (config, vary)
 
 
+NUMBERS = [key for key, setting in SETTINGS.items() if setting.kind in form_values.NUMERIC]
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_an_address_a_file_and_a_form_keep_every_digit(key):
+    """Of numbers anywhere in the range of the key, alone and among the values of a sweep."""
+    setting, rng = SETTINGS[key], random.Random(key)
+    least, most = max(setting.minimum, 1e-30), setting.maximum
+    numbers = [setting.minimum, most]
+    for _ in range(20):
+        number = math.exp(rng.uniform(math.log(least), math.log(most)))
+        numbers.append(
+            rng.randint(setting.minimum, most) if setting.kind == "integer" else min(max(number, least), most)
+        )
+    fitting = {"training.projections": 1_000_000, "training.batch_size": 4, "pairs.neighbours": 1}
+    for number in numbers:
+        config = config_from_dict(form.nested(fitting | {key: number}))
+        assert text.flat(config.model_dump())[key] == number
+        assert from_address(to_address(config, {})["set"], [])[0] == config
+        assert config_from_dict(tomllib.loads(config_to_toml(config))) == config
+        assert widget_values(config, {}, [])[key] in (number, str(number))
+    assert read_values(setting, shown_values(setting, numbers)) == list(dict.fromkeys(numbers))
+    _, varied = from_address([], to_address(Config(), {key: numbers})["vary"])
+    assert varied == {key: list(dict.fromkeys(numbers))}
+
+
+def test_a_seed_that_a_browser_rounds_is_held_as_text():
+    seed = 2**53 + 1
+    config = config_from_dict({"seed": seed})
+    held = widget_values(config, {}, [])["seed"]
+    assert held == "9007199254740993"
+    assert form_values.read_typed(held) == seed
+    assert [key for key in NUMBERS if SETTINGS[key].typed] == ["seed"]
+    assert (form_values.read_typed("  "), form_values.read_typed(" 5 "), form_values.read_typed("5e3")) == (
+        None,
+        5,
+        "5e3",
+    )
+    assert tomllib.loads(plan.plan({"seed": seed}, {}, "").toml)["seed"] == seed
+    assert "--set seed=9007199254740993" in plan.plan({"seed": seed}, {}, "").command_line
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("seed", [2.0**53 + 2]), ("seed", [True]), ("seed", [[1]]), ("seed", ["5"]), ("distance.method", [5]),
+        ("distance.method", [{"a": 1}]), ("reconstruction.enabled", [1]), ("volume.source", [["x"]]),
+    ],
+)  # fmt: skip
+def test_values_of_another_kind_are_no_sweep(key, values):
+    with pytest.raises(InputError, match=rf"^sweep over {key}: .*; wanted values that this key can have$"):
+        form_values.normal({key: values})
+
+
+@pytest.mark.parametrize(
+    ("sets", "varies", "message"),
+    [
+        (["seed=1", " seed =2"], [], "'seed' is given 2 times; wanted once"),
+        ([], ["seed=[1]", "seed=[2]", "seed=[3]"], "'seed' is given 3 times; wanted once"),
+        (["seed=" + "9" * 5000], [], "seed is '999"),
+        (["seed=nan"], [], "seed is nan; wanted a whole number from 0"),
+        (["seed="], [], "seed is ''; wanted a whole number"),
+        ([""], [], "--set ''; wanted|--set '': wanted section.key=value"),
+        (["projections.snr=1e999"], [], "projections.snr is inf; wanted a number from 1e-14"),
+        (["projections.snr=[1]"], [], r"projections.snr is \[1\]; wanted"),
+        (["seed=1\nvolume.source='x'"], [], r"seed is .1.nvolume"),
+        ([], ["seed=[" + "9" * 5000 + "]"], "a number has more than 4,300 digits"),
+        ([], ["seed=[0x" + "f" * 5000 + "]"], "sweep over seed|run|seed is"),
+    ],
+)  # fmt: skip
+def test_an_address_of_odd_values_is_refused_in_a_line(sets, varies, message):
+    def planned():
+        config, vary = from_address(sets, varies)
+        return plan.plan(config.model_dump(), vary, "")
+
+    with pytest.raises(InputError, match=message) as caught:
+        planned()
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
 def test_the_default_needs_no_address():
     assert to_address(Config(), {}) == {}
 
@@ -47,6 +131,10 @@ def test_the_default_needs_no_address():
         (SNR, "none 0.1", [None, 0.1]),
         (SNR, "0:0.3:0.1", [0.0, 0.1, 0.2, 0.3]),
         (SNR, "1e-3", [0.001]),
+        (SEED, "9007199254740993, 9223372036854775807", [2**53 + 1, 2**63 - 1]),
+        (SEED, "9007199254740993:9007199254740999:3", [2**53 + 1, 2**53 + 4, 2**53 + 7]),
+        (SNR, "0:3e-14:1e-14", [0.0, 1e-14, 2e-14, 3e-14]),
+        (SNR, "0.30000000000000004 1e-30", [0.1 + 0.2, 1e-30]),
     ],
 )
 def test_lists_of_numbers(setting, text, values):
@@ -56,7 +144,21 @@ def test_lists_of_numbers(setting, text, values):
 
 @pytest.mark.parametrize(
     ("setting", "text"),
-    [(SEED, "1.5"), (SEED, "none"), (SEED, "x"), (SEED, "5:0"), (SEED, "0:5:-1"), (SNR, "1:2:0"), (SNR, "0:1e9")],
+    [
+        (SEED, "1.5"),
+        (SEED, "none"),
+        (SEED, "x"),
+        (SEED, "5:0"),
+        (SEED, "0:5:-1"),
+        (SNR, "1:2:0"),
+        (SNR, "0:1e9"),
+        (SEED, "1e300:2"),
+        (SNR, "nan:1"),
+        (SNR, "0:inf"),
+        (SNR, "0:1:1e-999999999"),
+        (SNR, "a:b:c"),
+        (SEED, "9:9:0"),
+    ],
 )
 def test_what_is_no_list_of_numbers_is_reported(setting, text):
     with pytest.raises(InputError, match=rf"sweep over {setting.key}: '{text}'; wanted (whole )?numbers such as"):

@@ -164,7 +164,7 @@ def test_what_is_chosen_is_what_runs(runs_dir, submitted):
     app.button_group(key="noise").set_value("variance")
     app.number_input(key="projections.max_shift").set_value(2.5)
     app.button_group(key="distance.method").set_value("perturbed")
-    app.number_input(key="seed").set_value(4)
+    app.text_input(key="seed").set_value("4")
     app.number_input(key="recovery.max_distance").set_value(1.5)
     app.checkbox(key="reconstruction.enabled").uncheck()
     app.text_input(key="name").set_value(TYPED)
@@ -452,7 +452,7 @@ def test_a_run_is_cloned_and_edited(finished, submitted):
     assert config_of(app) == QUICK
     assert f"Cloned from {finished.run_id}." in said_of(app)
     assert address_of(app) == {"clone": [finished.run_id]}
-    app.number_input(key="seed").set_value(3)
+    app.text_input(key="seed").set_value("3")
     shown(app)
     assert f"Cloned from {finished.run_id}, changed." in said_of(app)
     assert set(address_of(app)["set"]) == {
@@ -492,6 +492,23 @@ def test_any_configuration_can_be_cloned(runs_dir):
         ({"vary": "seed=[1"}, "wanted a list such as [0, 16]"),
         ({"vary": "seed=7"}, "sweep over seed: 7; wanted a list of values"),
         ({"vary": 'seed=["x"]'}, "sweep over seed: ['x']; wanted values that this key can have"),
+        ({"vary": ["seed=[1]", "seed=[2]", "seed=[3]"]}, "'seed' is given 3 times; wanted once"),
+        ({"set": ["seed=1", "seed=2"]}, "'seed' is given 2 times; wanted once"),
+        ({"set": f"seed={'9' * 5000}"}, "seed is '99999"),
+        ({"set": "seed=9223372036854775808"}, "wanted a whole number from 0 to 9,223,372,036,854"),
+        ({"set": "projections.snr=nan"}, "projections.snr is nan; wanted a number from 1e-14 to 1e14"),
+        (
+            {"set": "projections.noise_variance=1e300"},
+            "projections.noise_variance is 1e+300; wanted a number",
+        ),
+        ({"set": ""}, "this address does not describe an experiment: --set ''"),
+        ({"clone": ""}, "'' is not a run id"),
+        ({"study": ""}, "no study ''; wanted one of"),
+        ({"clone": [UNKNOWN_ID, UNKNOWN_ID]}, "this address has clone 2 times; wanted one run to clone, one study, or"),
+        (
+            {"clone": UNKNOWN_ID, "set": "seed=1"},
+            "this address has clone 1 times, set 1 times; wanted one run to clone",
+        ),
     ],
 )
 def test_an_invalid_address_is_reported_and_the_default_shown(finished, parameters, message):
@@ -501,6 +518,15 @@ def test_an_invalid_address_is_reported_and_the_default_shown(finished, paramete
     assert "<" not in warning.value.replace("\\<", "")
     assert config_of(app) == Config()
     assert address_of(app) == {}
+
+
+def test_what_validates_and_does_not_fit_the_volume_is_told_beside_the_form(runs_dir, submitted):
+    app = at(set=["projections.max_shift=2000", "volume.resolution=20"])
+    assert "projections.max_shift is 2000 pixels and the images are 73 wide; wanted at most 36.5" in said(app.error)
+    press(app, "Run")
+    assert not submitted
+    app = at(set=["projections.noise_variance=1e20", "volume.resolution=20"])
+    assert "projections.noise_variance is 1e20 and the signal of these projections has a variance of" in said(app.error)
 
 
 def test_a_configuration_of_another_version_cannot_be_cloned(finished):

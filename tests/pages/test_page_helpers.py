@@ -141,8 +141,10 @@ def test_form_fields_are_the_schema():
     assert (count.kind, count.default, count.minimum, count.maximum) == ("integer", 1000, 4, 200_000)
     assert count.description == "number of test projections"
     variance = settings["projections.noise_variance"]
-    assert (variance.kind, variance.default, variance.minimum, variance.maximum) == ("number", None, 0.0, None)
-    assert settings["projections.snr"].minimum is None  # 0 itself is not allowed; the configuration says so
+    assert (variance.kind, variance.default, variance.minimum, variance.maximum) == ("number", None, 0.0, 1e24)
+    assert settings["projections.snr"].minimum == 1e-14
+    assert count.help == "number of test projections. A whole number from 4 to 200,000."
+    assert (settings["seed"].typed, count.typed) == (True, False)
     assert settings["recovery.pairs"].choices == ("random", "knn", "knn+random", "uniform", "all")
     assert settings["reconstruction.enabled"].kind == "flag"
     assert settings["projections.max_shift"].label == "Max shift (px)"

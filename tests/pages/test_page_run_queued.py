@@ -48,7 +48,7 @@ def test_it_can_be_cloned_into_the_form(queued):
     (link,) = (link.proto for link in page("run", queued[2]).get("page_link"))
     assert (link.label, link.query_string) == ("Clone and edit", f"clone={queued[2]}")
     app = page("experiment", clone=queued[2])
-    assert app.number_input(key="seed").value == 2
+    assert app.text_input(key="seed").value == "2"
     assert app.number_input(key="projections.count").value == 60
     assert f"Cloned from {queued[2]}." in texts(app.caption).replace("\\", "")
 

@@ -40,6 +40,7 @@ class DistanceStage(Stage):
     needs = ("projections", "training")
     result = EstimatedDistances
     metrics = (DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL)
+    memory_keys = ("projections.count",)
     artefacts = (Artefact("distances.npz", "histogram of estimated against exact distances, and a sample of pairs"),)
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
@@ -58,7 +59,8 @@ class DistanceStage(Stage):
             seconds = 1e-7 * _CALIBRATION_PROJECTIONS * frame**2 + 2e-11 * pairs * frame**2
         else:
             seconds = 1e-8 * pairs
-        return Cost(seconds, 100 * pairs)  # indices, distances and the work space of a gradient
+        products = 4 * count**2 if config.distance.method == "euclidean" else 0
+        return Cost(seconds, 100 * pairs + products)  # indices, distances and the work space of a gradient
 
     def run(self, context: Context, progress: Progress) -> EstimatedDistances:
         """Estimate them by the configured method."""

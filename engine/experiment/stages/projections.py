@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...base.errors import naming
 from ...base.progress import Progress
 from ...config.schema import Config
 from ...config.settings import config_to_dict
@@ -35,12 +36,13 @@ class ProjectionsStage(Stage):
 
     def run(self, context: Context, progress: Progress) -> ParticleSet:
         """Simulate with the configured settings."""
-        from ...config.numeric import acquisition_of
+        from ...config.numeric import PROJECTIONS, acquisition_of
         from ...imaging.simulation import simulate
 
         settings = context.config.projections
         rng = context.stream("test projections")
-        return simulate(context.volume, acquisition_of(settings), settings.count, rng, progress, SHOWN)
+        with naming(**PROJECTIONS):
+            return simulate(context.volume, acquisition_of(settings), settings.count, rng, progress, SHOWN)
 
     def report(self, context: Context, result: ParticleSet) -> dict[str, Any]:
         """The noise, as variance and as SNR."""

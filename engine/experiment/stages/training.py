@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MODEL = "model.keras"
 _SIMULATING = 0.05  # of the time of a training
 _TENSORFLOW_BYTES = 650e6
+_BYTES_PER_SAMPLE = 64 / 2 * 16  # 64 samples on each of size / 2 circles, from each pixel: double and twice single
+_BYTES_PER_PAIR = 32  # indices, true and predicted distance, kernels
 _SECONDS_A_PROTEIN = 0.4  # random ones are made for each training, outside its time limit
 
 
@@ -56,6 +58,8 @@ class TrainingStage(Stage):
         Artefact(MODEL, "the trained network, for Keras"),
     )
 
+    memory_keys = ("training.projections", "training.image_size", "training.validation_projections")
+
     def enabled(self, config: Config) -> bool:
         """Where distances are learned."""
         return config.distance.method == "siamese"
@@ -86,7 +90,9 @@ class TrainingStage(Stage):
         return (shown, projections, table["pairs"], table["training"], objective)
 
     def cost(self, config: Config, source: Source) -> Cost:
-        """Steps times pixels of a batch; training images, their poses and one temporary copy."""
+        """Steps times pixels of a batch; training images, their poses and one temporary copy, the network's polar
+        sampling, the pairs of validation projections.
+        """
         training, frame = config.training, source.frame(config)
         pixels = min(training.image_size, frame) ** 2
         noisy = config.projections.noise_variance or config.projections.snr
@@ -94,7 +100,9 @@ class TrainingStage(Stage):
         step *= 1 + 0.4 * bool(noisy) + 0.4 * (config.projections.max_shift > 0)
         simulated = training.projections + training.validation_projections
         seconds = 10 + 1e-7 * simulated * pixels + step * expected_steps(config, source) + _making_proteins(config)
-        return Cost(seconds, _TENSORFLOW_BYTES + 3 * 4 * training.projections * pixels)
+        memory = _TENSORFLOW_BYTES + 3 * 4 * training.projections * pixels
+        memory += _BYTES_PER_SAMPLE * pixels * min(training.image_size, frame)
+        return Cost(seconds, memory + _BYTES_PER_PAIR * training.validation_projections**2 / 2)
 
     def longest(self, config: Config, source: Source) -> float:
         """The clock cuts a training short."""

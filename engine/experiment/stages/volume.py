@@ -16,6 +16,7 @@ class VolumeStage(Stage):
     """Loading; the pipeline does it and counts its time."""
 
     name = "volume"
+    memory_keys = ()
 
     def cost(self, config: Config, source: Source) -> Cost:
         """A tenth of a second; work space for transforms of the density."""

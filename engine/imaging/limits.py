@@ -1,0 +1,64 @@
+"""The ranges of what densities and images are made of, each end with its reason.
+
+Densities and images are held in single precision: 24 bits, values from 1.2e-38 to 3.4e38. What is done with them sums
+the squares of their Fourier coefficients, each of them a sum over all pixels; so the values themselves have to stay
+far from the roots of these ends.
+"""
+
+from __future__ import annotations
+
+from ..base.errors import ArgumentError
+from ..base.quantities import Range, digits
+
+_LARGEST_FRAME = 4096  # pixels along a side
+
+IMAGES = Range(1, 2**31 - 1, "there is nothing to do", "the header of an image stack counts in 32 bits")
+"""How many images are made together."""
+SIZE = Range(
+    8, _LARGEST_FRAME, "fewer pixels have no Fourier shells to speak of",
+    "particles are cut out of the frames of detectors, which are hardly wider",
+)  # fmt: skip
+"""Pixels along a side of an image."""
+NOISE_VARIANCE = Range(
+    1e-30, 1e24, "a variance is not negative, and squares of weaker noise vanish in single precision (1.2e-38)",
+    "sums of squares of stronger noise pass the end of single precision (3.4e38)", or_zero=True,
+)  # fmt: skip
+"""Of white noise, in the images' own units squared."""
+SNR = Range(
+    1e-14, 1e14, "single precision (24 bits) rounds a weaker signal away beside its noise",
+    "weaker noise is less than the signal's last digit in single precision (24 bits), leave it out",
+)  # fmt: skip
+"""Variance of the signal over that of the noise."""
+MAX_SHIFT = Range(
+    0.0, _LARGEST_FRAME / 2, "it is the largest shift in either direction",
+    "by half of the largest frame a particle's centre has left the image",
+)  # fmt: skip
+"""Pixels."""
+RESOLUTION = Range(
+    0.3, 1000.0, "the electrons of an atom are spread out wider", "a particle, hardly wider, would be a single spot"
+)
+"""Å."""
+VOXEL_SIZE = Range(
+    0.01, 500.0, "an atom would be a hundred voxels wide",
+    "voxels show detail of twice their size and coarser (sampling theorem), and particles are hardly wider",
+)  # fmt: skip
+"""Å per voxel, or per pixel."""
+DENSITY = Range(
+    1e-6, 1e9, "squares of smaller values come down to the 1e-12 that keep divisions finite",
+    "sums of squares of larger values pass the end of single precision (3.4e38)",
+)  # fmt: skip
+"""The largest magnitude in a density, in its own units."""
+ITERATIONS = Range(
+    1, 1000, "nothing would be reconstructed", "least squares has converged long before, and rounding errors add up"
+)
+"""Of a reconstruction."""
+
+
+def check_shift(max_shift: float, size: int) -> None:
+    """ArgumentError for shifts by which particles leave images of ``size`` pixels."""
+    if max_shift > size / 2:
+        raise ArgumentError(
+            "{max_shift} is {given} pixels and the images are {size} wide; wanted at most {most}: shifted by half of "
+            "the frame, a particle's centre has left it", "max_shift", given=digits(max_shift), size=size,
+            most=digits(size / 2),
+        )  # fmt: skip
