@@ -170,6 +170,7 @@ with head:
         icon=":material/play_arrow:",
         disabled=nothing,
         width="stretch",
+        key="experiment-run",  # it too stays in view
     )
     notes, problem = st.container(), False
     if planned is not None:

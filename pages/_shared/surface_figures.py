@@ -11,6 +11,7 @@ from engine.analysis.figures.data import Figure
 from pages._shared import style
 
 _ROW = 380  # px
+_CAMERA = {"eye": {"x": 1.4, "y": -1.4, "z": 0.75}, "center": {"x": 0, "y": 0, "z": -0.1}}  # sees the whole cube
 _GRID = "#9CA3AF"  # visible on light and dark backgrounds; WebGL draws no transparent grids
 _LIGHT = {"ambient": 0.45, "diffuse": 0.8, "specular": 0.15, "roughness": 0.6, "fresnel": 0.1}
 
@@ -49,7 +50,7 @@ def isosurface_figure(data: Figure, colours: Mapping[str, str] | None = None) ->
     named = {"xaxis": first.x, "yaxis": first.y, "zaxis": first.z}
     figure.update_scenes(
         {name: axis | {"range": each.range, "title": {"text": each.title}} for name, each in named.items()},
-        aspectmode="cube", camera={"eye": {"x": 1.55, "y": -1.55, "z": 0.9}}, dragmode="orbit",
+        aspectmode="cube", camera=_CAMERA, dragmode="orbit",
     )  # fmt: skip
     figure.update_layout(uirevision="isosurface")
     height = style.WIDE if len(names) == 1 else _ROW * len(names)

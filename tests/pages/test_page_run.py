@@ -173,7 +173,7 @@ def test_particles_too_many_for_a_browser_are_left_to_the_command_line(finished,
 
 def test_what_somebody_typed_is_shown_as_text(finished):
     app = page("run", finished.run_id)
-    (title,) = app.subheader
+    (title,) = app.title
     assert "<b>" not in title.value.replace("\\<b\\>", "")
     assert title.value.replace("\\", "") == TYPED
 
@@ -293,7 +293,7 @@ def test_a_run_is_renamed_and_tagged(finished):
     press(app, "Save")
     noted = annotations.read_annotations(finished.path)
     assert (noted.name, noted.note) == ("Second <b>name</b>", "why")
-    (title,) = app.subheader
+    (title,) = app.title
     assert title.value.replace("\\", "") == "Second <b>name</b>"
 
 
