@@ -106,7 +106,7 @@ def _level(record: RunRecord) -> float | None:
         return surface_level.slider(made[1], record.run_id)
 
 
-def _figure(record: RunRecord, key: str, level: float | None) -> Figure | InputError | None:
+def _figure(record: RunRecord, key: str, level: float | None = None) -> Figure | InputError | None:
     """The figure, None if there is nothing to draw, or the error in its file."""
     try:
         with st.spinner("Drawing …"):

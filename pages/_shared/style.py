@@ -93,7 +93,12 @@ def subtitled(figure: go.Figure) -> go.Figure:
 def styled(figure: go.Figure, title: str, height: int) -> go.Figure:
     """The figure with a title and a height in px, in the common style."""
     figure.update_layout(
-        title={"text": title, "font": {"size": 15}}, height=height, margin=MARGIN, legend=LEGEND, bargap=0
+        title={"text": title, "font": {"size": 15}},
+        height=height,
+        margin=MARGIN,
+        legend=LEGEND,
+        bargap=0,
+        font={"size": _SMALL},
     )
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(exponentformat="power", tickfont={"size": _SMALL})

@@ -93,6 +93,7 @@ def violations(page: Page, path: str) -> list[tuple[str, str, str]]:
     ]
 
 
+@pytest.mark.timeout(900)  # some fifty pages
 def test_no_page_has_a_serious_violation_of_our_own_in_either_theme(
     chromium: Browser, address: str, ids: dict[str, str]
 ) -> None:

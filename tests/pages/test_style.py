@@ -36,13 +36,9 @@ def test_contrast_is_that_of_the_standard():
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_colour_of_the_scale_stands_out_from_the_background(theme):
     background = THEME[theme]["backgroundColor"]
-    between = [
-        "#"
-        + "".join(f"{round((1 - t) * int(a[at : at + 2], 16) + t * int(b[at : at + 2], 16)):02X}" for at in (1, 3, 5))
-        for a, b in zip(style.SCALE, style.SCALE[1:], strict=False)
-        for t in (0.25, 0.5, 0.75)
-    ]
-    assert min(contrast(colour, background) for colour in [*style.SCALE, *between]) >= 3
+    between = sample_colorscale(style.SCALE, np.linspace(0, 1, 101).tolist(), colortype="tuple")
+    shown = ["#" + "".join(f"{round(255 * part):02X}" for part in colour) for colour in between]
+    assert min(contrast(colour, background) for colour in [*style.SCALE, *shown]) >= 3
 
 
 def test_the_scale_grows_lighter_from_low_to_high():
