@@ -8,10 +8,9 @@ import streamlit as st
 
 PAGES = Path(__file__).parent / "pages"
 
-st.set_page_config(page_title="PoseLab", page_icon=str(PAGES / "icon.svg"), layout="wide")
 st.logo(str(PAGES / "logo.svg"))
-st.html("<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 3vw, 2.5rem) 2rem}</style>")
-st.navigation(
+st.html(PAGES / "pages.css")
+page = st.navigation(
     [
         st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:", default=True),
         st.Page(PAGES / "experiment.py", title="New experiment", icon=":material/add_circle:"),
@@ -24,4 +23,6 @@ st.navigation(
         st.Page(PAGES / "volumes.py", title="Volumes", icon=":material/deployed_code:"),
     ],
     position="top",
-).run()
+)
+st.set_page_config(page_title=f"{page.title} · PoseLab", page_icon=str(PAGES / "icon.svg"), layout="wide")
+page.run()

@@ -27,7 +27,7 @@ _SECTIONS: dict[str, Callable[[View], None]] = {
 
 def _show_page() -> None:
     head = st.container(horizontal=True, vertical_alignment="center")
-    head.subheader("Compare", anchor=False)
+    head.title("Compare", anchor=False)
     try:
         if not state.runs().rows:
             state.no_runs()

@@ -9,6 +9,6 @@ from pages._factors import factor
 from pages._shared import state
 
 state.require_navigation()
-st.subheader("Coverage", anchor=False)
+st.title("Coverage", anchor=False)
 if (shown := factor.show(COVERAGE)) is not None:
     factor.draw_orientations(shown)

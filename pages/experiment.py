@@ -29,6 +29,7 @@ _MAIN = {
     *(key for keys in _OPTIONS_OF_METHOD.values() for key in keys),
 }  # fmt: skip
 _SHOWN_RUNS = 500
+_HEAD = "experiment-head"  # stays in view by pages.css
 
 
 def _proteins() -> list[Entry]:
@@ -83,22 +84,27 @@ def _settings(proteins: list[Entry]) -> tuple[dict[str, Any], Vary | None]:
     varied = sweep_form.varied_keys()
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
-        st.markdown("**Protein**")
+        st.header("Protein", anchor=False)
         files = [entry for entry in proteins if entry.kind != "built-in"]
         source = protein.choose(files, "volume.source" in varied)
         values: dict[str, Any] = {} if "volume.source" in varied else {"volume.source": source}
         values |= form.fields(*_SYMMETRY, varied=varied)
     with right.container(border=True, height="stretch"):
-        st.markdown("**Projections**")
-        values |= form.fields("projections.count", varied=varied) | _coverage("projections.coverage" in varied)
+        st.header("Projections", anchor=False)
+        count, seed = st.columns(2)
+        with count:
+            values |= form.fields("projections.count", varied=varied)
+        with seed:
+            values |= form.fields("seed", varied=varied)
+        values |= _coverage("projections.coverage" in varied)
         values |= form.fields("projections.sampling", varied=varied) | _noise(varied)
         values |= form.fields("projections.max_shift", varied=varied)
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
-        st.markdown("**Distances**")
-        values |= _method(varied) | form.fields("seed", varied=varied)
+        st.header("Distances", anchor=False)
+        values |= _method(varied)
     with right.container(border=True, height="stretch"):
-        st.markdown("**Sweep**")
+        st.header("Sweep", anchor=False)
         vary = sweep_form.fields(proteins)
     with st.expander("All other settings", icon=":material/tune:"):
         return values | form.remaining(_MAIN, varied), vary
@@ -142,13 +148,13 @@ def _show_runs(plan: Plan) -> None:
 state.require_navigation()
 proteins = _proteins()
 origin.open_address(proteins)
-head = st.container()
+head = st.container(key=_HEAD)
 fields, previews = st.columns([7, 5], gap="medium")
 with fields:
     values, vary = _settings(proteins)
 with head:
     title, start_column, name_column, button = st.columns([3, 3, 4, 2], vertical_alignment="center")
-    title.subheader("New experiment", anchor=False)
+    title.title("New experiment", anchor=False)
     with start_column:
         origin.choose_start(proteins)
     name = name_column.text_input(
@@ -164,6 +170,7 @@ with head:
         icon=":material/play_arrow:",
         disabled=nothing,
         width="stretch",
+        key="experiment-run",  # it too stays in view
     )
     notes, problem = st.container(), False
     if planned is not None:

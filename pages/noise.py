@@ -19,5 +19,5 @@ def _draw_projections(shown: Shown) -> None:
 
 
 state.require_navigation()
-st.subheader("Noise", anchor=False)
+st.title("Noise", anchor=False)
 factor.show(NOISE, beside=_draw_projections)

@@ -33,7 +33,7 @@ _TABS: dict[str, tuple[Factor, str, str]] = {
 
 
 state.require_navigation()
-st.subheader("Recovery", anchor=False)
+st.title("Recovery", anchor=False)
 for tab, (one, parameter, about) in zip(
     st.tabs(list(_TABS), key="tab", bind="query-params"), _TABS.values(), strict=True
 ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from engine.analysis.verdict import of_run
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.dispatch import backends, runqueue
@@ -17,12 +18,14 @@ from pages._shared import runactions, state, summary, text
 def _show_header(record: RunRecord) -> None:
     noted = record.annotations
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(text.escaped(record.name or record.run_id), anchor=False, width="content")
+        st.title(text.escaped(record.name or record.run_id), anchor=False, width="content")
         st.badge(
             record.status,
             icon=text.STATUS_ICONS[record.status],
             color=text.STATUS_COLOURS.get(record.status, "orange"),
         )
+        if (verdict := of_run(record)) is not None:
+            st.badge(verdict, icon=text.VERDICT_ICONS[verdict], color=text.VERDICT_COLOURS[verdict])
         if noted.archived:
             st.badge("archived", icon=":material/archive:", color="gray")
         for tag in noted.tags:
@@ -91,7 +94,7 @@ def _run_again(config: Config, name: str | None) -> None:
 
 
 def _show_queued(run: runqueue.QueuedRun) -> None:
-    st.subheader(text.escaped(run.name or run.run_id), anchor=False)
+    st.title(text.escaped(run.name or run.run_id), anchor=False)
     st.markdown(text.escaped(text.experiment(run.config)))
     facts = [*([run.run_id] if run.name else []), f"submitted {text.moment(run.submitted)} by {run.launched_by}"]
     st.caption(text.escaped(" · ".join(facts)))
@@ -158,11 +161,12 @@ def _show_end(record: RunRecord) -> None:
 state.require_navigation()
 run_id = state.requested_run()
 opened = state.open_run(run_id)
+st.set_page_config(page_title=f"{getattr(opened, 'name', None) or run_id} · PoseLab")
 if isinstance(opened, runqueue.QueuedRun):
     _show_queued(opened)
     st.stop()
 if isinstance(opened, StartStatus):
-    st.subheader(text.escaped(run_id), anchor=False)
+    st.title(text.escaped(run_id), anchor=False)
     if opened.state == "starting":
         _watch_start(run_id)
     else:

@@ -197,7 +197,7 @@ def _welcome() -> None:
 
 def _show_page() -> None:
     head = st.container(horizontal=True, vertical_alignment="center")
-    head.subheader("Runs", anchor=False)
+    head.title("Runs", anchor=False)
     try:
         rows = state.runs().rows
         none_yet = not rows and not runqueue.waiting(state.runs_dir())

@@ -59,7 +59,7 @@ def _show_pairs() -> None:
 
 
 state.require_navigation()
-st.subheader("Sampling", anchor=False)
+st.title("Sampling", anchor=False)
 orientations, pairs = st.tabs(["Orientations", "Pairs"], key="tab", bind="query-params")
 if orientations.open:
     with orientations:

@@ -13,18 +13,15 @@ from engine.base.inputs import without_gz
 from engine.base.randomness import stream
 from engine.config.schema import VolumeConfig
 from engine.imaging import shape, simulation, symmetric_density
-from engine.imaging.volume import Volume
 from engine.io import library
 from engine.io.library import Entry
 from engine.io.loading import BUILT_IN, local_path
 from pages._experiment import ambiguity, origin, preview_figures, protein
-from pages._shared import downloads, state, surface_figures, text
+from pages._shared import downloads, state, surface_figures, surface_level, text
 from pages._shared.style import Figure
 
 _VOLUME = "volume"  # the URL parameter
-_LEVEL = "level"
 _SYMMETRIES = {"1bd2": "C1", "6msm": "C1, nearly C2", "1tii": "C1, nearly C5"}
-_LEVELS = (0.5, 10.0)
 _GALLERY = 8
 _HELP = {
     "Outer radius": "of the sphere around the centre of mass that holds 99.9 % of what lies within the default surface",
@@ -130,32 +127,9 @@ def _show_figure(drawn: Figure, key: str, name: str, data: Callable[[], FigureDa
         downloads.figure_data(lambda: data().to_csv(), f"{name}-{key}")
 
 
-def _level(volume: Volume, name: str) -> float:
-    """The level of the surface: from the address, the slider, or else the default."""
-    usual = round(min(max(shape.surface_level(volume.density), _LEVELS[0]), _LEVELS[1]), 1)
-    key = f"level of {name}"
-    if key not in st.session_state:
-        st.session_state[key] = _number(st.query_params.get(_LEVEL), usual)
-    level: float = st.slider("Surface (σ above the mean)", *_LEVELS, step=0.1, key=key)
-    if level != usual:
-        st.query_params[_LEVEL] = f"{level:g}"
-    elif _LEVEL in st.query_params:
-        del st.query_params[_LEVEL]
-    return level
-
-
-def _number(text: str | None, default: float) -> float:
-    """The level in the address if it is valid, else the default."""
-    try:
-        value = float(text or default)
-    except ValueError:
-        return default
-    return round(value, 1) if _LEVELS[0] <= value <= _LEVELS[1] else default
-
-
 def _show(entry: Entry) -> None:
     title, link = st.columns([3, 2], vertical_alignment="center")
-    title.subheader(text.escaped(entry.name), anchor=False)
+    title.header(text.escaped(entry.name), anchor=False)
     with link:
         origin.experiment_link(entry.source)
     config = VolumeConfig(source=entry.source)
@@ -171,7 +145,7 @@ def _show(entry: Entry) -> None:
             st.markdown(f":gray[:small[{label}]]  \n**{value}**", width="content", help=_HELP.get(label))
     left, right = st.columns(2)
     with left:
-        level = _level(volume, entry.name)
+        level = surface_level.slider(volume.density, entry.name)
         _show_figure(_surface(config, level), "surface", entry.name, lambda: _surface_data(config, level))
     with right:
         _show_figure(_slices(config), "slices", entry.name, lambda: _slices_data(config))
@@ -186,7 +160,7 @@ except InputError as error:
     st.stop()
 choices, shown = st.columns([3, 9], gap="medium")
 with choices:
-    st.subheader("Volumes", anchor=False)
+    st.title("Volumes", anchor=False)
     chosen = _choose(entries)
     protein.upload("Add a map or coordinates")
     st.caption(text.escaped(f"Files in {library.volumes_dir(state.runs_dir())} on the server are listed here."))

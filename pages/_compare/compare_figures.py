@@ -137,7 +137,7 @@ def training_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
             row=2, col=1,
         )  # fmt: skip
     figure.update_xaxes(title=validations.x.title, row=2, col=1)
-    figure.update_yaxes(type="log", dtick=1, title=_title(losses), row=1, col=1)
+    figure.update_yaxes(type="log", title=_title(losses), row=1, col=1)
     figure.update_yaxes(rangemode="tozero", title=_title(validations), row=2, col=1)
     return _with_key(figure, data.title, style.TALL, len(losses.series))
 

@@ -87,7 +87,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _section(section: Section, keys: list[str], varied: Collection[str]) -> dict[str, Any]:
-    st.markdown(f"**{section.name.capitalize()}**", help=section.description)
+    st.subheader(section.name.capitalize(), anchor=False, help=section.description)
     values: dict[str, Any] = {}
     for start in range(0, len(keys), _IN_A_ROW):
         columns = st.columns(_IN_A_ROW, vertical_alignment="top")

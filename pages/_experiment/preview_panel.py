@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from engine.analysis.figures import densities, directions
 from engine.analysis.figures import projections as pictures
+from engine.analysis.figures.data import Figure as Data
 from engine.base.errors import InputError, naming
 from engine.base.randomness import stream
 from engine.config.numeric import PROJECTIONS, acquisition_of, check_frame, is_at_hand
@@ -20,7 +21,7 @@ from engine.imaging import simulation
 from engine.imaging.particles import ParticleSet
 from engine.imaging.volume import Volume
 from pages._experiment import preview_figures
-from pages._shared import sphere_figures, state, surface_figures, text
+from pages._shared import downloads, sphere_figures, state, surface_figures, text
 from pages._shared.style import Figure
 
 _DIRECTIONS = 1000
@@ -70,14 +71,22 @@ def show(config: Config) -> bool:
         projections = _projections(config.volume, config.projections.model_copy(update={"count": 4}), config.seed)
         clean = preview_figures.truth_of(projections).clean
         compared = pictures.before_and_after(clean, projections.images, preview_figures.SHOWN)
-        st.plotly_chart(preview_figures.before_and_after_figure(compared), key="preview-projections")
+        _show(preview_figures.before_and_after_figure(compared), "preview-projections", lambda: compared)
         st.caption(text.escaped(preview_figures.noise_text(projections)))
-        st.plotly_chart(_surface(config.volume), key="preview-surface")
-        st.plotly_chart(_slices(config.volume), key="preview-slices")
+        _show(_surface(config.volume), "preview-surface", lambda: _surface_data(config.volume))
+        _show(_slices(config.volume), "preview-slices", lambda: _slices_data(config.volume))
     sphere, map_figure = _directions(config.projections, config.seed)
-    st.plotly_chart(sphere, key="preview-sphere")
-    st.plotly_chart(map_figure, key="preview-map")
+    on_sphere, on_map = _direction_data(config.projections, config.seed)
+    _show(sphere, "preview-sphere", lambda: on_sphere)
+    _show(map_figure, "preview-map", lambda: on_map)
     return volume is not None
+
+
+def _show(drawn: Figure, key: str, data: Callable[[], Data]) -> None:
+    """Show a figure, with its data for download beneath it."""
+    st.plotly_chart(drawn, key=key)
+    with st.container(horizontal=True):
+        downloads.figure_data(lambda: data().to_csv(), key)
 
 
 def _source(config: VolumeConfig) -> Source | None:
@@ -98,25 +107,34 @@ def _projections(volume: VolumeConfig, settings: ProjectionsConfig, seed: int) -
         return simulation.preview(state.input_volume(volume), acquisition_of(settings), preview_figures.MEASURED, rng)
 
 
+def _surface_data(config: VolumeConfig) -> Data:
+    volume = state.input_volume(config)
+    return densities.isosurfaces({"volume": (volume.density, volume.voxel_size)}, title="Volume")
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _surface(config: VolumeConfig) -> Figure:
-    volume = state.input_volume(config)
-    data = densities.isosurfaces({"volume": (volume.density, volume.voxel_size)}, title="Volume")
-    return surface_figures.isosurface_figure(data)
+    return surface_figures.isosurface_figure(_surface_data(config))
+
+
+def _slices_data(config: VolumeConfig) -> Data:
+    return densities.volume_slices(state.input_volume(config))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _slices(config: VolumeConfig) -> Figure:
-    return preview_figures.slices_figure(densities.volume_slices(state.input_volume(config)))
+    return preview_figures.slices_figure(_slices_data(config))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _directions(settings: ProjectionsConfig, seed: int) -> tuple[Figure, Figure]:
+    on_sphere, on_map = _direction_data(settings, seed)
+    return sphere_figures.sphere_figure(on_sphere), sphere_figures.direction_heatmap_figure(on_map)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _direction_data(settings: ProjectionsConfig, seed: int) -> tuple[Data, Data]:
     count = min(settings.count, _DIRECTIONS)
     rng = stream(seed, "test projections")
-    vectors = viewing_directions(sample_orientations(count, rng, settings.coverage, settings.sampling))
-    named = {"": vectors}
-    return (
-        sphere_figures.sphere_figure(directions.on_spheres(named)),
-        sphere_figures.direction_heatmap_figure(directions.by_solid_angle(named)),
-    )
+    named = {"": viewing_directions(sample_orientations(count, rng, settings.coverage, settings.sampling))}
+    return directions.on_spheres(named), directions.by_solid_angle(named)

@@ -59,7 +59,7 @@ def _add_counts(figure: go.Figure, panel: Panel) -> None:
         y=(up[:-1] + up[1:]) / 2,
         z=np.where(counts > 0, np.log10(shown), np.nan),
         customdata=counts,
-        colorscale="Viridis",
+        colorscale=style.SCALE,
         zmin=0,
         zmax=max(1.0, float(np.log10(shown.max()))),
         colorbar={
@@ -147,7 +147,7 @@ def training_figure(data: Figure) -> go.Figure:
         row=2, col=1,
     )  # fmt: skip
     figure.update_xaxes(title=beneath.x.title, row=2, col=1)
-    figure.update_yaxes(type="log", title=above.y.title, dtick=1, row=1, col=1)
+    figure.update_yaxes(type="log", title=above.y.title, row=1, col=1)
     figure.update_yaxes(rangemode="tozero", title=text.indexed(beneath.y.title), row=2, col=1)
     figure.update_layout(uirevision="training")  # keeps a zoom while the curve grows
     return style.styled(figure, data.title, style.MIDDLE)

@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from engine.analysis.figures.data import Axis, Figure
 from pages._shared import style
 
-_COLOUR_SCALES = {"rot": "Phase", "tilt": "Viridis", "psi": "Phase", "error": "Cividis"}
+_COLOUR_SCALES = {"rot": "Phase", "tilt": style.SCALE, "psi": "Phase", "error": style.SCALE}
 """Colour scale by column; cyclic for periodic angles."""
 _GRID = "#9CA3AF"  # visible on light and dark backgrounds; WebGL draws no transparent grids
 _SQUARE = 520  # px

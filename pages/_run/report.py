@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from engine.analysis.verdict import of_run
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_to_toml
@@ -52,7 +53,9 @@ def html_report(record: RunRecord, reading: Reading | None = None) -> bytes:
 
 
 def _head(record: RunRecord, name: str) -> str:
-    lines = [f'<h1>{escape(name)}</h1><div class="state">{record.status}</div>']
+    verdict = of_run(record)
+    status = record.status if verdict is None else f"{record.status} · {verdict}"
+    lines = [f'<h1>{escape(name)}</h1><div class="state">{status}</div>']
     if isinstance(record.config, Config):
         lines.append(f"<div>{escape(text.experiment(record.config))}</div>")
     lines.append(f'<div class="small">{escape(" · ".join([record.run_id, *summary.facts(record)]))}</div>')

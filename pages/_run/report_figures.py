@@ -5,11 +5,13 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from pages._shared import linked
+
 
 def script() -> str:
-    """Plotly's JavaScript, included once for the whole report."""
+    """Plotly's JavaScript and the linking of cameras, included once for the whole report."""
     text: str = get_plotlyjs()
-    return text
+    return f"{text}\n{linked.SCRIPT}"
 
 
 def as_html(figure: go.Figure, key: str) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 from engine.base.errors import InputError
 from engine.record.runrecord import RunRecord
 from pages._run import manifold, record_tab, run_data, run_figures
-from pages._shared import downloads, state, summary, text
+from pages._shared import downloads, linked, state, summary, surface_level, text
 from pages._shared.style import Figure
 
 _CHART = {
@@ -18,6 +18,7 @@ _CHART = {
     "toImageButtonOptions": {"scale": 2},
 }
 _RECORD = "Record"
+_SLIDER_PX = 480
 _NOT_KEPT = (
     "Poses, or distances among the first projections (which older versions, and runs of more than 5,000 projections, "
     "do not record), are not available"
@@ -56,7 +57,7 @@ def _warn(error: InputError) -> None:
 def _show_merits(record: RunRecord, refined: bool) -> None:
     """Show the figures of merit of the two steps or, separately, of the refinement."""
     merits = summary.merits(record, run_data.fsc_curves(record, _READING))
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="refined-merits" if refined else "merits"):
         for merit in (merit for merit in merits if merit.refined == refined):
             st.metric(
                 merit.label, merit.value, merit.small, delta_color="off", delta_arrow="off", help=merit.explained,
@@ -72,13 +73,14 @@ def _show_section(record: RunRecord, name: str) -> None:
     if name == "Manifold":
         _show_embedding(record)
     for columns in run_data.SECTIONS[name]:
-        drawn = [[(key, one) for key in keys if (one := _figure(record, key)) is not None] for keys in columns]
+        level = _level(record) if any("surface" in keys for keys in columns) else None
+        drawn = [[(key, one) for key in keys if (one := _figure(record, key, level)) is not None] for keys in columns]
         filled = [column for column in drawn if column]
         shown += len(filled)
         for place, column in zip(st.columns(max(1, len(filled))), filled, strict=False):
             with place:
                 for key, one in column:
-                    _show(record, key, one)
+                    _show(record, key, one, level)
     if not shown and record.status in ("running", "finished"):
         st.caption(f"{_NOTHING_YET[name]}{' yet' if record.status == 'running' else ''}.")
     if name == "Reconstruction" and shown:
@@ -92,11 +94,24 @@ def _show_embedding(record: RunRecord) -> None:
         _warn(error)
 
 
-def _figure(record: RunRecord, key: str) -> Figure | InputError | None:
+def _level(record: RunRecord) -> float | None:
+    """The level of the surfaces, from a slider; None if there is no surface, or the file that it is of is damaged."""
+    try:
+        made = run_data.reconstruction(record, _READING)
+    except InputError:
+        return None  # the warning is shown in place of the figure
+    if made is None:
+        return None
+    with st.container(width=_SLIDER_PX):
+        return surface_level.slider(made[1], record.run_id)
+
+
+def _figure(record: RunRecord, key: str, level: float | None = None) -> Figure | InputError | None:
     """The figure, None if there is nothing to draw, or the error in its file."""
     try:
         with st.spinner("Drawing …"):
-            return _drawn(record.path, record.status, _left(record.path), _asked(key), record)
+            of_surface = level if key == "surface" else None
+            return _drawn(record.path, record.status, _left(record.path), _asked(key), of_surface, record)
     except InputError as error:
         return error
 
@@ -107,26 +122,30 @@ def _asked(key: str) -> str:
     return f"{key}-points" if points else key
 
 
-def _show(record: RunRecord, key: str, drawn: Figure | InputError) -> None:
+def _show(record: RunRecord, key: str, drawn: Figure | InputError, level: float | None) -> None:
     """Show a figure, its data for download and, for the distances, an option; or the error in its file."""
     if isinstance(drawn, InputError):
         _warn(drawn)
         return
     st.plotly_chart(drawn, key=key, config=_CHART)
+    if key == "surface":
+        linked.cameras()
     with st.container(horizontal=True, vertical_alignment="center"):
         if key == "distances":
             st.toggle("Show a sample of single pairs", key="points", bind="query-params")
         asked = _asked(key)
-        downloads.figure_data(lambda: run_data.csv(asked, record, _READING), f"{record.run_id}-{asked}")
+        downloads.figure_data(lambda: run_data.csv(asked, record, _READING, level), f"{record.run_id}-{asked}")
 
 
 @st.cache_resource(max_entries=200, show_spinner=False)
-def _drawn(path: Path, status: str, left: tuple[tuple[str, int], ...], key: str, _record: RunRecord) -> Figure | None:
+def _drawn(
+    path: Path, status: str, left: tuple[tuple[str, int], ...], key: str, level: float | None, _record: RunRecord
+) -> Figure | None:
     """The figure, drawn once for all viewers until the run writes another file or ends.
 
     (``status`` is part of the key because the last file may be written after the record was read without metrics.)
     """
-    return run_figures.draw(key, _record, _READING)
+    return run_figures.draw(key, _record, _READING, level)
 
 
 def _left(path: Path) -> tuple[tuple[str, int], ...]:

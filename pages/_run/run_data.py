@@ -44,17 +44,20 @@ def direct_reading() -> Reading:
     return Reading(_arrays, _density, volume_of)
 
 
-def figure_data(key: str, record: RunRecord, reading: Reading) -> Figure | None:
-    """One of :data:`DATA`; InputError if its file is damaged or not written by PoseLab."""
+def figure_data(key: str, record: RunRecord, reading: Reading, level: float | None = None) -> Figure | None:
+    """One of :data:`DATA`; InputError if its file is damaged or not written by PoseLab.
+
+    ``level`` is that of the surfaces, in standard deviations above the mean; None stands for each density's own.
+    """
     try:
-        return DATA[key](record, reading)
+        return _surface(record, reading, level) if key == "surface" else DATA[key](record, reading)
     except KeyError as error:
         raise InputError(f"{key.replace('-', ' ')}: the run's file lacks {error}; it is not shown") from error
 
 
-def csv(key: str, record: RunRecord, reading: Reading) -> str:
+def csv(key: str, record: RunRecord, reading: Reading, level: float | None = None) -> str:
     """The data of a figure as CSV; InputError as :func:`figure_data`, and if the file is gone."""
-    data = figure_data(key, record, reading)
+    data = figure_data(key, record, reading, level)
     if data is None:
         raise InputError(f"{key.replace('-', ' ')}: the run's file is no longer there; wanted the one that was drawn")
     return data.to_csv()
@@ -196,14 +199,15 @@ def _slices(record: RunRecord, reading: Reading) -> Figure | None:
     return densities.slices(density, name, None if volume is None else volume.density, center, voxel_size)
 
 
-def _surface(record: RunRecord, reading: Reading) -> Figure | None:
+def _surface(record: RunRecord, reading: Reading, level: float | None = None) -> Figure | None:
     made = reconstruction(record, reading)
     if made is None:
         return None
     name, density, voxel_size = made
     volume, _ = reference(record, reading, density.shape)
     shown = {} if volume is None else {"input": (volume.density, voxel_size)}
-    return densities.isosurfaces(shown | {name: (density, voxel_size)}, title="Surfaces")
+    title = "Surfaces" if level is None else f"Surfaces at {level:g} σ above the mean"
+    return densities.isosurfaces(shown | {name: (density, voxel_size)}, level, title)
 
 
 def _fsc(record: RunRecord, reading: Reading, prefix: str = "") -> Figure | None:
@@ -263,7 +267,7 @@ Rows = tuple[tuple[tuple[str, ...], ...], ...]
 SECTIONS: dict[str, Rows] = {
     "Overview": ((("distances",), ("angle-errors",)),),
     "Sphere": ((("directions", "error-map"), ("direction-map",)),),
-    "Reconstruction": ((("slices",), ("surface",)), (("fsc",),)),
+    "Reconstruction": ((("slices", "fsc"), ("surface",)),),
     "Refinement": ((("refined",), ("refined-fsc",)),),
     "Manifold": ((("spectrum",),),),
     "Neighbours": ((("nearest-by-pose",), ("nearest-by-estimate",)), (("recall",),)),

@@ -13,9 +13,12 @@ from pages._run.run_data import Reading
 from pages._shared import picture_figures, sphere_figures, style, surface_figures
 
 
-def draw(key: str, record: RunRecord, reading: Reading) -> go.Figure | None:
-    """One of :data:`DRAWN`, None if there is nothing to draw; InputError as :func:`run_data.figure_data`."""
-    data = run_data.figure_data(key, record, reading)
+def draw(key: str, record: RunRecord, reading: Reading, level: float | None = None) -> go.Figure | None:
+    """One of :data:`DRAWN`, None if there is nothing to draw.
+
+    ``level`` and InputError are those of :func:`run_data.figure_data`.
+    """
+    data = run_data.figure_data(key, record, reading, level)
     return None if data is None else DRAWN[key](data)
 
 

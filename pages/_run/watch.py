@@ -14,7 +14,7 @@ from engine.experiment.estimate import estimate
 from engine.experiment.stage import Source
 from engine.record.runrecord import RunRecord, Status, read_run
 from pages._run import figures
-from pages._shared import state, text
+from pages._shared import downloads, state, text
 from pages._shared.live import Curve, RunFeed, Stage, curve_arrays
 from pages._shared.style import Figure
 
@@ -38,6 +38,10 @@ def watch(record: RunRecord, config: Config, finished_stages: int) -> None:
     with right:
         if feed.curve:
             st.plotly_chart(_training_figure(record.path, feed.curve), key="training-live")
+            with st.container(horizontal=True):
+                downloads.figure_data(
+                    lambda: losses.training_curve(*curve_arrays(feed.curve)).to_csv(), f"{record.run_id}-training-live"
+                )
         elif "training" in feed.stages:
             st.caption("The loss appears here once the network trains.")
     show_log(feed)

@@ -132,7 +132,7 @@ def distance_panels_figure(data: Figure) -> go.Figure:
         "yanchor": "bottom", "len": 0.8,
     }  # fmt: skip
     figure.update_layout(
-        coloraxis={"colorscale": "Viridis", "cmin": low, "cmax": max(high, low + 0.1), "colorbar": bar}
+        coloraxis={"colorscale": style.SCALE, "cmin": low, "cmax": max(high, low + 0.1), "colorbar": bar}
     )
     figure.update_xaxes(range=data.panels[0].x.range, tickvals=[0, 60, 120])  # 180 would overlap the next panel's 0
     figure.update_yaxes(range=data.panels[0].y.range, tickvals=[0, 60, 120, 180])

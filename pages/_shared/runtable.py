@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.analysis.comparison import fold_seeds, mean_and_spread, title
 from engine.analysis.measures import MEASURES
+from engine.analysis.verdict import Verdict, of_row
 from pages._shared import text
 
 Row = dict[str, Any]
@@ -72,6 +73,10 @@ def _recovery_pairs(row: Row) -> str | None:
     return value if isinstance(value := _inside(row, "recovery", "pairs"), str) else None
 
 
+def _verdict(row: Row) -> str:
+    return str(of_row(row) or "")
+
+
 def _started(row: Row) -> Any:
     return None if row["created"] is None else row["created"].astimezone().replace(tzinfo=None)
 
@@ -85,6 +90,9 @@ def _measure(key: str, shown: bool = True, if_known: bool = False) -> Column:
 NAME, STATE = "name", "state"
 COLUMNS: dict[str, Column] = {
     "state": Column("state", lambda row: row["status"], width=125),
+    "verdict": Column(
+        "verdict", lambda row: _verdict(row) or None, help="E_OR beside that of random poses", width=95, if_known=True
+    ),
     "protein": Column("protein", lambda row: text.source_name(row["source"] or "")),
     "coverage": Column("coverage", _coverage),
     "sampling": Column("sampling", _sampling, help="of the orientations"),
@@ -119,6 +127,7 @@ SHOWN = [key for key, column in COLUMNS.items() if column.shown]
 
 FACETS: dict[str, Callable[[Row], list[str]]] = {
     "state": lambda row: [row["status"]],
+    "verdict": lambda row: [_verdict(row)],
     "protein": lambda row: [COLUMNS["protein"].value(row)],
     "coverage": lambda row: [_coverage(row)],
     "sampling": lambda row: [_sampling(row)],
@@ -254,4 +263,7 @@ def _no_icon(text: str) -> str:
 
 def _state(group: Group, progress: Mapping[str, str]) -> str:
     status = group[0]["status"]  # only finished runs share a line
-    return f"{text.STATUS_SIGNS.get(status, '⚠')} {progress.get(group[0]['run_id'], status)}"
+    sign = text.STATUS_SIGNS.get(status, "⚠")
+    if status == "finished" and (verdicts := {verdict for row in group if (verdict := of_row(row)) is not None}):
+        sign = text.VERDICT_SIGNS[max(verdicts, key=list(Verdict).index)]  # the worst
+    return f"{sign} {progress.get(group[0]['run_id'], status)}"

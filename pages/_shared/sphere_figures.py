@@ -47,7 +47,7 @@ def sphere_figure(data: Figure, colours: Mapping[str, str] | None = None) -> go.
     colour = data.panels[0].colour
     if colour is not None:
         beneath = {"title": {"text": colour.title, "side": "top"}, "orientation": "h", "y": 0, "yanchor": "top"}
-        figure.update_layout(coloraxis=_colour_axis(colour, "Cividis", beneath))
+        figure.update_layout(coloraxis=_colour_axis(colour, beneath))
     beneath_px = 8 if colour is None else 70
     figure = style.styled(figure, data.title, _ROW * rows + 76 + beneath_px)
     return figure.update_layout(margin={"l": 8, "r": 8, "t": 76, "b": beneath_px})
@@ -89,7 +89,7 @@ def direction_heatmap_figure(data: Figure, row_height: int = _ROW) -> go.Figure:
             f"%{{customdata[1]:.2f}} times the {counts.mean():.3g} of an even distribution",
         )  # fmt: skip
     bar = {"title": {"text": "projections<br>in a cell", "side": "top"}}
-    figure.update_layout(coloraxis=_colour_axis(data.panels[0].colour, "Viridis", bar))
+    figure.update_layout(coloraxis=_colour_axis(data.panels[0].colour, bar))
     return style.styled(figure, data.title, 90 + row_height * len(data.panels))
 
 
@@ -105,7 +105,7 @@ def error_map_figure(data: Figure) -> go.Figure:
         "%{customdata[3]:.0f} projections",
     )  # fmt: skip
     bar = {"title": {"text": "median<br>error (°)", "side": "top"}}
-    figure.update_layout(coloraxis=_colour_axis(panel.colour, "Cividis", bar))
+    figure.update_layout(coloraxis=_colour_axis(panel.colour, bar))
     return style.styled(figure, data.title, 90 + _ROW)
 
 
@@ -135,6 +135,6 @@ def _add_map(
     )  # fmt: skip
 
 
-def _colour_axis(colour: Axis | None, scale: str, bar: dict[str, Any]) -> dict[str, Any]:
+def _colour_axis(colour: Axis | None, bar: dict[str, Any]) -> dict[str, Any]:
     low, high = style.ends(colour)
-    return {"colorscale": scale, "cmin": low, "cmax": high, "colorbar": bar | {"thickness": 10}}
+    return {"colorscale": style.SCALE, "cmin": low, "cmax": high, "colorbar": bar | {"thickness": 10}}

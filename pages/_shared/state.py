@@ -21,7 +21,7 @@ from engine.dispatch import backends, runqueue
 from engine.dispatch.backend import StartStatus
 from engine.imaging.volume import Volume
 from engine.record import catalogue
-from engine.record.runrecord import RunRecord, check_run_id, default_runs_dir, read_run, run_path
+from engine.record.runrecord import RUN_ID, RunRecord, check_run_id, default_runs_dir, read_run, run_path
 from engine.service.actor import Actor
 from pages._shared import text
 from pages._shared.live import RunFeed
@@ -30,7 +30,7 @@ EXPERIMENT_PAGE, RUN_PAGE, RUNS_PAGE = "pages/experiment.py", "pages/run.py", "p
 COMPARE_PAGE = "pages/compare.py"
 RUN, RUNS, CLONE = "run", "runs", "clone"  # the URL parameters, ?run=ID, ?runs=ID,ID and ?clone=ID
 MOST_COMPARED = 12
-_PROBLEMS, _NOTICES = "problems", "notices"
+_PROBLEMS, _NOTICES, _LAST_RUN = "problems", "notices", "the run last seen"
 _NOTICE_S = 60.0
 Arrays = dict[str, NDArray[Any]]
 
@@ -73,22 +73,35 @@ def show_warning(message: str) -> None:
 
 
 def requested_run() -> str:
-    """The id of the run in the address; if there is none, the newest run's, which is put into the address.
+    """The id of the run in the address; if there is none, that of the last one seen in this session, else the newest.
+
+    It is put into the address.
 
     If there are no runs at all, the page explains what to do and stops.
     """
     asked = st.query_params.get(RUN, "").strip()
     if asked:
+        st.session_state[_LAST_RUN] = asked
         return asked
     try:
+        if (last := st.session_state.get(_LAST_RUN)) is not None and _is_known(last):
+            st.query_params[RUN] = last
+            return str(last)
         newest = catalogue.list_runs(runs_dir(), limit=1)
     except InputError as error:
         _stop_with(str(error))
     if not newest:
         no_runs()
     run_id: str = newest[0]["run_id"]
-    st.query_params[RUN] = run_id
+    st.query_params[RUN] = st.session_state[_LAST_RUN] = run_id
     return run_id
+
+
+def _is_known(run_id: str) -> bool:
+    """Whether there is still a run of this id, or one in the queue."""
+    return RUN_ID.fullmatch(run_id) is not None and (
+        (runs_dir() / run_id).is_dir() or runqueue.find(runs_dir(), run_id) is not None
+    )
 
 
 def open_run(run_id: str) -> RunRecord | runqueue.QueuedRun | StartStatus:

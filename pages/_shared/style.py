@@ -1,7 +1,7 @@
 """The common style of the figures: colours, sizes, titles, legends.
 
-Colours are Okabe and Ito's, which colour-blind people can distinguish; maps of counts and errors are viridis and
-cividis. Text and grid colours are left to the theme, so that the figures are readable on light and dark backgrounds.
+Colours are Okabe and Ito's, which colour-blind people can distinguish. Text and grid colours are left to the theme, so
+that the figures are readable on light and dark backgrounds; so are counts and errors, with one scale for both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,18 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY = (
 _RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 _RUN_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
+SCALE = [
+    "#2C66C7", "#765DBF", "#9E55AF", "#BA4F98", "#CD4F80", "#DA5267", "#E05C4E", "#E26833", "#E0770C",
+]  # fmt: skip
+"""Colours of counts and errors, from low to high.
+
+Viridis and its relatives begin as dark as the dark background and end as bright as the light one, where what they show
+disappears. These are lighter towards the end, from blue to orange, so that colour-blind people see their order too, and
+every one of them has a contrast of 3 or more with both backgrounds (WCAG 2.2, 1.4.11).
+"""
+
 TALL, MIDDLE, WIDE = 580, 340, 420
+_SMALL = 12  # px, the smallest print
 MARGIN = {"l": 56, "r": 16, "t": 48, "b": 44}
 # At the bottom, where it may wrap on a narrow screen without covering the title.
 LEGEND = {
@@ -33,6 +44,7 @@ LEGEND = {
     "yref": "container",
     "yanchor": "bottom",
     "title": None,
+    "font": {"size": _SMALL},
 }
 
 
@@ -75,14 +87,22 @@ def note(figure: go.Figure, text: str, x: float, y: float, anchor: str) -> None:
 
 def subtitled(figure: go.Figure) -> go.Figure:
     """Set titles of subplots in small print; to be called before other annotations are added."""
-    return figure.update_annotations(font={"size": 12}, yanchor="bottom")
+    return figure.update_annotations(font={"size": _SMALL}, yanchor="bottom")
 
 
 def styled(figure: go.Figure, title: str, height: int) -> go.Figure:
     """The figure with a title and a height in px, in the common style."""
     figure.update_layout(
-        title={"text": title, "font": {"size": 15}}, height=height, margin=MARGIN, legend=LEGEND, bargap=0
+        title={"text": title, "font": {"size": 15}},
+        height=height,
+        margin=MARGIN,
+        legend=LEGEND,
+        bargap=0,
+        font={"size": _SMALL},
     )
-    figure.update_xaxes(exponentformat="power")
-    figure.update_yaxes(exponentformat="power")
+    for axes in (figure.update_xaxes, figure.update_yaxes):
+        axes(exponentformat="power", tickfont={"size": _SMALL})
+        # With a format Plotly labels 2 and 5 between decades that are far apart in full, not with one small digit.
+        axes(tickformat="~g", selector={"type": "log"})
+    figure.update_coloraxes(colorbar={"tickfont": {"size": _SMALL}})
     return figure

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.analysis.verdict import GOOD, POOR, chance_level, of_run
 from engine.base.metric import Metric
+from engine.config.schema import Config
 from engine.experiment import metrics
 from engine.record.runrecord import RunFile, RunRecord
 from pages._shared import text
@@ -48,9 +50,10 @@ def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]
     recorded = record.metrics
     if not recorded:
         return []
-    hand = "; the recovered poses were a mirror image and have been turned back" if recorded.get("mirrored") else ""
+    more = "; the recovered poses were a mirror image and have been turned back" if recorded.get("mirrored") else ""
+    more += beside_chance(record)
     listed = [
-        _merit(metric, recorded.get(metric.name), hand if metric == metrics.ANGLE_ERROR_MEDIAN else "")
+        _merit(metric, recorded.get(metric.name), more if metric == metrics.ANGLE_ERROR_MEDIAN else "")
         for metric in _FIRST
         if metric.name in recorded or not metric.needs_truth
     ]
@@ -62,6 +65,18 @@ def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]
     return listed + [
         merit._replace(refined=key.startswith("refined")) for key, merit in zip(curves, resolutions, strict=True)
     ]
+
+
+def beside_chance(record: RunRecord) -> str:
+    """What the verdict on the run's angle error rests on; empty if there is none."""
+    if (verdict := of_run(record)) is None:
+        return ""
+    chance = chance_level(record.config.volume.symmetry if isinstance(record.config, Config) else "C1")
+    good, poor = (text.degrees(share * chance) for share in (GOOD, POOR))
+    return (
+        f"; {verdict}: random poses would have {text.degrees(chance)}, up to {good} poses count as recovered, from "
+        f"{poor} as near chance"
+    )
 
 
 def _merit(metric: Metric, value: Any, more: str = "") -> Merit:

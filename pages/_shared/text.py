@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import tomli_w
 
+from engine.analysis.verdict import Verdict
 from engine.analysis.words import SAMPLINGS as SAMPLINGS
 from engine.analysis.words import coverage as coverage
 from engine.analysis.words import degrees as degrees
@@ -27,13 +28,24 @@ STATUS_ICONS = {
     "damaged": ":material/broken_image:",
     "newer": ":material/update:",
 }
-STATUS_COLOURS: dict[str, Literal["blue", "green", "red", "gray"]] = {
+STATUS_COLOURS: dict[str, Literal["blue", "red", "gray"]] = {
     "running": "blue",
-    "finished": "green",
+    "finished": "gray",  # whether its result is any good is for the verdict to say
     "failed": "red",
     "cancelled": "gray",
 }
 STATUS_SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "cancelled": "■"}  # for tables, which have no icons
+VERDICT_ICONS = {
+    Verdict.RECOVERED: ":material/verified:",
+    Verdict.ROUGH: ":material/change_history:",
+    Verdict.CHANCE: ":material/casino:",
+}
+VERDICT_COLOURS: dict[Verdict, Literal["green", "orange", "red"]] = {
+    Verdict.RECOVERED: "green",
+    Verdict.ROUGH: "orange",
+    Verdict.CHANCE: "red",
+}
+VERDICT_SIGNS = {Verdict.RECOVERED: "✓", Verdict.ROUGH: "△", Verdict.CHANCE: "⚠"}
 
 WHAT_TO_DO = {
     "failed": "Correct what the message names and run again (finished stages are reused); see also the log below.",

@@ -81,3 +81,24 @@ def test_the_normaliser_is_the_group_that_maps_the_group_onto_itself(name, order
 def test_the_normaliser_of_a_cyclic_group_turns_about_its_axis_and_turns_it_over():
     axis = Rotation.from_quat(symmetry.normaliser(symmetry.group("C5"), steps=8)).apply([0, 0, 1])
     np.testing.assert_allclose(axis[:, 2], np.repeat([1, -1], 8), atol=1e-12)
+
+
+def test_without_symmetry_random_poses_are_as_far_apart_as_theory_has_it(rng):
+    # Miles, Biometrika 52 (1965): the angle of a uniform rotation has the distribution (t - sin t) / pi.
+    chance = symmetry.chance_distance(symmetry.NO_SYMMETRY)
+    assert (chance - np.sin(chance)) / np.pi == pytest.approx(0.5, abs=1e-12)
+    assert chance == pytest.approx(np.median(Rotation.random(200_000, rng=rng).magnitude()), rel=3e-3)
+
+
+@pytest.mark.parametrize("name", ["T", "O", "I"])
+def test_with_symmetry_the_group_divides_the_volume(name):
+    # As long as the balls of that radius about the elements do not meet, their volumes add up.
+    chance = symmetry.chance_distance(symmetry.group(name))
+    assert ORDERS[name] * (chance - np.sin(chance)) / np.pi == pytest.approx(0.5, rel=0.03)
+
+
+def test_random_poses_of_a_cyclic_group_are_as_far_apart_as_drawn_ones(rng):
+    elements = symmetry.group("C5")
+    first, second = (Rotation.random(20_000, rng=rng).as_quat() for _ in range(2))
+    drawn = np.median(symmetry.symmetric_distance(first, second, elements))
+    assert symmetry.chance_distance(elements) == pytest.approx(drawn, rel=0.02)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -173,7 +175,7 @@ def test_particles_too_many_for_a_browser_are_left_to_the_command_line(finished,
 
 def test_what_somebody_typed_is_shown_as_text(finished):
     app = page("run", finished.run_id)
-    (title,) = app.subheader
+    (title,) = app.title
     assert "<b>" not in title.value.replace("\\<b\\>", "")
     assert title.value.replace("\\", "") == TYPED
 
@@ -293,7 +295,7 @@ def test_a_run_is_renamed_and_tagged(finished):
     press(app, "Save")
     noted = annotations.read_annotations(finished.path)
     assert (noted.name, noted.note) == ("Second <b>name</b>", "why")
-    (title,) = app.subheader
+    (title,) = app.title
     assert title.value.replace("\\", "") == "Second <b>name</b>"
 
 
@@ -411,3 +413,38 @@ def test_a_run_without_a_record_yet(runs_dir, monkeypatch, state):
     else:
         said = texts(app.error).replace("\\", "")
         assert said == "The run could not start: volume.source is 'x'; wanted y"
+
+
+# The verdict and the last run seen ---------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_green_only_where_its_poses_are_recovered(finished):
+    assert badges(page("run", finished.run_id)) == {"finished": "gray", "recovered": "green"}
+    result = json.loads((finished.path / "result.json").read_text())
+    result["metrics"]["angle_error_median"] = 2.06  # 118 degrees
+    (finished.path / "result.json").write_text(json.dumps(result))
+    app = page("run", finished.run_id)
+    assert badges(app) == {"finished": "gray", "near chance": "red"}
+    del result["metrics"]["angle_error_median"]
+    (finished.path / "result.json").write_text(json.dumps(result))
+    assert badges(page("run", finished.run_id)) == {"finished": "gray"}
+
+
+def badges(app):
+    """Word and colour of each badge of the page, which Streamlit writes as Markdown."""
+    found = re.findall(r":(\w+)-badge\[:material/\w+: ([\w ]+)\]", texts(app.markdown))
+    return {word: colour for colour, word in found}
+
+
+def test_without_an_id_the_run_last_seen_is_shown_as_long_as_there_is_one(finished):
+    newer = finished.path.with_name("20991231-000000-1bd2-000000")
+    shutil.copytree(finished.path, newer)
+    app = page("run", finished.run_id)
+    for _ in range(2):  # by the navigation, which has no parameter
+        del app.query_params["run"]
+        shown(app)
+        assert app.query_params["run"] in (finished.run_id, [finished.run_id])
+    shutil.rmtree(finished.path)
+    del app.query_params["run"]
+    shown(app)
+    assert app.query_params["run"] in (newer.name, [newer.name])

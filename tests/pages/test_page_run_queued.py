@@ -23,7 +23,7 @@ def test_a_queued_run_shows_its_place(queued, runs_dir):
     runqueue.set_at_a_time(runs_dir, 2)
     app = page("run", queued[1])
     assert texts(app.info) == "Queued, 2nd of 3; 2 runs at a time."
-    (title,) = app.subheader
+    (title,) = app.title
     assert title.value.replace("\\", "") == TYPED
     assert "<b>" not in title.value.replace("\\<b\\>", "")
     assert queued[1] in texts(app.caption).replace("\\", "")

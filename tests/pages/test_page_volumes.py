@@ -71,7 +71,7 @@ def test_beneath_each_figure_are_its_data_to_download(folder, monkeypatch, toy_d
 
 def test_the_address_says_which(folder):
     app = page("volumes", volume="toy.mrc")
-    assert app.subheader[1].value.replace("\\", "") == "toy.mrc"
+    assert app.header[0].value.replace("\\", "") == "toy.mrc"
     found = facts(app)
     assert found["Symmetry"] == "none detected"
     assert found["Mass"] == "unknown for a map"
