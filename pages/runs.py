@@ -10,7 +10,7 @@ import streamlit as st
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.dispatch import backends, runqueue
-from engine.record.runrecord import latest_progress
+from engine.record.events import latest_progress
 from engine.service import runs as service
 from pages._runs import queue
 from pages._shared import runactions, runtable, selection, state, text

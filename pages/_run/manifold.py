@@ -9,8 +9,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from engine.analysis.figures import manifold
-from engine.base.files import read_arrays
 from engine.config.schema import Config
+from engine.experiment.artefacts import read_arrays
 from engine.record.runrecord import RunRecord
 from pages._run import manifold_figures
 from pages._shared import downloads, state

@@ -12,7 +12,8 @@ from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.experiment.estimate import estimate
 from engine.experiment.stage import Source
-from engine.record.runrecord import RunRecord, Status, read_run
+from engine.record.reading import Status
+from engine.record.runrecord import RunRecord, read_run
 from pages._run import figures
 from pages._shared import state, text
 from pages._shared.live import Curve, RunFeed, Stage, curve_arrays

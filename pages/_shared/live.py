@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine.config.schema import Config
 from engine.experiment.stages import stages_of
-from engine.record.runrecord import read_events
+from engine.record.events import read_events
 
 Curve = list[tuple[int, float, float | None]]
 """For each reported step: its number, the training loss and, if measured, the validation L_DE in rad."""

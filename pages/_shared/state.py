@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from streamlit.runtime.pages_manager import PagesManager
 
 from engine.base.errors import InputError
-from engine.base.files import read_arrays
 from engine.config.numeric import volume_of
 from engine.config.schema import Config, VolumeConfig
 from engine.dispatch import backends, runqueue
 from engine.dispatch.backend import StartStatus
+from engine.experiment.artefacts import read_arrays
 from engine.imaging.volume import Volume
 from engine.record import catalogue
 from engine.record.runrecord import RunRecord, check_run_id, default_runs_dir, read_run, run_path

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from engine.base.metric import Metric
 from engine.experiment import metrics
-from engine.record.runrecord import RunFile, RunRecord
+from engine.record.reading import RunFile
+from engine.record.runrecord import RunRecord
 from pages._shared import text
 
 _FIRST = (metrics.ANGLE_ERROR_MEDIAN, metrics.ANGLE_ERROR_MEAN, metrics.DISTANCE_MAE, metrics.RECOVERY_LOSS)

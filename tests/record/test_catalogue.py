@@ -213,7 +213,9 @@ def test_damaged_and_foreign_directories_do_no_harm(tmp_path: Path) -> None:
     assert rows[ids[0]]["created"] == datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)
     assert rows[ids[2]]["name"] == "nul \x00 <b>"
     assert (rows[ids[2]]["seed"], rows[ids[2]]["source"], rows[ids[2]]["count"]) == (None, None, None)
-    assert rows[ids[2]]["coverage"] == '"1979-05-27"'
+    assert rows[ids[2]]["coverage"] is None
+    assert rows[ids[2]]["config"] == {"projections": {}}, "what is wrong is told in the message, and shown nowhere else"
+    assert "seed is 'x'" in rows[ids[2]]["message"]
     assert rows[ids[2]]["metrics"] == rows[good.name]["metrics"] == {"distance_mae": 0.5}
     (tmp_path / ids[0] / "run.json").write_text(json.dumps(facts))
     assert catalogue.get_run(tmp_path, ids[0])["status"] == "running"  # no result, and this process is alive
