@@ -80,16 +80,16 @@ def latest_progress(path: Path) -> StageProgress | None:
 
 def _parse_lines(data: bytes) -> tuple[list[dict[str, Any]], int]:
     """The events, and how many lines are none."""
-    events, lines = [], data.split(b"\n")
+    events, lines = list[dict[str, Any]](), data.split(b"\n")
     for line in lines:
         try:
-            event = json.loads(line) if line else None
+            event = json.loads(line or b"null")
             if b"\\ud" in line.lower():
                 json.dumps(event, ensure_ascii=False).encode()  # half a character cannot be shown
+            if _is_event(event):
+                events.append(event)
         except (ValueError, RecursionError):
             continue
-        if _is_event(event):
-            events.append(event)
     return events, len(lines) - lines.count(b"") - len(events)
 
 

@@ -215,9 +215,11 @@ def _usable(table: dict[str, Any]) -> dict[str, Any]:
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False):
             match problem["loc"][:2]:
-                case (section, key) if problem["type"] != "extra_forbidden" and isinstance(table.get(section), dict):
+                case (str(section), key) if problem["type"] != "extra_forbidden" and isinstance(
+                    table.get(section), dict
+                ):
                     table[section].pop(key, None)
-                case (section,) if problem["type"] not in ("extra_forbidden", "value_error"):
+                case (str(section),) if problem["type"] not in ("extra_forbidden", "value_error"):
                     table.pop(section, None)
     return _plain_part(table)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.base.errors import InputError
+from engine.experiment import artefacts
 from engine.record.runrecord import RunRecord
 from pages._run import manifold, record_tab, run_data, run_figures
 from pages._shared import downloads, state, summary, text
@@ -96,7 +97,7 @@ def _figure(record: RunRecord, key: str) -> Figure | InputError | None:
     """The figure, None if there is nothing to draw, or the error in its file."""
     try:
         with st.spinner("Drawing …"):
-            return _drawn(record.path, record.status, _left(record.path), _asked(key), record)
+            return _drawn(record.path, record.status, artefacts.left(record.path), _asked(key), record)
     except InputError as error:
         return error
 
@@ -127,12 +128,6 @@ def _drawn(path: Path, status: str, left: tuple[tuple[str, int], ...], key: str,
     (``status`` is part of the key because the last file may be written after the record was read without metrics.)
     """
     return run_figures.draw(key, _record, _READING)
-
-
-def _left(path: Path) -> tuple[tuple[str, int], ...]:
-    """The files that a run has written for its figures, and when."""
-    names = (*path.glob("*.npz"), *path.glob("*.mrc"), path / "result.json", path / "config.toml")
-    return tuple(sorted((file.name, file.stat().st_mtime_ns) for file in names if file.exists()))
 
 
 def _explain_missing_input(record: RunRecord) -> None:

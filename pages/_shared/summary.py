@@ -90,7 +90,7 @@ def _resolution(metric: Metric, resolution: float | None, curve: NDArray[Any]) -
 
 def facts(record: RunRecord) -> list[str]:
     """Who started the run, when and where, and how long it took."""
-    phrases = [f"started {text.moment(record.created)}"]
+    phrases = [f"started {text.moment(record.created)}{text.clock(record.created)}"]
     if record.launched_by:
         phrases.append(f"by {record.launched_by} on {record.host}")
     if record.total_seconds is not None:
