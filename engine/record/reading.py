@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ..base.errors import InputError, one_line
 from ..base.files import read_small
@@ -29,6 +29,15 @@ EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo
 """Times that every time zone, table and chart can hold: in nanoseconds they end in 2262."""
 LARGEST = 1e100
 """Of a figure: its square is a number too."""
+
+NUMBERS = frozenset({
+    "angle_error_mean", "angle_error_mean_unaligned", "angle_error_median", "angle_error_median_unaligned",
+    "distance_mae", "distance_rmse", "fsc_0.143_angstrom", "fsc_0.5_angstrom", "mirrored", "neighbour_recall_at_10",
+    "noise_variance", "recovery_loss", "recovery_pairs", "refined_angle_error_mean", "refined_angle_error_median",
+    "refined_fsc_0.143_angstrom", "refined_fsc_0.5_angstrom", "snr",
+})  # fmt: skip
+"""The metrics of PoseLab's own stages: numbers, truth values or unknown. Those of other versions may be words."""
+_LONGEST_WORD = 1000
 
 Status = Literal["running", "finished", "failed", "cancelled", "interrupted", "damaged", "newer"]
 """``interrupted``: its process ended without a result. ``damaged``: the directory cannot be read as a run.
@@ -52,10 +61,16 @@ def is_figure(value: Any) -> bool:
     return isinstance(value, float) and math.isfinite(value) and abs(value) <= LARGEST
 
 
-def _figure(value: Any) -> Any:
-    if value is None or is_figure(value):
-        return value
-    raise ValueError(f"{one_line(value, 40)!r}; wanted a number within ±{LARGEST:g}")
+def _metrics(values: dict[str, Any]) -> dict[str, Any]:
+    for name, value in values.items():
+        if value is None or is_figure(value):
+            continue
+        word = isinstance(value, str) and len(value) <= _LONGEST_WORD
+        if name in NUMBERS or not word:
+            wanted = "a number" if name in NUMBERS else "a number or a word"
+            problem = f"{one_line(name, 60)} is {one_line(repr(value), 40)}"
+            raise ValueError(f"{problem}; wanted {wanted} within ±{LARGEST:g}")
+    return values
 
 
 def _names(value: dict[str, Any]) -> dict[str, Any]:
@@ -65,11 +80,10 @@ def _names(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Word = Annotated[str, Field(max_length=1000)]
+Word = Annotated[str, Field(max_length=_LONGEST_WORD)]
 Moment = Annotated[AwareDatetime, AfterValidator(_of_our_time)]
 Number = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Seconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
-Figure = Annotated[Any, BeforeValidator(_figure)]
 
 
 class BackendHandle(BaseModel):
@@ -133,7 +147,7 @@ class ResultFile(BaseModel):
     status: Literal["finished", "failed", "cancelled"]
     message: str
     ended: Moment
-    metrics: dict[str, Figure]
+    metrics: Annotated[dict[str, Any], AfterValidator(_metrics)]
     seconds: dict[str, Seconds]
     total_seconds: Seconds
     peak_memory_mb: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]

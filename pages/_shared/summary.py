@@ -68,6 +68,8 @@ def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]
 def _merit(metric: Metric, value: Any, more: str = "") -> Merit:
     """The figure of merit of a metric: an angle in degrees and radians; others as recorded."""
     explained = f"{metric.meaning[:1].upper()}{metric.meaning[1:]}{more}." if metric.meaning else ""
+    if isinstance(value, str):
+        return Merit(metric.heading, value, "", explained)
     if metric.is_angle:
         return Merit(metric.heading, text.degrees(value), text.number(value, metric.unit), explained)
     if metric == metrics.RECOVERY_LOSS:
