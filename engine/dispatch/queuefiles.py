@@ -156,7 +156,7 @@ def writing_to(runs_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(runs_dir: Path, name: str, wait_s: float = _PATIENCE_S) -> Iterator[bool]:
+def locked(runs_dir: Path, name: str, wait_s: float) -> Iterator[bool]:
     """Hold a lock of the queue's folder, which is released if the process dies; whether it was acquired in time.
 
     For :data:`CHANGES`, which is held for milliseconds, use :func:`changing`.
@@ -178,7 +178,7 @@ def locked(runs_dir: Path, name: str, wait_s: float = _PATIENCE_S) -> Iterator[b
 @contextmanager
 def changing(runs_dir: Path) -> Iterator[None]:
     """Change the queue while nobody else does; InputError where somebody does so for longer than anybody should."""
-    with locked(runs_dir, CHANGES) as ours:
+    with locked(runs_dir, CHANGES, _PATIENCE_S) as ours:
         if not ours:
             path = Path(runs_dir) / FOLDER / CHANGES
             raise InputError(f"the queue has been held by another process for {_PATIENCE_S:g} s ({path}); try again")
