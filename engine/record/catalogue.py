@@ -11,6 +11,7 @@ there is no catalogue, and each process keeps the rows that it has read in memor
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -27,7 +28,7 @@ import duckdb
 
 from ..base import access
 from ..base.errors import InputError, one_line
-from ..base.files import plain, writing
+from ..base.files import opened, plain, writing
 from ..config.schema import Config
 from ..config.settings import config_to_dict
 from .annotations import FILENAME as ANNOTATIONS
@@ -196,6 +197,7 @@ def _synchronised(
             problem = f"was damaged or of another version ({one_line(error)})"
     else:
         problem = "was missing"
+    _require_locks(runs_dir)
     statuses = _rebuild(runs_dir)
     # With at most one ended run this is the first use of a folder, not a loss.
     if problem != "was missing" or sum(status != "running" for status in statuses) > 1:
@@ -227,17 +229,17 @@ def _opened(runs_dir: Path, until: float) -> Iterator[duckdb.DuckDBPyConnection]
     if not _one_at_a_time.acquire(timeout=max(0.0, until - time.monotonic())):
         raise _BusyError(f"{FILENAME} is in use by another thread")
     try:
+        _require_file(runs_dir / FILENAME)
         while True:
             try:
                 connection = duckdb.connect(runs_dir / FILENAME)
                 break
             except duckdb.IOException as error:
                 if "Permission denied" in str(error) or "Read-only file system" in str(error):
-                    raise PermissionError(one_line(error)) from error
+                    raise PermissionError(errno.EACCES, "Permission denied", str(runs_dir / FILENAME)) from error
                 if "lock on file" not in str(error):
                     raise
-                if not access.has_locks(runs_dir):
-                    raise _BusyError("this file system has no locks") from error
+                _require_locks(runs_dir)
                 if time.monotonic() > until:
                     raise _BusyError(f"{FILENAME} is in use by another process") from error
                 time.sleep(random.uniform(0.005, 0.03))
@@ -247,6 +249,21 @@ def _opened(runs_dir: Path, until: float) -> Iterator[duckdb.DuckDBPyConnection]
             connection.close()
     finally:
         _one_at_a_time.release()
+
+
+def _require_file(path: Path) -> None:
+    """Raise duckdb.Error for a pipe, a device or a link to nowhere, which are replaced: DuckDB would wait for them."""
+    try:
+        opened(path).close()
+    except (FileNotFoundError, PermissionError):
+        return
+    except OSError as error:
+        raise duckdb.DataError(error.strerror or str(error)) from error
+
+
+def _require_locks(runs_dir: Path) -> None:
+    if not access.has_locks(runs_dir):
+        raise _BusyError(f"{FILENAME} cannot be kept on a file system without locks")
 
 
 def _rebuild(runs_dir: Path) -> list[str]:
