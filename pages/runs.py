@@ -7,10 +7,12 @@ from typing import Any
 
 import streamlit as st
 
+from engine.analysis.comparison import title
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.dispatch import backends, runqueue
-from engine.record.runrecord import latest_progress
+from engine.record.events import latest_progress
+from engine.record.runrecord import clock_ahead
 from engine.service import runs as service
 from pages._runs import queue
 from pages._shared import runactions, runtable, selection, state, text
@@ -129,16 +131,19 @@ def _open(line: Sequence[str]) -> None:
 def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -> None:
     folder = state.runs_dir()
     try:
-        rows, waiting = state.runs().rows, runqueue.waiting(folder)
-        state.show_notices()
-        if (not rows and not waiting) != none_yet:
-            st.rerun()
-        queue.show(waiting)
-        if none_yet:
-            _welcome()
-            return
+        rows = state.runs().rows
     except InputError as error:
         state.show_error(error)
+        return
+    state.show_notices()
+    if (not rows and not state.waiting()) != none_yet:
+        st.rerun()
+    try:
+        queue.show(runqueue.waiting(folder))
+    except InputError as error:  # what is wrong with the queue hides no run
+        state.show_error(error)
+    if none_yet:
+        _welcome()
         return
     groups = view.groups(row for row in rows if row["archived"] == archived)
     if click := st.session_state.get(_OPEN):
@@ -162,6 +167,10 @@ def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -
         key=_TABLE,
         alt="Runs",
     )
+    shown = [row for group in groups for row in group]
+    if ahead := [row for row in shown if clock_ahead(row["created"])]:
+        names = text.some([title(row) for row in ahead])
+        st.caption(text.escaped(f"{names}: started by the clock of a machine that is ahead of this one."))
 
 
 def _progress(run_id: str) -> str:
@@ -200,7 +209,7 @@ def _show_page() -> None:
     head.title("Runs", anchor=False)
     try:
         rows = state.runs().rows
-        none_yet = not rows and not runqueue.waiting(state.runs_dir())
+        none_yet = not rows and not state.waiting()
     except InputError as error:
         state.show_error(error)
         return

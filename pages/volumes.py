@@ -154,7 +154,7 @@ def _show(entry: Entry) -> None:
 
 state.require_navigation()
 try:
-    entries = library.list_volumes(state.runs_dir())
+    entries, unusable = library.list_volumes(state.runs_dir()), library.unusable(state.runs_dir())
 except InputError as error:
     state.show_error(error)
     st.stop()
@@ -164,6 +164,8 @@ with choices:
     chosen = _choose(entries)
     protein.upload("Add a map or coordinates")
     st.caption(text.escaped(f"Files in {library.volumes_dir(state.runs_dir())} on the server are listed here."))
+    for problem in unusable:
+        st.warning(text.escaped(problem), icon=":material/broken_image:")
 with shown:
     try:
         _show(chosen)

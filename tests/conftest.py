@@ -7,7 +7,8 @@ import importlib.util
 import itertools
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -140,6 +141,29 @@ def finished(made: Path, runs_dir: Path) -> RunRecord:
     shutil.copytree(made, runs_dir)
     (path,) = runs_dir.glob("2*")
     return read_run(path)
+
+
+@pytest.fixture
+def two_users() -> Iterator[tuple[Path, Callable[[int], None]]]:
+    """A folder that members of a group may write, and how to become one of them, with the usual umask."""
+    if os.geteuid() != 0:
+        pytest.skip("needs a superuser, who can become others")
+    folder = Path(tempfile.mkdtemp(prefix="two-users-"))
+    os.chown(folder, -1, 54321)
+    folder.chmod(0o2775)
+    previous, groups = os.umask(0o022), os.getgroups()
+
+    def become(user: int) -> None:
+        os.seteuid(0)
+        os.setgroups([])
+        os.setegid(54321 if user else 0)
+        os.seteuid(user)
+
+    yield folder, become
+    become(0)
+    os.setgroups(groups)
+    os.umask(previous)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,24 @@ def working_folder() -> str | None:
         return None
 
 
+@functools.cache
+def kernel() -> str | None:
+    """What distinguishes this start of this machine from every other, alike in all its containers; None if unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return next(iter(_output(["sysctl", "-n", "kern.bootsessionuuid"])), "").strip() or None
+
+
+@functools.cache
+def process_space() -> str | None:
+    """Where process ids have the meaning that they have here: a container has its own; None if unknown."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None
+
+
 def process_started(pid: int) -> float | None:
     """When process ``pid`` of this machine started, in seconds after the machine's boot; None if it is not alive.
 
@@ -121,6 +140,28 @@ def is_alive(pid: int, started: float | None) -> bool:
     """Whether the process that had this pid and start (see :func:`process_started`) is the one that has it now."""
     now = process_started(pid)
     return now is not None and started is not None and abs(now - started) < _SAME_START_S
+
+
+def is_here(process: Mapping[str, Any]) -> bool | None:
+    """Whether a process is alive that is described as :func:`this_process` does; None where its id means nothing here.
+
+    An id means something in the same container of the same machine, or where only the machine's name is known, on one
+    of that name.
+    """
+    if process.get("kernel") is not None and process.get("process_space") is not None:
+        here = (process["kernel"], process["process_space"]) == (kernel(), process_space())
+    else:
+        here = process.get("host") == socket.gethostname()
+    return is_alive(process["pid"], process["process_started"]) if here else None
+
+
+def this_process(pid: int | None = None) -> dict[str, Any]:
+    """What another process needs to know of this one, or of one that it has started: where it is, its id, its start."""
+    pid = os.getpid() if pid is None else pid
+    return {
+        "host": socket.gethostname(), "pid": pid, "process_started": process_started(pid), "kernel": kernel(),
+        "process_space": process_space(),
+    }  # fmt: skip
 
 
 def peak_memory_mb() -> float:

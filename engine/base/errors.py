@@ -57,3 +57,9 @@ def naming(**keys: str) -> Iterator[None]:
         if not keys.keys() & set(error.arguments):
             raise
         raise InputError(error.naming(keys)) from error.__cause__
+
+
+def one_line(problem: object, most: int = 240) -> str:
+    """A text, or what an exception says, on one line of at most so many characters; its kind where it says nothing."""
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    return text if len(text) <= most else f"{text[: most - 1]}…"

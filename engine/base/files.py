@@ -10,43 +10,51 @@ import math
 import os
 import secrets
 import shutil
-import zipfile
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from .errors import InputError
 
 ASIDE = ".part-"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LARGEST_TEXT = 16 * 2**20
+"""In bytes: no file of ours that is read as a whole is larger."""
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_SYNCED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}  # of file systems that do not know what fsync is
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Yield a path to write to (same folder, same ending); on success it is flushed to disk and becomes ``path``."""
-    aside = _aside(path)
+    aside = aside_of(path)
     try:
         yield aside
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
+        _flush(aside)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 
 
 @contextmanager
-def building(path: Path) -> Iterator[Path]:
+def building(path: Path, flush: bool = True) -> Iterator[Path]:
     """Yield a fresh directory to fill; on success it becomes ``path``, which must not exist or be an empty directory.
 
-    Raises FileExistsError when ``path`` is taken, by the time of the renaming.
+    Its files are flushed to disk first, or a power failure could leave them empty under their names; ``flush`` is
+    False for files that are compared with a checksum when they are read. Raises FileExistsError when ``path`` is taken,
+    by the time of the renaming.
     """
-    aside = _aside(path)
+    aside = aside_of(path)
     aside.mkdir()
     try:
         yield aside
+        if flush:
+            for file in aside.iterdir():
+                if file.is_file():
+                    _flush(file)
         try:
             os.rename(aside, path)
         except OSError as error:
@@ -63,23 +71,35 @@ def saying_full_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL_DISK:
             raise
         raise InputError(f"cannot write to {folder}: {error.strerror}; free some space there and run again") from error
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a ``.npz``, read-only. Raises FileNotFoundError, and InputError for a damaged file."""
+def opened(path: Path) -> BinaryIO:
+    """A regular file, open for reading; OSError for anything else: a pipe or a device would hold the reader up."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, "It is no regular file", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path.name} of this run is damaged or cannot be read ({error})") from error
-    for array in arrays.values():
-        array.flags.writeable = False
-    return arrays
+
+
+def read_small(path: Path, most: int = LARGEST_TEXT) -> bytes:
+    """The content of a regular file of at most so many bytes; OSError for any other."""
+    with opened(path) as file:
+        content = file.read(most + 1)
+        if len(content) > most:
+            size = os.fstat(file.fileno()).st_size
+            problem = f"It has {size / 2**20:,.0f} MB, wanted at most {most / 2**20:,.0f} MB"
+            raise OSError(errno.EFBIG, problem, str(path))
+    return content
 
 
 def plain(value: Any) -> Any:
@@ -101,5 +121,15 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _aside(path: Path) -> Path:
+def aside_of(path: Path) -> Path:
+    """Another name beside ``path``, which readers pass over."""
     return path.with_name(f"{ASIDE}{secrets.token_hex(4)}-{path.name}")
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in _NOT_SYNCED:
+                raise

@@ -17,7 +17,7 @@ from ..dispatch.runqueue import QueuedRun
 from ..experiment import metrics
 from ..experiment.estimate import Total
 from ..record.runlog import Event
-from ..record.runrecord import RunRecord
+from ..record.runrecord import RunRecord, clock_ahead
 
 _PLAIN_INTERVAL_S = 10.0
 _LISTED = (metrics.DISTANCE_MAE, metrics.ANGLE_ERROR_MEDIAN)
@@ -115,6 +115,11 @@ def describe(record: RunRecord) -> str:
     if record.peak_memory_mb is not None:
         lines.append(f"  {'peak memory':<42} {record.peak_memory_mb:.0f} MB")
     if record.facts is not None:
+        ahead = clock_ahead(record.created)
+        clock = (
+            "" if ahead is None else f", by a clock that is {_duration(ahead.total_seconds())} ahead of this machine's"
+        )
+        lines.append(f"  {'started':<42} {record.created:%Y-%m-%d %H:%M:%S} UTC{clock}")
         lines.append(f"  {'launched by':<42} {record.launched_by}")
         lines.append(f"  {'science version of the code':<42} {record.science}")
     if record.reused:

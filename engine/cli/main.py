@@ -184,8 +184,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     import logging
 
+    from ..record.reading import LOCAL
     from ..record.runlog import cancel_on_sigterm
-    from ..record.runrecord import LOCAL
     from ..service import runs
     from . import console
 

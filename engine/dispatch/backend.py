@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from ..base.errors import InputError
 from ..config.schema import Config
-from ..record.runrecord import BackendHandle
+from ..record.reading import BackendHandle
 
 
 class StartError(InputError):
@@ -71,6 +72,10 @@ class Backend(ABC):
 
         Called in the run's own process.
         """
+
+    def starting_up(self, runs_dir: Path, run_id: str | None) -> AbstractContextManager[None]:
+        """Entered by the run's own process while it has no record yet: others may then see that it lives."""
+        return nullcontext()
 
     @abstractmethod
     def launched(self, runs_dir: Path, run_ids: Collection[str]) -> set[str]:

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..base.errors import InputError
-from ..record.runrecord import LOCAL, read_run, run_path
+from ..record.reading import LOCAL
+from ..record.runrecord import is_run, read_run, run_path
 from .backend import Backend, StartStatus
 from .local import LocalBackend
 
@@ -38,7 +39,7 @@ def status(runs_dir: Path, run_id: str) -> StartStatus:
 def launched(runs_dir: Path, run_ids: Collection[str]) -> set[str]:
     """Those of these runs that no longer wait: submitted to a backend, or with a directory of their own."""
     runs_dir = Path(runs_dir)
-    here = {run_id for run_id in run_ids if (runs_dir / run_id).is_dir()}
+    here = {run_id for run_id in run_ids if is_run(runs_dir / run_id)}
     return here.union(*(backend.launched(runs_dir, run_ids) for backend in _BACKENDS.values()))
 
 

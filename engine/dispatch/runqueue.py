@@ -17,13 +17,13 @@ from typing import NamedTuple
 
 from ..base import environment
 from ..base.errors import InputError
-from ..base.files import writing
+from ..base.files import read_small, writing
 from ..base.paths import absolute
 from ..config.schema import Config
 from ..record.annotations import check_name
 from ..record.runrecord import check_run_id
 from . import backends, local, queuefiles
-from .queuefiles import CHANGES, FOLDER, JOB, WORKER, Job, locked, writing_to
+from .queuefiles import FOLDER, JOB, WORKER, Job, changing, locked, writing_to
 
 MOST_AT_A_TIME = 64
 _SETTINGS = "settings.json"
@@ -58,7 +58,7 @@ def submit(
     checked = [check_name(name) for name in names or [None] * len(configs)]
     submitted, user = datetime.now(UTC), environment.user()
     run_ids = []
-    with writing_to(runs_dir), locked(runs_dir, CHANGES):
+    with writing_to(runs_dir), changing(runs_dir):
         first = max([time.time_ns(), *(job.order + 1 for _, job, _ in queuefiles.jobs(runs_dir))])
         for number, (config, name) in enumerate(zip(configs, checked, strict=True)):
             job = Job(
@@ -102,7 +102,7 @@ def problems(runs_dir: Path) -> dict[str, str]:
 def withdraw(runs_dir: Path, run_ids: Sequence[str]) -> None:
     """Take runs out of the queue. Raises InputError for those that do not wait (any more), after all others are out."""
     late = []
-    with writing_to(runs_dir), locked(runs_dir, CHANGES):
+    with writing_to(runs_dir), changing(runs_dir):
         for run_id in map(check_run_id, run_ids):
             if backends.launched(runs_dir, [run_id]) or not queuefiles.remove(runs_dir, run_id):
                 late.append(run_id)
@@ -113,7 +113,7 @@ def withdraw(runs_dir: Path, run_ids: Sequence[str]) -> None:
 def move_to_front(runs_dir: Path, run_id: str) -> None:
     """Move a waiting run to the front. Raises InputError for one that does not wait."""
     path = Path(runs_dir) / FOLDER / check_run_id(run_id)
-    with writing_to(runs_dir), locked(runs_dir, CHANGES):
+    with writing_to(runs_dir), changing(runs_dir):
         jobs = {run_id: job for run_id, job, _ in queuefiles.jobs(runs_dir)}
         if run_id not in jobs or backends.launched(runs_dir, [run_id]):
             raise InputError(f"{run_id} is not waiting in the queue (any more)")
@@ -125,8 +125,8 @@ def move_to_front(runs_dir: Path, run_id: str) -> None:
 def at_a_time(runs_dir: Path) -> int:
     """The number of queued runs that may run at the same time on this machine; 1 unless set."""
     try:
-        number = json.loads((Path(runs_dir) / FOLDER / _SETTINGS).read_bytes())["at_a_time"]
-    except (OSError, ValueError, KeyError, TypeError):
+        number = json.loads(read_small(Path(runs_dir) / FOLDER / _SETTINGS))["at_a_time"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 1
     return number if isinstance(number, int) and 1 <= number <= MOST_AT_A_TIME else 1
 

@@ -18,11 +18,12 @@ from ..base import environment
 from ..base.errors import InputError
 from ..base.paths import absolute
 from ..config.schema import Config
+from ..record.reading import LOCAL
 from ..record.runlog import RunWriter
-from ..record.runrecord import LOCAL, RUN_ID, BackendHandle, read_run
+from ..record.runrecord import RUN_ID, RunRecord, is_run, read_run
 from . import backends, queuefiles
 from .backend import Backend, Launch, StartError
-from .queuefiles import CHANGES, WORKER, Job, locked
+from .queuefiles import WORKER, Job, changing, locked
 from .runqueue import QueuedRun, at_a_time, waiting
 
 _POLL_S = 0.4
@@ -49,6 +50,7 @@ class _Worker:
     def __init__(self, runs_dir: Path, backend: Backend) -> None:
         self._runs_dir, self._backend = runs_dir, backend
         self._ended: set[str] = set()
+        self._problems: set[str] = set()
 
     def work(self) -> None:
         self._backend.prune(self._runs_dir)
@@ -58,9 +60,15 @@ class _Worker:
                     break
                 time.sleep(_POLL_S)
             except (OSError, InputError) as error:
-                print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {error}", file=sys.stderr, flush=True)
+                self._say(str(error))
                 time.sleep(_TROUBLE_S)
         self._backend.prune(self._runs_dir)
+
+    def _say(self, problem: str) -> None:
+        """Into the worker's log, each problem once."""
+        if problem not in self._problems:
+            self._problems.add(problem)
+            print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {problem}", file=sys.stderr, flush=True)
 
     def _step(self) -> bool:
         """Settle started jobs, start as many as the limit allows; False if nothing is left to do.
@@ -70,11 +78,14 @@ class _Worker:
         started = backends.launched(self._runs_dir, [run_id for run_id, _ in queuefiles.entries(self._runs_dir)])
         begun = queuefiles.jobs(self._runs_dir, started) if started else []
         for run_id, job, config in begun:
-            self._settle(run_id, job, config)
+            try:
+                self._settle(run_id, job, config)
+            except (OSError, InputError) as error:  # the others are not to wait for it
+                self._say(f"{run_id} cannot be settled: {error}")
         room = at_a_time(self._runs_dir) - self._running()
         if room <= 0:
             return True
-        with locked(self._runs_dir, CHANGES):
+        with changing(self._runs_dir):
             queued = waiting(self._runs_dir)[:room]
             for run in queued:
                 self._start(run)
@@ -90,7 +101,7 @@ class _Worker:
     def _settle(self, run_id: str, job: Job, config: Config) -> None:
         """Take a started job out of the queue once its run has a directory, if need be one that records its failure."""
         state = "started"
-        if not (self._runs_dir / run_id).is_dir():
+        if not is_run(self._runs_dir / run_id):
             state, message = backends.status(self._runs_dir, run_id)
             if state == "failed":
                 self._record_failure(Launch(config, job.name, job.sweep, job.submitter), run_id, message)
@@ -111,22 +122,22 @@ class _Worker:
         """Running runs of the backend, whoever started them, and those that are being started."""
         alive = 0
         for run_id in _run_ids(self._runs_dir) - self._ended:
-            status, handle = _status_and_handle(self._runs_dir / run_id)
-            if status != "running":
+            record = _record(self._runs_dir / run_id)
+            if record is None or (record.status != "running" and record.settled):
                 self._ended.add(run_id)
-            elif handle is not None and self._backend.counts(handle):
+            elif record.status == "running" and record.facts and self._backend.counts(record.facts.executor):
                 alive += 1
         return alive + len(self._backend.starting(self._runs_dir))
 
 
-def _status_and_handle(path: Path) -> tuple[str, BackendHandle | None]:
-    if (path / "result.json").exists():
-        return "finished", None
+def _record(path: Path) -> RunRecord | None:
+    """The record of a run; None of one that is over, or gone."""
+    if os.path.exists(path / "result.json"):
+        return None
     try:
-        record = read_run(path)
+        return read_run(path)
     except InputError:
-        return "deleted", None
-    return record.status, None if record.facts is None else record.facts.executor
+        return None
 
 
 def _run_ids(runs_dir: Path) -> set[str]:

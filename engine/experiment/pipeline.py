@@ -25,8 +25,9 @@ from ..config.numeric import check_frame, volume_of
 from ..config.schema import Config
 from ..imaging import astra_gpu, symmetric_density
 from ..imaging.volume import Volume
+from ..record.reading import BackendHandle
 from ..record.runlog import Event, RunWriter
-from ..record.runrecord import BackendHandle, RunRecord, read_run
+from ..record.runrecord import RunRecord, read_run
 from . import estimate, stagecache
 from .stage import Context, Source, Stage
 from .stages import enabled, stage_keys

@@ -12,7 +12,6 @@ import numpy as np
 import psutil
 
 from ..base.errors import InputError
-from ..base.files import read_arrays
 from ..base.progress import Progress, silent
 from ..base.randomness import stream
 from ..config.numeric import acquisition_of, volume_of
@@ -20,6 +19,7 @@ from ..config.schema import Config
 from ..imaging.simulation import simulate
 from ..io import mrc
 from ..record.runrecord import RunRecord
+from .artefacts import read_arrays
 from .stages.alignment import PARTICLES
 
 FILENAME = PARTICLES

@@ -16,6 +16,7 @@ import numpy as np
 from ..base.metric import Metric
 from ..base.progress import Progress
 from ..config.schema import Config
+from ..record.arrays import Shape
 from . import packing
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Artefact:
-    """A file that a stage leaves in the run's directory."""
+    """A file that a stage leaves in the run's directory; of an ``.npz`` also what its arrays look like, by name."""
 
     filename: str
     description: str
+    arrays: Mapping[str, Shape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

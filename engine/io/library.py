@@ -7,14 +7,16 @@ it may be a link into a project with a million files.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import stat
 import threading
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..base.errors import InputError, naming
+from ..base.errors import InputError, naming, one_line
 from ..base.files import saying_full_disk, writing
 from ..base.paths import absolute, from_environment, make_folder, require_reachable
 from .loading import BUILT_IN, load_volume
@@ -47,22 +49,20 @@ def volumes_dir(runs_dir: Path) -> Path:
 def list_volumes(runs_dir: Path) -> list[Entry]:
     """The built-in proteins, then the maps and coordinates in the folder by name; their contents are not read.
 
-    Raises InputError when there is a folder but it cannot be read.
+    Those that cannot be used are in :func:`unusable`. Raises InputError when there is a folder but it cannot be read.
     """
-    entries = [Entry(name, name, "built-in") for name in BUILT_IN]
-    folder = volumes_dir(runs_dir)
-    try:
-        require_reachable(folder)
-        paths = sorted(folder.iterdir(), key=lambda path: path.name.lower())
-        files = [path for path in paths if not path.name.startswith(".") and path.is_file()]
-    except FileNotFoundError:
-        return entries
-    except OSError as error:
-        raise InputError(f"the folder of volumes {folder}: {error.strerror or error}") from error
-    for path in files:
-        if kind := _kind(path.name):
-            entries.append(Entry(path.name, str(path), kind))
-    return entries
+    files = [(path, kind) for path, kind in _volume_files(runs_dir) if not _problem(path)]
+    built_in = [Entry(name, name, "built-in") for name in BUILT_IN]
+    return built_in + [Entry(path.name, str(path), kind) for path, kind in files]
+
+
+def unusable(runs_dir: Path) -> list[str]:
+    """A line for each file of the folder that is named like a volume and cannot be one, with the reason.
+
+    Raises InputError as :func:`list_volumes`.
+    """
+    problems = ((path, _problem(path)) for path, _ in _volume_files(runs_dir))
+    return [f"{_shown(path.name)} is not offered: {problem}" for path, problem in problems if problem]
 
 
 def add_upload(
@@ -110,6 +110,38 @@ def endings() -> tuple[str, ...]:
     from . import coordinates, mrc  # imported here: listing built-in proteins needs no file formats
 
     return (*mrc.MAP_ENDINGS, *coordinates.COORDINATE_ENDINGS)
+
+
+def _volume_files(runs_dir: Path) -> list[tuple[Path, Literal["map", "coordinates"]]]:
+    """What is named like a volume in the folder, by name; the hidden ones are being written."""
+    folder = volumes_dir(runs_dir)
+    try:
+        require_reachable(folder)
+        names = sorted(os.listdir(folder), key=str.lower)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"the folder of volumes {folder}: {error.strerror or error}") from error
+    paths = (folder / name for name in names if not name.startswith("."))
+    return [(path, kind) for path in paths if (kind := _kind(path))]
+
+
+def _problem(path: Path) -> str:
+    """Why a file cannot be used as a volume; empty where it may be one. Its content is not read."""
+    if _shown(path.name) != path.name:
+        return "its name is not UTF-8; rename it"
+    try:
+        kind = path.stat().st_mode
+    except OSError as error:
+        return f"it is a link to nowhere ({error.strerror})" if path.is_symlink() else one_line(error.strerror or error)
+    if not stat.S_ISREG(kind):
+        return f"it is {'a folder' if stat.S_ISDIR(kind) else 'not a regular file'}"
+    return "" if os.access(path, os.R_OK) else "Permission denied"
+
+
+def _shown(name: str) -> str:
+    """A file name in characters that can be displayed."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _check(path: Path, shown: str, voxel_size: float | None, stack_is_volume: bool) -> None:

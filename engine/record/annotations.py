@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..base.errors import InputError
-from ..base.texts import without_mark
+from .reading import UnreadableError, read_model
 
 FILENAME = "annotations.json"
 LONGEST_TAG, MOST_TAGS, LONGEST_NOTE = 40, 20, 10_000
@@ -24,26 +25,33 @@ log = logging.getLogger(__name__)
 class Annotations(BaseModel):
     """The file's content. ``name`` None leaves the run the name that it was started with.
 
-    Fields that a newer PoseLab has added are kept when this one writes.
+    ``deleting``: its deletion has begun, and some of its files may be gone. Fields that a newer PoseLab has added are
+    kept when this one writes.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    name: str | None = None
-    tags: tuple[str, ...] = ()
+    name: Annotated[str, Field(max_length=1000)] | None = None
+    tags: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=1000)] = ()
     starred: bool = False
-    note: str = ""
+    note: Annotated[str, Field(max_length=1_000_000)] = ""
     archived: bool = False
+    deleting: bool = False
 
 
 def read_annotations(path: Path) -> Annotations:
     """The annotations in the run directory ``path``; empty where the file is missing, or damaged (logged)."""
+    annotations, problem = annotations_and_problem(path)
+    if problem:
+        log.warning("%s: %s", path.name, problem)
+    return annotations
+
+
+def annotations_and_problem(path: Path) -> tuple[Annotations, str]:
+    """As :func:`read_annotations`, and what is wrong with the file in a line; empty where nothing is."""
     try:
-        return Annotations.model_validate_json(without_mark((path / FILENAME).read_bytes(), FILENAME))
-    except FileNotFoundError:
-        return Annotations()
-    except (OSError, InputError, ValidationError) as error:
-        log.warning("%s: %s is damaged and left out: %s", path.name, FILENAME, str(error).splitlines()[0])
-        return Annotations()
+        return read_model(Annotations, path / FILENAME) or Annotations(), ""
+    except UnreadableError as error:
+        return Annotations(), f"{error.message}; what it noted is not shown"
 
 
 def check_name(name: str | None) -> str | None:

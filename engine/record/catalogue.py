@@ -5,16 +5,17 @@ Every query first compares the directories with the catalogue (by the times and 
 updates what has changed, so that it needs no notification; a missing, damaged or outdated file is rebuilt.
 
 DuckDB lets one process at a time open a file for writing. So each query opens it, briefly, and closes it; if it is in
-use, the query retries for at most a second, then answers from the directories alone.
+use, the query retries for at most a second, then answers from the directories alone. On a file system without locks
+there is no catalogue, and each process keeps the rows that it has read in memory.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,17 +26,19 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from ..base.errors import InputError
-from ..base.files import plain, writing
+from ..base import access
+from ..base.errors import InputError, one_line
+from ..base.files import opened, plain, writing
 from ..base.paths import require_reachable
 from ..base.texts import is_unicode
 from ..config.schema import Config
 from ..config.settings import config_to_dict
 from .annotations import FILENAME as ANNOTATIONS
-from .runrecord import RUN_ID, RunRecord, Status, check_run_id, read_run
+from .reading import Status, is_figure
+from .runrecord import RUN_ID, RunRecord, check_run_id, is_run, read_run
 
 FILENAME = "catalogue.duckdb"
-_SCHEMA = 3  # raise it with every change of _COLUMNS: catalogues of other versions are rebuilt
+_SCHEMA = 4  # raise it with every change of _COLUMNS: catalogues of other versions are rebuilt
 _WAIT_S = 1.0
 _SIGNED = ("run.json", "config.toml", "result.json", ANNOTATIONS)
 
@@ -45,6 +48,7 @@ Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
+_remembered: dict[Path, dict[str, Row]] = {}
 
 # What a row holds: SQL type and where it comes from, an attribute of RunRecord or of its annotations or, with a dot, a
 # configuration key.
@@ -160,14 +164,28 @@ def _ask(runs_dir: Path, query: Callable[[duckdb.DuckDBPyConnection], Answer], o
     except _BusyError as error:
         log.info("%s; the directories are read instead", error)
     except (duckdb.Error, OSError) as error:
-        _notify(f"{FILENAME} cannot be used ({_one_line(error)}); the run directories are read instead", on_notice)
+        why = access.reason(error, runs_dir / FILENAME) if isinstance(error, OSError) else one_line(error)
+        _notify(f"{FILENAME} cannot be used ({why}); the run directories are read instead", on_notice)
     connection = duckdb.connect(":memory:")
     try:
         _create(connection)
-        _insert(connection, _changes(runs_dir, {})[0])
+        _insert(connection, _rows_without_catalogue(runs_dir))
         return query(connection)
     finally:
         connection.close()
+
+
+def _rows_without_catalogue(runs_dir: Path) -> list[Row]:
+    """All rows, those that have not changed as this process has read them before."""
+    known = _remembered.get(runs_dir, {})
+    states = {run_id: (row["signature"], row["status"], row["settled"]) for run_id, row in known.items()}
+    changed, gone = _changes(runs_dir, states)
+    rows = {run_id: row for run_id, row in known.items() if run_id not in gone}
+    rows |= {row["run_id"]: row for row in changed}
+    if len(_remembered) > 3:
+        _remembered.clear()
+    _remembered[runs_dir] = rows
+    return list(rows.values())
 
 
 def _synchronised(
@@ -178,9 +196,10 @@ def _synchronised(
         try:
             return _attempt(runs_dir, query, until)
         except duckdb.Error as error:
-            problem = f"was damaged or of another version ({_one_line(error)})"
+            problem = f"was damaged or of another version ({one_line(error)})"
     else:
         problem = "was missing"
+    _require_locks(runs_dir)
     statuses = _rebuild(runs_dir)
     # With at most one ended run this is the first use of a folder, not a loss.
     if problem != "was missing" or sum(status != "running" for status in statuses) > 1:
@@ -212,15 +231,17 @@ def _opened(runs_dir: Path, until: float) -> Iterator[duckdb.DuckDBPyConnection]
     if not _one_at_a_time.acquire(timeout=max(0.0, until - time.monotonic())):
         raise _BusyError(f"{FILENAME} is in use by another thread")
     try:
+        _require_file(runs_dir / FILENAME)
         while True:
             try:
                 connection = duckdb.connect(_nameable(runs_dir / FILENAME))
                 break
             except duckdb.IOException as error:
                 if "Permission denied" in str(error) or "Read-only file system" in str(error):
-                    raise PermissionError(_one_line(error)) from error
+                    raise PermissionError(errno.EACCES, "Permission denied", str(runs_dir / FILENAME)) from error
                 if "lock on file" not in str(error):
                     raise
+                _require_locks(runs_dir)
                 if time.monotonic() > until:
                     raise _BusyError(f"{FILENAME} is in use by another process") from error
                 time.sleep(random.uniform(0.005, 0.03))
@@ -230,6 +251,21 @@ def _opened(runs_dir: Path, until: float) -> Iterator[duckdb.DuckDBPyConnection]
             connection.close()
     finally:
         _one_at_a_time.release()
+
+
+def _require_file(path: Path) -> None:
+    """Raise duckdb.Error for a pipe, a device or a link to nowhere, which are replaced: DuckDB would wait for them."""
+    try:
+        opened(path).close()
+    except (FileNotFoundError, PermissionError):
+        return
+    except OSError as error:
+        raise duckdb.DataError(error.strerror or str(error)) from error
+
+
+def _require_locks(runs_dir: Path) -> None:
+    if not access.has_locks(runs_dir):
+        raise _BusyError(f"{FILENAME} cannot be kept on a file system without locks")
 
 
 def _rebuild(runs_dir: Path) -> list[str]:
@@ -243,6 +279,7 @@ def _rebuild(runs_dir: Path) -> list[str]:
         finally:
             connection.close()
             aside.with_name(f"{aside.name}.wal").unlink(missing_ok=True)  # closing leaves one only if it fails
+        access.share(aside)
         (runs_dir / f"{FILENAME}.wal").unlink(missing_ok=True)  # it belongs to the replaced file
     return [row["status"] for row in rows]
 
@@ -273,7 +310,8 @@ def _select(connection: duckdb.DuckDBPyConnection, tail: str, values: list[Any])
     rows = connection.execute(f"SELECT {names}, number FROM ({counted}) {tail}", values).fetchall()
     kinds = {name: kind for name, (kind, _) in _COLUMNS.items()} | {"number": "BIGINT"}
     return [
-        {name: _from_sql(value, kind) for (name, kind), value in zip(kinds.items(), row, strict=True)} for row in rows
+        {name: _from_sql(name, value, kind) for (name, kind), value in zip(kinds.items(), row, strict=True)}
+        for row in rows
     ]
 
 
@@ -299,7 +337,7 @@ def _signatures(runs_dir: Path) -> dict[str, str]:
     try:
         require_reachable(runs_dir)
         with os.scandir(runs_dir) as entries:
-            names = [entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and entry.is_dir()]
+            names = [entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and is_run(Path(entry))]
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -312,7 +350,7 @@ def _signature(path: str) -> str:
         status = os.stat(path)
     except OSError:
         return ""
-    return f"{status.st_mtime_ns}.{status.st_size}"
+    return f"{status.st_mtime_ns}.{status.st_size}.{status.st_ctime_ns}"
 
 
 def _row(record: RunRecord, signature: str) -> Row:
@@ -321,9 +359,7 @@ def _row(record: RunRecord, signature: str) -> Row:
     row: Row = {}
     for name, (kind, origin) in _COLUMNS.items():
         row[name] = _to_sql(_setting(table, origin) if "." in origin else values[origin], kind)
-    # A process of this machine that has ended stays ended; one of another machine may only have been unreachable.
-    away = record.status == "interrupted" and record.host != socket.gethostname()
-    return row | {"signature": signature, "settled": record.status != "running" and not away}
+    return row | {"signature": signature, "settled": record.settled}
 
 
 def _setting(table: dict[str, Any], key: str) -> Any:
@@ -334,7 +370,7 @@ def _setting(table: dict[str, Any], key: str) -> Any:
 
 def _to_sql(value: Any, kind: str) -> Any:
     """What the column can hold; None where a table that is not a configuration has another type there."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = is_figure(value) and not isinstance(value, bool)
     match kind:
         case "JSON":
             return json.dumps(plain(value), default=str)
@@ -350,9 +386,15 @@ def _to_sql(value: Any, kind: str) -> Any:
             return value if value is None or isinstance(value, str) else json.dumps(plain(value), default=str)
 
 
-def _from_sql(value: Any, kind: str) -> Any:
+def _from_sql(name: str, value: Any, kind: str) -> Any:
     if kind == "JSON":
-        return json.loads(value)
+        try:
+            content = json.loads(value)
+        except (ValueError, TypeError):
+            content = None
+        if not isinstance(content, list if name in ("tags", "reused") else dict):
+            raise duckdb.DataError(f"a run's {name} are {one_line(value, 40)}")
+        return content
     if kind == "TIMESTAMP" and value is not None:
         return value.replace(tzinfo=UTC)
     return value
@@ -362,7 +404,3 @@ def _notify(notice: str, on_notice: Notice | None) -> None:
     log.warning(notice)
     if on_notice is not None:
         on_notice(notice)
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -19,15 +19,18 @@ from typing import Any, Self
 import numpy as np
 from pydantic import BaseModel
 
-from ..base import environment
+from ..base import access, environment
 from ..base.errors import InputError
 from ..base.files import building, plain, saying_full_disk, writing
 from ..base.paths import absolute, make_folder
 from ..config.history import SCIENCE
 from ..config.schema import Config
 from ..config.settings import config_to_toml
+from . import life
 from .annotations import check_name
-from .runrecord import HEARTBEAT_S, RECORD_FORMAT, BackendHandle, ResultFile, RunFile, check_run_id, new_run_id
+from .life import Heartbeat
+from .reading import RECORD_FORMAT, BackendHandle, ResultFile, RunFile
+from .runrecord import check_run_id, new_run_id
 
 Event = dict[str, Any]
 _PROGRESS_INTERVAL_S = 0.5
@@ -62,8 +65,11 @@ class RunWriter:
     ``interrupted``. What was written before stays.
     """
 
-    def __init__(self, path: Path, on_event: Callable[[Event], None] | None, begun: float | None) -> None:
+    def __init__(
+        self, path: Path, on_event: Callable[[Event], None] | None, begun: float | None, heartbeat: Heartbeat
+    ) -> None:
         self.path = path
+        self._heartbeat = heartbeat
         self.run_id = path.name
         self.seconds: dict[str, float] = {}
         self._reused: list[str] = []
@@ -77,7 +83,6 @@ class RunWriter:
         self._text = os.open(path / "log.txt", flags, 0o666)
         self._handler = _ToRun(self)
         logging.getLogger(environment.PACKAGE).addHandler(self._handler)
-        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     @classmethod
     def create(
@@ -117,24 +122,19 @@ class RunWriter:
                     sweep=sweep,
                     seed=config.seed,
                     launched_by=launched_by or facts["user"],
-                    backend=backend or BackendHandle.local(facts["host"], facts["pid"], facts["process_started"]),
+                    backend=backend or BackendHandle.local(**environment.this_process()),
                     science=SCIENCE,
                     **facts,
                 )
                 try:
-                    with building(path) as aside:
-                        (aside / "config.toml").write_text(config_to_toml(config), encoding="utf-8")
-                        (aside / "run.json").write_text(_json(run), encoding="utf-8")
-                        (aside / "events.jsonl").touch()
-                        (aside / "log.txt").touch()
+                    return cls(path, on_event, begun, _made(path, config, run))
                 except FileExistsError:
                     if wanted is None:
                         continue
                     raise InputError(f"run {wanted} exists already in {runs_dir}; give another id or none") from None
-                return cls(path, on_event, begun)
         except OSError as error:
             raise InputError(
-                f"cannot write to the runs directory {runs_dir}: {error.strerror or error}; "
+                f"cannot write to the runs directory {runs_dir}: {access.reason(error, runs_dir)}; "
                 "free it or choose another one (--runs-dir or POSELAB_RUNS_DIR)"
             ) from error
 
@@ -278,15 +278,10 @@ class RunWriter:
             logging.getLogger(environment.PACKAGE).removeHandler(self._handler)
             os.close(self._events)
             os.close(self._text)
-
-    def _beat(self) -> None:
-        """Show other machines that the process is alive, however long a stage reports nothing."""
-        while not self._closed.wait(HEARTBEAT_S):
-            try:
-                os.utime(self.path / "events.jsonl")
-            except OSError as trouble:
-                log.warning("run %s cannot show that it lives: %s", self.run_id, trouble)
-                return
+        self._heartbeat.stop()
+        if (self.path / "result.json").exists():  # else what is left of the heartbeat tells that nobody lives here
+            with suppress(OSError):
+                (self.path / life.FILENAME).unlink()
 
 
 class Stage:
@@ -329,6 +324,20 @@ class _ToRun(logging.Handler):
             self._run.log(f"{record.levelname.lower()}: {record.getMessage()}")
         except (InputError, OSError):
             return  # the disk is full: the next event, unlike a mere message, ends the run because of it
+
+
+def _made(path: Path, config: Config, run: RunFile) -> Heartbeat:
+    """Make a run's directory, complete and alive from its first moment; its heartbeat."""
+    with ExitStack() as undoing:
+        with building(path) as aside:
+            (aside / "config.toml").write_text(config_to_toml(config), encoding="utf-8")
+            (aside / "run.json").write_text(_json(run), encoding="utf-8")
+            (aside / "events.jsonl").touch()
+            (aside / "log.txt").touch()
+            heartbeat = Heartbeat(aside)
+            undoing.callback(heartbeat.stop)
+        undoing.pop_all()
+    return heartbeat
 
 
 def _append(descriptor: int, text: str) -> None:

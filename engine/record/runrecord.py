@@ -1,9 +1,10 @@
-"""Reading the record of a run. A run's directory ``runs/<run_id>/`` is its record, written by :mod:`record.runlog`::
+"""The record of a run, as its directory tells it. ``runs/<run_id>/`` is written by :mod:`record.runlog`::
 
     config.toml    the complete configuration
     run.json       who, when, where, with what: a RunFile
     events.jsonl   events, one JSON object per line, appended:  time (seconds since 1970, UTC), kind, stage, ...
     log.txt        the same for people
+    alive.json     while it lasts: the heartbeat of its process, see :mod:`record.life`
     ...            the artefacts
     result.json    how it ended, written last: a ResultFile
     annotations.json    later annotations by people, see :mod:`record.annotations`
@@ -13,115 +14,53 @@ Nothing here writes into that directory, and no content of it makes these functi
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 import secrets
 import shutil
-import socket
-import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import numpy as np
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from ..base import environment, tomltext
-from ..base.errors import InputError
-from ..base.files import building, read_arrays
+from ..base import access, environment
+from ..base.errors import InputError, one_line
+from ..base.files import ASIDE, building
 from ..base.paths import absolute, from_environment, make_folder, require_reachable
-from ..base.texts import decoded
-from ..config.history import completed
 from ..config.schema import Config
-from ..config.settings import config_from_dict
-from .annotations import Annotations, read_annotations
+from . import life
+from .annotations import Annotations, annotations_and_problem
+from .arrays import read_arrays
+from .events import FILENAME as EVENTS
+from .events import latest_progress
+from .life import Pulse
+from .reading import (
+    EARLIEST,
+    LATEST,
+    LOCAL,
+    RECORD_FORMAT,
+    ResultFile,
+    RunFile,
+    Status,
+    UnreadableError,
+    read_config,
+    read_model,
+)
 
-RECORD_FORMAT = 1
-LOCAL = "local"
-"""The backend of processes of some machine."""
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9_]{1,24}-[0-9a-f]{6}")
-HEARTBEAT_S = 20.0
-"""A run touches its events.jsonl this often, whatever it is doing."""
-_LOST_S = 6 * HEARTBEAT_S
-_TAIL_BYTES = 1 << 16
+CLOCKS_AGREE_S = 60.0
+"""Two clocks that differ by less are the same to people."""
+_LOST_S = 120.0
+"""Runs of versions before the heartbeat of their own changed the time of events.jsonl every 20 s."""
 
-Status = Literal["running", "finished", "failed", "cancelled", "interrupted", "damaged", "newer"]
-"""``interrupted``: its process ended without a result. ``damaged``: the directory cannot be read as a run.
-``newer``: written by a later PoseLab in a way that this one cannot read."""
-
-Model = TypeVar("Model", bound=BaseModel)
+_LONGEST_S = 1e9
 
 log = logging.getLogger(__name__)
-
-
-class BackendHandle(BaseModel):
-    """The name of the backend that runs an experiment, and its handle of the run: plain values."""
-
-    model_config = ConfigDict(frozen=True)
-    name: str
-    handle: dict[str, Any]
-
-    @classmethod
-    def local(cls, host: str, pid: int, process_started: float | None) -> BackendHandle:
-        """A process of some machine."""
-        return cls(name=LOCAL, handle={"host": host, "pid": pid, "process_started": process_started})
-
-
-class RunFile(BaseModel):
-    """``run.json``. ``process_started``: see :func:`base.environment.process_started`. ``git`` may be None.
-
-    ``folder`` is the working folder of its process (None in records without it). ``sweep`` is the id that the runs of
-    one sweep share. ``launched_by`` is who launched it (None in records without it; ``user`` is the operating system's
-    user of its process). ``science`` is the version of the code's results, see :data:`config.history.SCIENCE`.
-    """
-
-    model_config = ConfigDict(frozen=True)
-    format: int
-    run_id: str
-    created: AwareDatetime
-    name: str | None
-    sweep: str | None = None
-    command: list[str]
-    seed: int
-    engine_version: str
-    python: str
-    platform: str
-    packages: dict[str, str]
-    hardware: dict[str, Any]
-    git: dict[str, Any] | None
-    user: str
-    folder: str | None = None
-    host: str
-    pid: int
-    process_started: float
-    launched_by: str | None = None
-    backend: BackendHandle | None = None
-    science: int = 1
-
-    @property
-    def executor(self) -> BackendHandle:
-        """The backend. Records without one are of local processes, whose facts are in the record itself."""
-        if self.backend is not None and self.backend.name != LOCAL:
-            return self.backend
-        return BackendHandle.local(self.host, self.pid, self.process_started)
-
-
-class ResultFile(BaseModel):
-    """``result.json``. Seconds are wall time; a metric that is None was not finite."""
-
-    model_config = ConfigDict(frozen=True)
-    status: Literal["finished", "failed", "cancelled"]
-    message: str
-    ended: AwareDatetime
-    metrics: dict[str, Any]
-    seconds: dict[str, float]
-    total_seconds: float
-    peak_memory_mb: float
-    reused: list[str]
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,6 +70,8 @@ class RunRecord:
     ``config`` is a plain table where this version of PoseLab does not accept it. ``total_seconds`` and
     ``peak_memory_mb`` (2^20 bytes) are None until known. ``facts`` is the whole of run.json. ``name`` is the one given
     last, which may be the one in ``annotations``. ``launched_by`` is the process's user where it is not recorded.
+    ``settled`` is False as long as another look may find another state: while it runs, and where all that is known of
+    its process is that it was not heard of.
     """
 
     run_id: str
@@ -154,6 +95,7 @@ class RunRecord:
     command: tuple[str, ...] = ()
     facts: RunFile | None = None
     annotations: Annotations = field(default_factory=Annotations)
+    settled: bool = True
 
     def arrays(self, filename: str) -> dict[str, np.ndarray]:
         """The arrays of one of its ``.npz`` files, read-only, such as ``poses.npz``.
@@ -167,16 +109,6 @@ class RunRecord:
 
     def __repr__(self) -> str:
         return f"RunRecord({self.run_id!r}, {self.status}, {len(self.metrics)} metrics)"
-
-
-@dataclass(frozen=True)
-class StageProgress:
-    """The latest progress of a run: its stage, the fraction of it that is done, the latest figures, when (seconds)."""
-
-    stage: str
-    fraction: float
-    values: Mapping[str, Any]
-    time: float
 
 
 def default_runs_dir() -> Path:
@@ -193,13 +125,18 @@ def new_run_id(config: Config) -> str:
 def run_path(runs_dir: Path, run_id: str) -> Path:
     """The directory of a run that exists; InputError for an invalid run id (it might be a path) or an unknown one."""
     path = Path(runs_dir) / check_run_id(run_id)
-    if not os.path.isdir(path):
+    if not is_run(path):
         try:
             require_reachable(Path(runs_dir))
         except OSError as error:
             raise InputError(f"runs directory {runs_dir}: {error.strerror}") from error
         raise InputError(f"no run {run_id} in {runs_dir}; `runs list` shows those there are")
     return path
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path with a run id for a name is that of a run: a directory, or a link to one, reachable or not."""
+    return os.path.isdir(path) or os.path.islink(path)
 
 
 def check_run_id(run_id: str) -> str:
@@ -212,18 +149,24 @@ def check_run_id(run_id: str) -> str:
 def read_run(path: Path) -> RunRecord:
     """The record in a run's directory. Only a directory that does not exist is an error (InputError)."""
     path = run_path(path.parent, path.name)
-    noted = read_annotations(path)
-    common: dict[str, Any] = {"annotations": noted, "name": noted.name, "created": _time_of(path.name)}
+    if not os.path.isdir(path):
+        message = f"its directory is a link to {one_line(os.readlink(path), 120)}, which cannot be reached"
+        return RunRecord(path.name, "damaged", path, message, created=_time_of(path.name), settled=False)
+    annotations, problem = annotations_and_problem(path)
+    notes = [problem] if problem else []
+    common: dict[str, Any] = {"annotations": annotations, "name": annotations.name, "created": _time_of(path.name)}
     try:
-        facts = _read_model(RunFile, path / "run.json")
-    except _UnreadableError as problem:
-        return RunRecord(path.name, problem.status, path, problem.message, **common)
-    if facts is None:
-        return RunRecord(path.name, "damaged", path, "run.json is missing", **common)
-    config, config_problem = _read_config(path / "config.toml")
+        if annotations.deleting:
+            raise UnreadableError("damaged", "its deletion was begun and not finished; delete it again")
+        facts = read_model(RunFile, path / "run.json")
+        if facts is None:
+            raise UnreadableError("damaged", "run.json is missing")
+    except UnreadableError as error:
+        return RunRecord(path.name, error.status, path, "; ".join([error.message, *notes]), **common)
+    config, config_problem = read_config(path / "config.toml")
     common |= {
         "config": config,
-        "name": noted.name or facts.name,
+        "name": annotations.name or facts.name,
         "sweep": facts.sweep,
         "created": facts.created,
         "user": facts.user,
@@ -233,15 +176,15 @@ def read_run(path: Path) -> RunRecord:
         "command": tuple(facts.command),
         "facts": facts,
     }
-    notes = [config_problem] if config_problem else []
+    notes += [config_problem] if config_problem else []
     if facts.format > RECORD_FORMAT:
         notes.append(f"written by a newer PoseLab ({facts.engine_version}); shown as far as this one understands it")
     try:
         # Checked in this order, or a run that ends between the two checks would seem interrupted.
-        alive = not (path / "result.json").exists() and _is_running(facts, path)
-        result = _read_model(ResultFile, path / "result.json", facts.format)
-    except _UnreadableError as problem:
-        return RunRecord(path.name, problem.status, path, "; ".join([problem.message, *notes]), **common)
+        pulse = None if os.path.lexists(path / "result.json") else _pulse(facts, path)
+        result = read_model(ResultFile, path / "result.json", facts.format)
+    except UnreadableError as error:
+        return RunRecord(path.name, error.status, path, "; ".join([error.message, *notes]), **common)
     if result is not None:
         return RunRecord(
             path.name,
@@ -256,55 +199,18 @@ def read_run(path: Path) -> RunRecord:
             reused=tuple(result.reused),
             **common,
         )
-    if alive:
-        return RunRecord(path.name, "running", path, "; ".join(notes), **common)
-    last = latest_progress(path)
-    where = f" in stage {last.stage}" if last else ""
-    message = f"interrupted{where}: its process ended without a result (killed, crashed, out of memory or power)"
-    seen = _last_seen(path)
-    return RunRecord(
-        path.name,
-        "interrupted",
-        path,
-        "; ".join([message, *notes]),
-        ended=datetime.fromtimestamp(seen, UTC) if seen else None,
-        total_seconds=max(0.0, round(seen - facts.created.timestamp(), 3)) if seen else None,
-        **common,
-    )
+    if pulse is not None and pulse.alive:
+        return RunRecord(path.name, "running", path, "; ".join(notes), settled=False, **common)
+    return _interrupted(path, facts, pulse, notes, common)
 
 
-def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """Events written since byte ``offset`` of the run's events.jsonl, and the offset to continue from.
+def clock_ahead(when: datetime | None) -> timedelta | None:
+    """By how much the clock that gave a time, that of a run's machine, is ahead of ours: the time has not come yet.
 
-    A last line that is still being written, or was cut off by the end of its process, is left for the next call.
+    None for all other times.
     """
-    try:
-        with (path / "events.jsonl").open("rb") as file:
-            file.seek(offset)
-            data = file.read()
-    except FileNotFoundError:
-        return [], offset
-    complete = data[: data.rfind(b"\n") + 1]
-    return _parse_lines(complete, path), offset + len(complete)
-
-
-def latest_progress(path: Path) -> StageProgress | None:
-    """The progress of a run, read from the end of its events; None before its first stage."""
-    try:
-        with (path / "events.jsonl").open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            wanted = _TAIL_BYTES
-            while True:
-                start = max(0, size - wanted)
-                file.seek(start)
-                data = file.read(size - start)
-                begin = data.find(b"\n") + 1 if start else 0
-                progress = _latest(_parse_lines(data[begin : data.rfind(b"\n") + 1], path))
-                if progress or start == 0:
-                    return progress
-                wanted *= 4
-    except FileNotFoundError:
-        return None
+    ahead = timedelta() if when is None else when - datetime.now(UTC)
+    return ahead if ahead.total_seconds() > CLOCKS_AGREE_S else None
 
 
 def export_run(runs_dir: Path, run_id: str, target: Path) -> Path:
@@ -318,108 +224,70 @@ def export_run(runs_dir: Path, run_id: str, target: Path) -> Path:
         make_folder(target.parent)
         try:
             with building(target) as aside:
-                shutil.copytree(source, aside, dirs_exist_ok=True)
+                shutil.copytree(source, aside, ignore=_left_out, dirs_exist_ok=True)
         except FileExistsError as error:
             raise InputError(taken) from error
     except shutil.Error as error:
-        raise InputError(f"cannot export to {target}: {error.args[0][0][2]}") from error
+        raise InputError(f"cannot export to {target}: {one_line(error.args[0][0][2])}") from error
     except OSError as error:
-        raise InputError(f"cannot export to {target}: {error.strerror or error}") from error
+        raise InputError(f"cannot export to {target}: {access.reason(error, target)}") from error
     return target
 
 
-class _UnreadableError(Exception):
-    def __init__(self, status: Status, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """What is not exported: unfinished files, and what is neither a file nor a folder of the run's own."""
+    odd = set()
+    for name in names:
+        path = f"{folder}/{name}"
+        own_folder = os.path.isdir(path) and not os.path.islink(path)
+        if not name.startswith(ASIDE) and not own_folder and not os.path.isfile(path):
+            log.warning("%s is not exported: it is no file", one_line(path.encode("utf-8", "replace").decode()))
+            odd.add(name)
+    return odd | {name for name in names if name.startswith(ASIDE)}
 
 
-def _read_model(kind: type[Model], path: Path, written_in: int | None = None) -> Model | None:
-    """The file as that model; None when missing. ``written_in``: the record format, where another file gives it."""
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _UnreadableError("damaged", f"{path.name} cannot be read: {error.strerror or error}") from error
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        version = written_in if written_in is not None else _format_of(text)
-        if version is not None and version > RECORD_FORMAT:
-            message = f"{path.name} is of record format {version}, newer than {RECORD_FORMAT} here; update PoseLab"
-            raise _UnreadableError("newer", message) from None
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = "".join(f"{part}: " for part in first["loc"])
-        raise _UnreadableError("damaged", f"{path.name} is damaged: {where}{first['msg']}") from None
+def _interrupted(
+    path: Path, facts: RunFile, pulse: Pulse | None, notes: list[str], common: dict[str, Any]
+) -> RunRecord:
+    """A run whose process is gone. When it went is told by its own clock, or by its file server's, never by both."""
+    last = latest_progress(path)
+    where = f" in stage {last.stage}" if last else ""
+    message = f"interrupted{where}: its process ended without a result (killed, crashed, out of memory or power)"
+    lasted = [0.0] if last is None else [0.0, last.time - facts.created.timestamp()]
+    with suppress(OSError):
+        lasted.append((pulse.last if pulse else 0.0) - (path / "run.json").stat().st_mtime)
+    total = max(seconds for seconds in lasted if seconds < _LONGEST_S)
+    ended = facts.created + timedelta(seconds=total)
+    return RunRecord(
+        path.name,
+        "interrupted",
+        path,
+        "; ".join([message, *notes]),
+        ended=ended if ended < LATEST else None,
+        total_seconds=round(total, 3),
+        settled=pulse is None or pulse.certain,
+        **common,
+    )
 
 
-def _format_of(text: bytes) -> int | None:
-    try:
-        table = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    version = table.get("format") if isinstance(table, dict) else None
-    return version if isinstance(version, int) else None
+def _pulse(facts: RunFile, path: Path) -> Pulse | None:
+    """The pulse of the run's heartbeat.
 
-
-def _read_config(path: Path) -> tuple[Config | dict[str, Any], str]:
-    """The configuration and, where it is invalid, the reason."""
-    try:
-        table = tomltext.parse(decoded(path.read_bytes(), path.name))
-    except OSError as error:
-        return {}, f"config.toml cannot be read: {error.strerror or error}"
-    except (InputError, tomltext.TomlError) as error:
-        return {}, f"config.toml is damaged: {error}"
-    try:
-        return config_from_dict(completed(table)), ""
-    except InputError as error:
-        return table, f"config.toml: {error}"
-
-
-def _is_running(facts: RunFile, path: Path) -> bool:
-    """A local process of this machine is checked directly, all others by their heartbeat."""
-    executor = facts.executor
-    if executor.name == LOCAL and executor.handle["host"] == socket.gethostname():
-        return environment.is_alive(executor.handle["pid"], executor.handle["process_started"])
-    seen = _last_seen(path)
-    return seen is not None and time.time() - seen < _LOST_S
-
-
-def _last_seen(path: Path) -> float | None:
-    try:
-        return (path / "events.jsonl").stat().st_mtime
-    except OSError:
-        return None
+    Earlier versions had no heartbeat: there a local process of this machine is checked directly, and of all others the
+    time of their last event. None if neither is known.
+    """
+    if (own := life.pulse(path)) is not None:
+        return own
+    by_events = life.pulse_by_time(path / EVENTS, _LOST_S)
+    process = environment.is_here(facts.executor.handle) if facts.executor.name == LOCAL else None
+    if process is None:
+        return by_events
+    return Pulse(process, True, 0.0 if by_events is None else by_events.last)
 
 
 def _time_of(run_id: str) -> datetime | None:
     try:
-        return datetime.strptime(run_id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+        time = datetime.strptime(run_id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
     except ValueError:
         return None
-
-
-def _parse_lines(data: bytes, path: Path) -> list[dict[str, Any]]:
-    events = []
-    for line in data.split(b"\n")[:-1]:
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
-            event = None
-        if isinstance(event, dict) and "kind" in event and "time" in event:
-            events.append(event)
-        else:
-            log.warning("%s: a line of events.jsonl is damaged and left out: %.60r", path.name, line)
-    return events
-
-
-def _latest(events: list[dict[str, Any]]) -> StageProgress | None:
-    for event in reversed(events):
-        kind = event["kind"]
-        if kind == "progress":
-            return StageProgress(event["stage"], event["fraction"], event["values"], event["time"])
-        if kind in ("stage_started", "stage_ended", "stage_failed"):
-            return StageProgress(event["stage"], float(kind == "stage_ended"), {}, event["time"])
-    return None
+    return time if EARLIEST <= time < LATEST else None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..base import access
 from ..base.errors import InputError
-from ..base.files import ASIDE, plain, writing
+from ..base.files import FULL_DISK, plain, writing
 from ..dispatch import backends
+from ..record import life
 from ..record.annotations import (
     FILENAME,
     LONGEST_NOTE,
@@ -26,6 +27,7 @@ from ..record.annotations import (
 from ..record.runrecord import read_run, run_path
 from .actor import Actor
 
+_RUN = "run.json"
 _one_at_a_time = threading.Lock()
 
 
@@ -34,23 +36,23 @@ def annotate(actor: Actor, runs_dir: Path, run_id: str, **changes: Any) -> Annot
 
     Tags and names lose control characters and surrounding space, and repeated tags are dropped.
 
-    Raises InputError for an unknown run, a name, tag or note that is too long, and where nothing can be written.
+    Raises InputError for an unknown run, a name, tag or note that is too long, a run that is to be archived while it
+    lives, and where nothing can be written.
     """
     path = run_path(Path(runs_dir), run_id)
     checked = _checked(changes)
+    if checked.get("archived") and not read_annotations(path).archived:
+        _require_ended(path, "archive")
     actor.does(f"changes {', '.join(checked)} of", run_id)
-    with _one_at_a_time:
-        noted = Annotations.model_validate(read_annotations(path).model_dump() | checked)
-        try:
-            with writing(path / FILENAME) as aside:
-                aside.write_text(json.dumps(noted.model_dump(), indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"cannot write {FILENAME} of run {run_id}: {error.strerror or error}") from error
-    return noted
+    try:
+        return _note(path, checked)
+    except OSError as error:
+        reason = access.reason(error, path)
+        raise InputError(f"cannot write {FILENAME} of run {run_id}: {reason}") from error
 
 
 def archive(actor: Actor, runs_dir: Path, run_id: str) -> None:
-    """Archive a run: lists no longer show it, until :func:`restore`."""
+    """Put a run that has ended out of sight; :func:`restore` brings it back."""
     annotate(actor, runs_dir, run_id, archived=True)
 
 
@@ -60,26 +62,57 @@ def restore(actor: Actor, runs_dir: Path, run_id: str) -> None:
 
 
 def delete(actor: Actor, runs_dir: Path, run_id: str) -> None:
-    """Delete an archived run for good; it is gone from the list before its files are removed.
+    """Delete an archived run for good.
 
-    Raises InputError for a run that is unknown, not archived or running, and where it cannot be removed.
+    It stays in the list until all of it is gone. What cannot be finished is undone where nothing is gone yet; else the
+    record says so, and deleting it again goes on.
+
+    Raises InputError for a run that is unknown, not archived or alive, and where it cannot be removed, and why.
     """
     path = run_path(Path(runs_dir), run_id)
-    if not read_annotations(path).archived:
-        raise InputError(f"run {run_id} is not archived; archive it first, then delete it")
-    if read_run(path).status == "running":
-        raise InputError(f"run {run_id} is running; cancel it first, then delete it")
+    if os.path.isdir(path):
+        if not read_annotations(path).archived:
+            raise InputError(f"run {run_id} is not archived; archive it first, then delete it")
+        _require_ended(path, "delete")
     actor.does("deletes", run_id)
-    aside = path.with_name(f"{ASIDE}{secrets.token_hex(4)}-{run_id}")
+    linked = path.is_symlink()
     try:
-        os.rename(path, aside)
-        if aside.is_symlink():
-            aside.unlink()
-        else:
-            shutil.rmtree(aside)
+        if not linked:
+            _mark(path, deleting=True)
+        access.remove_folder(path, (_RUN, FILENAME))
     except OSError as error:
-        raise InputError(f"cannot delete {error.filename or path}: {error.strerror or error}") from error
+        removed = error.removed if isinstance(error, access.RemovalError) else 0
+        if not removed and not linked:
+            with suppress(OSError):
+                _mark(path, deleting=False)
+        rest = f"{removed} of its files are gone; delete it again" if removed else "nothing of it is gone"
+        raise InputError(f"cannot delete run {run_id}: {access.reason(error, path)}; {rest}") from error
     backends.forget(runs_dir, run_id)
+
+
+def _note(path: Path, changes: dict[str, Any]) -> Annotations:
+    with _one_at_a_time:
+        noted = Annotations.model_validate(read_annotations(path).model_dump() | changes)
+        with writing(path / FILENAME) as aside:
+            aside.write_text(json.dumps(noted.model_dump(), indent=1) + "\n", encoding="utf-8")
+    return noted
+
+
+def _mark(path: Path, deleting: bool) -> None:
+    try:
+        _note(path, {"deleting": deleting})
+    except OSError as error:
+        if error.errno not in FULL_DISK:  # deleting is what helps against a full disk
+            raise
+
+
+def _require_ended(path: Path, action: str) -> None:
+    """InputError while the run's process lives, whatever its record says, and wherever it is."""
+    if os.path.exists(path / "result.json"):
+        return
+    kept = life.pulse(path) is not None
+    if not life.silent(path) if kept else read_run(path).status == "running":
+        raise InputError(f"run {path.name} is running; cancel it first, then {action} it")
 
 
 def _checked(changes: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..config.schema import Config
 from ..config.settings import with_whole_paths
 from ..dispatch import backends, runqueue
-from ..record.runrecord import LOCAL, BackendHandle
+from ..record.reading import LOCAL, BackendHandle
 from .actor import Actor
 
 if TYPE_CHECKING:
@@ -38,9 +38,11 @@ def run(
     from ..experiment.pipeline import run_experiment  # imported here: queueing runs does not need what computes them
     from ..record import catalogue
 
-    handle = BackendHandle(name=backend, handle=backends.get(backend).handle())
+    runs_by = backends.get(backend)
+    handle = BackendHandle(name=backend, handle=runs_by.handle())
     config = with_whole_paths(config)
-    record = run_experiment(config, runs_dir, command, run_id, name, on_event, sweep, actor.name, handle)
+    with runs_by.starting_up(runs_dir, run_id):
+        record = run_experiment(config, runs_dir, command, run_id, name, on_event, sweep, actor.name, handle)
     catalogue.sync(runs_dir)
     return record
 

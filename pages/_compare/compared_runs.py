@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine.analysis.comparison import Row, title
 from engine.analysis.comparison_table import Compared
-from engine.dispatch import backends, runqueue
+from engine.dispatch import backends
 from engine.record.runrecord import RUN_ID
 from pages._compare import compare_table
 from pages._compare.compare_table import colour, dash
@@ -21,7 +21,6 @@ from pages._shared.state import MOST_COMPARED, RUNS
 _PICKED, _BASELINE = "compared", "compared-baseline"
 BASELINE = "baseline"  # the URL parameter
 _ADDRESS = "address of the comparison"
-_MOST_LISTED = 3
 _STRIPES = {
     "solid": (1,), "dash": (8, 4), "dot": (3, 3), "dashdot": (8, 3, 3, 3), "longdash": (13, 4),
     "longdashdot": (13, 3, 3, 3),
@@ -35,9 +34,9 @@ class Asked(NamedTuple):
     problems: list[str]
 
 
-def read_address(text: str, rows: Sequence[Row], waiting: Collection[str] = ()) -> Asked:
+def read_address(address: str, rows: Sequence[Row], waiting: Collection[str] = ()) -> Asked:
     """Look up the ids of ``?runs=`` among these rows; ``waiting`` are the ids of runs that have not started."""
-    words = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    words = list(dict.fromkeys(word.strip() for word in address.split(",") if word.strip()))
     by_id = {row["run_id"]: row for row in rows}
     known = [by_id[word] for word in words if word in by_id]
     missing = [word for word in words if word not in by_id and RUN_ID.fullmatch(word)]
@@ -46,11 +45,11 @@ def read_address(text: str, rows: Sequence[Row], waiting: Collection[str] = ()) 
     malformed = [repr(word[:40]) for word in words if word not in by_id and not RUN_ID.fullmatch(word)]
     problems = []
     if malformed:
-        problems.append(f"Not shown: {_few(malformed)}; wanted run ids, such as {_EXAMPLE}.")
+        problems.append(f"Not shown: {text.some(malformed)}; wanted run ids, such as {_EXAMPLE}.")
     if gone:
-        problems.append(f"Not shown: {_few(gone)} {_is(gone)} not here; deleted, or recorded on another machine.")
+        problems.append(f"Not shown: {text.some(gone)} {_is(gone)} not here; deleted, or recorded on another machine.")
     if queued:
-        problems.append(f"Not started yet; shown as soon as there are results: {_few(queued)}.")
+        problems.append(f"Not started yet; shown as soon as there are results: {text.some(queued)}.")
     if len(known) > MOST_COMPARED:
         problems.append(
             f"The first {MOST_COMPARED} of {len(known)} runs are shown; more cannot be distinguished in the figures."
@@ -59,11 +58,6 @@ def read_address(text: str, rows: Sequence[Row], waiting: Collection[str] = ()) 
 
 
 _EXAMPLE = "20261122-173015-1bd2-3f9c1a"
-
-
-def _few(words: Sequence[str]) -> str:
-    first = ", ".join(words[:_MOST_LISTED])
-    return first if len(words) <= _MOST_LISTED else f"{first} and {len(words) - _MOST_LISTED} more"
 
 
 def _is(words: Sequence[str]) -> str:
@@ -82,10 +76,10 @@ def restore_address() -> None:
 
 def asked() -> Asked:
     """The runs in this page's current address."""
-    folder = state.runs_dir()
-    text = st.query_params.get(RUNS, "")
-    waiting = {run.run_id for run in runqueue.waiting(folder)} | set(backends.starting(folder)) if text else set()
-    return read_address(text, state.runs().rows, waiting)
+    address, waiting = st.query_params.get(RUNS, ""), set()
+    if address:
+        waiting = {run.run_id for run in state.waiting()} | set(backends.starting(state.runs_dir()))
+    return read_address(address, state.runs().rows, waiting)
 
 
 def pick(chosen: Asked, head: DeltaGenerator) -> None:

@@ -15,8 +15,10 @@ from engine.analysis.figures.directions import by_solid_angle, on_spheres
 from engine.analysis.measures import MEASURES, recorded
 from engine.base.errors import InputError
 from engine.config.schema import Config
+from engine.experiment import artefacts
 from engine.experiment.metrics import DISTANCE_MAE
 from engine.geometry.rotations import viewing_directions
+from engine.record.events import FILENAME as EVENTS
 from engine.record.runrecord import read_run
 from pages._compare import compare_figures
 from pages._compare.compare_table import View
@@ -40,11 +42,8 @@ _FSC_OF = {
 def left(row: Row, growing: bool) -> tuple[tuple[str, int], ...]:
     """The files that a run has written for its figures, and when; ``growing``: also the events of a running one."""
     path = state.runs_dir() / row["run_id"]
-    files = [*path.glob("*.npz"), *([path / "events.jsonl"] if growing and row["status"] == "running" else [])]
-    try:
-        return tuple(sorted((file.name, file.stat().st_mtime_ns) for file in files))
-    except FileNotFoundError:
-        return ()
+    events = artefacts.modified_ns(path / EVENTS) if growing and row["status"] == "running" else None
+    return (*artefacts.left(path), *(() if events is None else ((EVENTS, events),)))
 
 
 def show_distances(view: View) -> None:

@@ -13,7 +13,6 @@ from engine.analysis.comparison import Row
 from engine.analysis.factors import Factor, Level
 from engine.analysis.level_table import run_title
 from engine.base.errors import InputError
-from engine.dispatch import runqueue
 from engine.record.runrecord import check_run_id
 from pages._factors.families import family_names
 from pages._shared import state, text
@@ -127,7 +126,7 @@ def _linked_sweep(asked: str, rows: Sequence[Row]) -> Chosen | None:
     left_out = [(row["name"] or "", row["run_id"], "it is archived") for row in linked if row["archived"]]
     left_out += [
         (queued.name or "", queued.run_id, "it waits for its turn")
-        for queued in runqueue.waiting(state.runs_dir())
+        for queued in state.waiting()
         if queued.sweep == asked
     ]
     if linked or left_out:

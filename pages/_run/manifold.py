@@ -9,8 +9,9 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from engine.analysis.figures import manifold
-from engine.base.files import read_arrays
 from engine.config.schema import Config
+from engine.experiment import artefacts
+from engine.experiment.artefacts import read_arrays
 from engine.record.runrecord import RunRecord
 from pages._run import manifold_figures
 from pages._shared import downloads, state
@@ -33,8 +34,7 @@ def show(record: RunRecord, chart: dict[str, object]) -> None:
         of = _choice("Distances", _OF, "of")
         colour = _choice("Colour", manifold.COLOURS, "colour")
     symmetry = record.config.volume.symmetry if isinstance(record.config, Config) else "C1"
-    left = tuple((record.path / name).stat().st_mtime_ns for name in ("distances.npz", "poses.npz"))
-    points = _points(record.path, left, method, 2 + _DIMENSIONS.index(dimensions), of, symmetry)
+    points = _points(record.path, artefacts.left(record.path), method, 2 + _DIMENSIONS.index(dimensions), of, symmetry)
     data = manifold.embedding(points, poses["true"], poses["errors"], method, colour, of)
     st.plotly_chart(manifold_figures.embedding_figure(data), key="embedded", config=chart)
     with st.container(horizontal=True):
@@ -48,7 +48,7 @@ def _choice(label: str, options: tuple[str, ...], key: str) -> str:
 
 @st.cache_data(max_entries=64, show_spinner="Embedding …")
 def _points(
-    path: Path, left: tuple[int, ...], method: str, dimensions: int, of: str, symmetry: str
+    path: Path, left: tuple[tuple[str, int], ...], method: str, dimensions: int, of: str, symmetry: str
 ) -> NDArray[np.floating]:
     """The points (m, dimensions); MDS takes seconds. ``left``: when the run's files were written."""
     estimated, poses = (read_arrays(path / f"{name}.npz") for name in ("distances", "poses"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import streamlit as st
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_to_toml
+from engine.experiment import artefacts
 from engine.experiment.stages import stages
 from engine.record.runrecord import RunRecord
 from pages._run import report
@@ -51,7 +53,8 @@ def show(record: RunRecord) -> None:
 
 def _artefacts(record: RunRecord) -> dict[str, list[str]]:
     """The files that the stages left in the run's directory, and what each is."""
-    kept = [one for stage in stages() for one in stage.artefacts if (record.path / one.filename).exists()]
+    here = {name for name, _ in artefacts.left(record.path)}
+    kept = [one for stage in stages() for one in stage.artefacts if one.filename in here]
     return {"file": [one.filename for one in kept], "what it is": [one.description for one in kept]} if kept else {}
 
 
@@ -59,13 +62,13 @@ def _show_downloads(record: RunRecord) -> None:
     with st.container(horizontal=True, gap="small"):
         _download("Report (.html)", lambda: report.html_report(record), f"{record.run_id}.html")
         for filename, label in _FILES.items():
-            if (path := record.path / filename).exists():
+            if os.path.isfile(path := record.path / filename):
                 _download(label, path.read_bytes, f"{record.run_id}-{filename}")
-        if (poses := record.path / "poses.npz").exists():
+        if os.path.isfile(poses := record.path / "poses.npz"):
             _download("Errors (.csv)", lambda: tables.errors_csv(poses), f"{record.run_id}-errors.csv")
-        if (distances := record.path / "distances.npz").exists():
+        if os.path.isfile(distances := record.path / "distances.npz"):
             _download("Sample of pairs (.csv)", lambda: tables.distances_csv(distances), f"{record.run_id}-pairs.csv")
-        make = isinstance(record.config, Config) and (record.path / "projections.npz").exists() and st.button(
+        make = isinstance(record.config, Config) and os.path.isfile(record.path / "projections.npz") and st.button(
             "Particles (.mrcs) …", icon=":material/download:", key="particles",
             help="The images that poses.star names. They are not kept, but made again from the same seed.",
         )  # fmt: skip

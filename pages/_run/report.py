@@ -6,6 +6,7 @@ from html import escape
 
 from engine.analysis.verdict import of_run
 from engine.base.errors import InputError
+from engine.base.files import read_small
 from engine.config.schema import Config
 from engine.config.settings import config_to_toml
 from engine.record.runrecord import RunRecord
@@ -112,7 +113,7 @@ def _environment(record: RunRecord) -> str:
 
 def _log(record: RunRecord) -> str:
     try:
-        text = (record.path / "log.txt").read_text(encoding="utf-8", errors="replace")
+        text = read_small(record.path / "log.txt").decode("utf-8", "replace")
     except OSError as error:
         return f'<p class="problem">log.txt cannot be read: {escape(error.strerror or str(error))}</p>'
     return f"<h2>Log</h2><pre>{escape(text)}</pre>"

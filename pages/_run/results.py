@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.base.errors import InputError
+from engine.experiment import artefacts
 from engine.record.runrecord import RunRecord
 from pages._run import manifold, record_tab, run_data, run_figures
 from pages._shared import downloads, linked, state, summary, surface_level, text
@@ -111,7 +112,7 @@ def _figure(record: RunRecord, key: str, level: float | None = None) -> Figure |
     try:
         with st.spinner("Drawing …"):
             of_surface = level if key == "surface" else None
-            return _drawn(record.path, record.status, _left(record.path), _asked(key), of_surface, record)
+            return _drawn(record.path, record.status, artefacts.left(record.path), _asked(key), of_surface, record)
     except InputError as error:
         return error
 
@@ -146,12 +147,6 @@ def _drawn(
     (``status`` is part of the key because the last file may be written after the record was read without metrics.)
     """
     return run_figures.draw(key, _record, _READING, level)
-
-
-def _left(path: Path) -> tuple[tuple[str, int], ...]:
-    """The files that a run has written for its figures, and when."""
-    names = (*path.glob("*.npz"), *path.glob("*.mrc"), path / "result.json", path / "config.toml")
-    return tuple(sorted((file.name, file.stat().st_mtime_ns) for file in names if file.exists()))
 
 
 def _explain_missing_input(record: RunRecord) -> None:

@@ -19,9 +19,9 @@ from engine.analysis.figures import angles, densities, directions, distances, fs
 from engine.analysis.figures import projections as pictures
 from engine.analysis.figures.data import Figure
 from engine.base.errors import InputError
-from engine.base.files import read_arrays
 from engine.config.numeric import volume_of
 from engine.config.schema import Config, VolumeConfig
+from engine.experiment.artefacts import modified_ns, read_arrays
 from engine.geometry.rotations import viewing_directions
 from engine.imaging.volume import Volume
 from engine.record.runrecord import RunRecord
@@ -113,7 +113,7 @@ def _arrays(path: Path) -> Arrays | None:
 def _density(path: Path) -> tuple[NDArray[np.float32], float] | None:
     from engine.io import mrc
 
-    if not path.exists():
+    if modified_ns(path) is None:
         return None
     density, voxel_size, _ = mrc.read_map(path)
     return density, voxel_size

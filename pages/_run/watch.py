@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import streamlit as st
@@ -12,7 +11,8 @@ from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.experiment.estimate import estimate
 from engine.experiment.stage import Source
-from engine.record.runrecord import RunRecord, Status, read_run
+from engine.record.reading import Status
+from engine.record.runrecord import RunRecord, read_run
 from pages._run import figures
 from pages._shared import downloads, state, text
 from pages._shared.live import Curve, RunFeed, Stage, curve_arrays
@@ -31,8 +31,8 @@ def watch(record: RunRecord, config: Config, finished_stages: int) -> None:
     left, right = st.columns(2)
     with left:
         for name, stage in feed.stages.items():
-            _show_stage(name, stage)
-        whole = feed.seconds_left(_expected(config), time.time())
+            _show_stage(name, stage, feed.now())
+        whole = feed.seconds_left(_expected(config), feed.now())
         if whole is not None:
             st.caption(f"About {text.duration(round(whole))} until the whole run is done.")
     with right:
@@ -71,7 +71,7 @@ def _training_figure(path: Path, _curve: Curve) -> Figure:
     return figures.training_figure(losses.training_curve(*curve_arrays(_curve)))
 
 
-def _show_stage(name: str, stage: Stage) -> None:
+def _show_stage(name: str, stage: Stage, now: float) -> None:
     words = {
         "waiting": "",
         "done": text.duration(stage.seconds),
@@ -82,10 +82,10 @@ def _show_stage(name: str, stage: Stage) -> None:
     if stage.state == "done" and stage.seconds is None:
         progress = "done"
     if stage.state == "running":
-        left = stage.seconds_left(time.time())
+        left = stage.seconds_left(now)
         progress = f"{stage.fraction:.0%}" + ("" if left is None else f", about {text.duration(round(left))} left")
-        if "step" in stage.values:
-            progress += f", step {stage.values['step']:,.0f}"
+        if (step := stage.values.get("step")) is not None:
+            progress += f", step {step:,.0f}"
     fraction = 1.0 if stage.state in ("done", "reused") else stage.fraction
     st.progress(fraction, text=f"{name.capitalize()}" + (f": {progress}" if progress else ""))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.config.schema import Config
 from engine.experiment.stages import stages_of
-from engine.record.runrecord import read_events
+from engine.record.events import DAMAGED, read_events
 
 Curve = list[tuple[int, float, float | None]]
 """For each reported step: its number, the training loss and, if measured, the validation L_DE in rad."""
@@ -53,6 +54,7 @@ class RunFeed:
         self.lines: list[str] = []
         self.warnings: list[str] = []
         self._offset = 0
+        self._latest, self._read_at = 0.0, 0.0
         self._one_at_a_time = threading.Lock()
 
     def advance(self) -> None:
@@ -61,6 +63,12 @@ class RunFeed:
             events, self._offset = read_events(self.path, self._offset)
             for event in events:
                 self._take(event)
+            if events:
+                self._latest, self._read_at = events[-1]["time"], time.monotonic()
+
+    def now(self) -> float:
+        """The present by the clock of the run's own machine: its last event's time, plus what has passed since here."""
+        return self._latest + time.monotonic() - self._read_at
 
     @property
     def finished_stages(self) -> int:
@@ -81,9 +89,11 @@ class RunFeed:
         )
 
     def _take(self, event: dict[str, Any]) -> None:
-        kind, time, name = event["kind"], event["time"], event.get("stage")
+        kind, when, name = event["kind"], event["time"], event.get("stage")
+        if kind == DAMAGED:
+            self.warnings.append(f"{event['lines']:,} damaged lines of events.jsonl are left out")
         if kind in ("log", "warning"):
-            self._add_line(time, event["message"])
+            self._add_line(when, event["message"])
         if kind == "warning":
             self.warnings.append(event["message"])
         elif kind == "training":
@@ -92,24 +102,24 @@ class RunFeed:
         if name is None or not kind.startswith(("stage_", "progress")):
             return
         stage = self.stages.setdefault(name, Stage())
-        stage.updated = time
+        stage.updated = when
         if kind == "stage_started":
-            stage.state, stage.begun, stage.fraction = "running", time, 0.0
+            stage.state, stage.begun, stage.fraction = "running", when, 0.0
         elif kind == "progress":
             stage.fraction, stage.values = event["fraction"], event["values"]
         elif kind == "stage_reused":
             stage.state = "reused"
-            self._add_line(time, f"{name}: reused from an earlier run")
+            self._add_line(when, f"{name}: reused from an earlier run")
         elif kind == "stage_ended":
             stage.state = "reused" if stage.state == "reused" else "done"
             stage.fraction, stage.seconds = 1.0, event["seconds"]
-            self._add_line(time, f"{name}: done in {event['seconds']:.1f} s")
+            self._add_line(when, f"{name}: done in {event['seconds']:.1f} s")
         elif kind == "stage_failed":
             stage.state, stage.seconds = "failed", event["seconds"]
-            self._add_line(time, f"{name}: stopped after {event['seconds']:.1f} s")
+            self._add_line(when, f"{name}: stopped after {event['seconds']:.1f} s")
 
-    def _add_line(self, time: float, message: str) -> None:
-        self.lines.append(f"{datetime.fromtimestamp(time):%H:%M:%S}  {message}")
+    def _add_line(self, when: float, message: str) -> None:
+        self.lines.append(f"{datetime.fromtimestamp(when):%H:%M:%S}  {message}")
 
 
 def curve_arrays(curve: Curve) -> NDArray[np.float64]:

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from streamlit.runtime.pages_manager import PagesManager
 
 from engine.base.errors import InputError
-from engine.base.files import read_arrays
 from engine.base.paths import require_reachable
 from engine.config.numeric import volume_of
 from engine.config.schema import Config, VolumeConfig
 from engine.dispatch import backends, runqueue
 from engine.dispatch.backend import StartStatus
+from engine.experiment.artefacts import modified_ns, read_arrays
 from engine.imaging.volume import Volume
 from engine.record import catalogue
-from engine.record.runrecord import RUN_ID, RunRecord, check_run_id, default_runs_dir, read_run, run_path
+from engine.record.runrecord import RUN_ID, RunRecord, check_run_id, default_runs_dir, is_run, read_run, run_path
 from engine.service.actor import Actor
 from pages._shared import text
 from pages._shared.live import RunFeed
@@ -100,7 +100,7 @@ def requested_run() -> str:
 def _is_known(run_id: str) -> bool:
     """Whether there is still a run of this id, or one in the queue."""
     return RUN_ID.fullmatch(run_id) is not None and (
-        (runs_dir() / run_id).is_dir() or runqueue.find(runs_dir(), run_id) is not None
+        is_run(runs_dir() / run_id) or runqueue.find(runs_dir(), run_id) is not None
     )
 
 
@@ -112,7 +112,7 @@ def open_run(run_id: str) -> RunRecord | runqueue.QueuedRun | StartStatus:
     folder = runs_dir()
     try:
         for _ in range(2):  # it may change from one state to the next between these checks
-            if (folder / check_run_id(run_id)).is_dir():
+            if is_run(folder / check_run_id(run_id)):
                 break
             if (queued := runqueue.find(folder, run_id)) is not None:
                 return queued
@@ -179,6 +179,14 @@ def runs() -> Listing:
     return listing
 
 
+def waiting() -> list[runqueue.QueuedRun]:
+    """The runs in the queue; none where it cannot be read, which the page of all runs says."""
+    try:
+        return runqueue.waiting(runs_dir())
+    except InputError:
+        return []
+
+
 def forget_runs() -> None:
     """Forget the cached list after a change of one's own, so that it shows at once."""
     _listing.clear()
@@ -217,13 +225,13 @@ def arrays(path: Path) -> Arrays | None:
     Raises InputError when the file is damaged.
     """
     try:
-        return _read_arrays(path, path.stat().st_mtime_ns)
+        return _read_arrays(path, modified_ns(path))
     except FileNotFoundError:
         return None
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _read_arrays(path: Path, modified_ns: int) -> Arrays:
+def _read_arrays(path: Path, modified: int | None) -> Arrays:
     return read_arrays(path)
 
 
@@ -232,14 +240,12 @@ def density(path: Path) -> tuple[NDArray[np.float32], float] | None:
 
     Raises InputError when the file is damaged.
     """
-    try:
-        return _read_density(str(path), path.stat().st_mtime_ns)
-    except FileNotFoundError:
-        return None
+    modified = modified_ns(path)
+    return None if modified is None else _read_density(str(path), modified)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _read_density(path: str, modified_ns: int) -> tuple[NDArray[np.float32], float]:
+def _read_density(path: str, modified: int) -> tuple[NDArray[np.float32], float]:
     from engine.io import mrc
 
     density, voxel_size, _ = mrc.read_map(path)

@@ -12,7 +12,8 @@ from engine.analysis.verdict import GOOD, POOR, chance_level, of_run
 from engine.base.metric import Metric
 from engine.config.schema import Config
 from engine.experiment import metrics
-from engine.record.runrecord import RunFile, RunRecord
+from engine.record.reading import RunFile
+from engine.record.runrecord import RunRecord
 from pages._shared import text
 
 _FIRST = (metrics.ANGLE_ERROR_MEDIAN, metrics.ANGLE_ERROR_MEAN, metrics.DISTANCE_MAE, metrics.RECOVERY_LOSS)
@@ -82,6 +83,8 @@ def beside_chance(record: RunRecord) -> str:
 def _merit(metric: Metric, value: Any, more: str = "") -> Merit:
     """The figure of merit of a metric: an angle in degrees and radians; others as recorded."""
     explained = f"{metric.meaning[:1].upper()}{metric.meaning[1:]}{more}." if metric.meaning else ""
+    if isinstance(value, str):
+        return Merit(metric.heading, value, "", explained)
     if metric.is_angle:
         return Merit(metric.heading, text.degrees(value), text.number(value, metric.unit), explained)
     if metric == metrics.RECOVERY_LOSS:
@@ -104,7 +107,7 @@ def _resolution(metric: Metric, resolution: float | None, curve: NDArray[Any]) -
 
 def facts(record: RunRecord) -> list[str]:
     """Who started the run, when and where, and how long it took."""
-    phrases = [f"started {text.moment(record.created)}"]
+    phrases = [f"started {text.moment(record.created)}{text.clock(record.created)}"]
     if record.launched_by:
         phrases.append(f"by {record.launched_by} on {record.host}")
     if record.total_seconds is not None:

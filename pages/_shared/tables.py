@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.base.files import read_arrays
+from engine.experiment.artefacts import read_arrays
 from engine.geometry.rotations import to_euler
 
 

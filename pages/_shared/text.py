@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from engine.analysis.words import number as number
 from engine.base.quantities import digits as digits
 from engine.config.schema import Config, VolumeConfig
 from engine.config.settings import config_to_dict
+from engine.record.runrecord import clock_ahead
 
 STATUS_ICONS = {
     "running": ":material/play_circle:",
@@ -89,6 +90,15 @@ def duration(seconds: float | None) -> str:
 def moment(when: datetime | None) -> str:
     """A time, in the time zone of the machine that the app runs on."""
     return "–" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def clock(when: datetime | None) -> str:
+    """What there is to say about the clock that gave a time of a run: nothing, or that it is ahead of this one."""
+    ahead = clock_ahead(when)
+    if ahead is None:
+        return ""
+    told = f"{ahead.days:,} days" if ahead.days > 1 else duration(ahead.total_seconds())
+    return f" by its machine's clock, which is {told} ahead of this one's"
 
 
 def source_name(source: str) -> str:
@@ -170,6 +180,12 @@ def _toml(value: Any) -> str:
 def indexed(label: str) -> str:
     """``L_DE (°)`` as a figure's HTML, its index as a subscript."""
     return re.sub(r"_(\w+)", r"<sub>\1</sub>", label)
+
+
+def some(words: Sequence[str], most: int = 3) -> str:
+    """The first of several words, and how many more there are."""
+    first = ", ".join(words[:most])
+    return first if len(words) <= most else f"{first} and {len(words) - most:,} more"
 
 
 def ordinal(number: int) -> str:

@@ -16,8 +16,9 @@ from engine.config.schema import Config
 from engine.config.settings import config_to_toml
 from engine.dispatch import backends, local, runqueue, worker
 from engine.dispatch.backend import Backend, Launch, StartStatus
+from engine.record.reading import BackendHandle
 from engine.record.runlog import RunWriter
-from engine.record.runrecord import BackendHandle, new_run_id, read_run
+from engine.record.runrecord import new_run_id, read_run
 from engine.service import notes, runs
 from engine.service.actor import Actor
 
@@ -195,9 +196,10 @@ def test_runs_of_other_backends_and_machines_take_no_place(cluster):
 def test_a_local_run_has_the_handle_of_its_process(tmp_path):
     record = runs.run(ME, tmp_path, TINY, ["test"])
     facts = json.loads((record.path / "run.json").read_text())
-    process = {name: facts[name] for name in ("host", "pid", "process_started")}  # what older versions read
+    process = environment.this_process()
     assert facts["backend"] == {"name": "local", "handle": process}
-    assert environment.is_alive(process["pid"], process["process_started"])
+    assert {name: facts[name] for name in ("host", "pid", "process_started")}.items() <= process.items(), "as ever"
+    assert environment.is_here(process)
 
 
 def test_a_record_without_a_backend_is_of_a_local_process(tmp_path):

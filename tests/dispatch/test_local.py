@@ -14,8 +14,9 @@ from engine.base.errors import InputError
 from engine.config.settings import config_from_dict, load_config
 from engine.dispatch import backends, local
 from engine.dispatch.backend import Launch
+from engine.record.events import read_events
 from engine.record.runlog import RunWriter
-from engine.record.runrecord import read_events, read_run
+from engine.record.runrecord import read_run
 
 ROOT = Path(__file__).parents[2]
 LOCAL = local.LocalBackend()
@@ -118,10 +119,18 @@ def test_nobody_elses_process_is_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "kill", lambda pid, number: stopped.append(pid))
     run = RunWriter.create(tmp_path, config_from_dict({}), [])
     facts = json.loads((run.path / "run.json").read_text())
-    (run.path / "run.json").write_text(json.dumps(facts | {"process_started": facts["process_started"] - 60}))
-    with pytest.raises(InputError, match="is not running, it is interrupted"):
+
+    def altered(**handle: object) -> None:
+        backend = {"name": "local", "handle": facts["backend"]["handle"] | handle}
+        (run.path / "run.json").write_text(json.dumps(facts | {"backend": backend} | handle))
+
+    altered(process_started=facts["process_started"] - 60)  # another process has its number by now
+    with pytest.raises(InputError, match="is not to be found; cancel it by hand"):
         backends.cancel(tmp_path, run.run_id)
-    (run.path / "run.json").write_text(json.dumps(facts | {"host": "elsewhere"}))
+    altered(process_space="pid:[1]", host="box")
+    with pytest.raises(InputError, match=r"runs on box \(another container of this machine\); cancel it there"):
+        backends.cancel(tmp_path, run.run_id)
+    altered(kernel="another", host="elsewhere")
     with pytest.raises(InputError, match="runs on elsewhere; cancel it there"):
         backends.cancel(tmp_path, run.run_id)
     assert stopped == []

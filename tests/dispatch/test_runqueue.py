@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.base import environment
+from engine.base import access, environment
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict
@@ -35,7 +35,7 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 del sys.modules["engine"]
 import os, time
-from engine.base import environment
+from engine.base import access, environment
 from engine.cli.main import _parser
 from engine.config.settings import load_config
 from engine.base.errors import InputError
@@ -335,6 +335,17 @@ def test_a_broken_entry_does_not_stop_the_others_nor_hold_the_worker(project: Pa
     assert len(runqueue.problems(project)) == 1
 
 
+@pytest.mark.slow
+def test_a_file_system_without_locks_has_a_queue_too(
+    project: Path, no_worker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "lock", lambda descriptor, shared=False: None)
+    run_ids = submit(project, [1, 2])
+    worker.work(project)
+    wait_for(lambda: all_finished(project, run_ids))
+    assert began(project) == run_ids
+
+
 def test_no_worker_is_started_for_nothing(project: Path) -> None:
     runqueue.ensure_worker(project)
     assert not project.exists()
@@ -365,7 +376,7 @@ def test_starts_of_another_machine_are_believed_in_for_a_while(project: Path) ->
     os.utime(folder / local.PROCESS, (long_ago, long_ago))
     assert LOCAL.status(project, AN_ID).state == "failed"
     (folder / local.PROCESS).write_text("{")
-    assert LOCAL.status(project, AN_ID) == ("failed", "process.json of its start is damaged")
+    assert LOCAL.status(project, AN_ID).message.startswith("process.json is damaged: Invalid JSON")
 
 
 def test_the_app_and_the_worker_stay_light() -> None:

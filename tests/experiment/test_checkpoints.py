@@ -23,7 +23,7 @@ from engine.imaging.simulation import TrainingSet
 from engine.learning import batches, trainer
 from engine.learning.state import TrainState
 from engine.poses.pairs import PairDistances
-from engine.record.runrecord import read_events
+from engine.record.events import read_events
 
 ROOT = Path(__file__).parents[2]
 SIAMESE = [

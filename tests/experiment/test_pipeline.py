@@ -24,8 +24,8 @@ from engine.imaging.noise import NoiseModel
 from engine.io import star
 from engine.io.mrc import write_map
 from engine.poses import distance, neighbourhood, pairs
+from engine.record.events import read_events
 from engine.record.runlog import RunWriter
-from engine.record.runrecord import read_events
 
 QUICK = [
     "projections.count=60", "projections.size=40", "distance.method=exact", "volume.resolution=12",

@@ -17,6 +17,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from engine.base import access
 from engine.base.errors import InputError
 from engine.config.settings import config_from_dict, config_to_dict
 from engine.record import catalogue
@@ -213,7 +214,9 @@ def test_damaged_and_foreign_directories_do_no_harm(tmp_path: Path) -> None:
     assert rows[ids[0]]["created"] == datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)
     assert rows[ids[2]]["name"] == "nul \x00 <b>"
     assert (rows[ids[2]]["seed"], rows[ids[2]]["source"], rows[ids[2]]["count"]) == (None, None, None)
-    assert rows[ids[2]]["coverage"] == '"1979-05-27"'
+    assert rows[ids[2]]["coverage"] is None
+    assert rows[ids[2]]["config"] == {"projections": {}}, "what is wrong is told in the message, and shown nowhere else"
+    assert "seed is 'x'" in rows[ids[2]]["message"]
     assert rows[ids[2]]["metrics"] == rows[good.name]["metrics"] == {"distance_mae": 0.5}
     (tmp_path / ids[0] / "run.json").write_text(json.dumps(facts))
     assert catalogue.get_run(tmp_path, ids[0])["status"] == "running"  # no result, and this process is alive
@@ -236,7 +239,8 @@ def test_before_the_first_run_there_is_nothing_and_nothing_is_said(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "damage", ["missing", "empty", "garbage", "truncated", "overwritten", "other schema", "other tables"]
+    "damage",
+    ["missing", "empty", "garbage", "truncated", "overwritten", "other schema", "other tables", "pipe", "loop", "zero"],
 )
 def test_a_catalogue_that_is_missing_or_damaged_is_made_anew_and_said(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
@@ -247,8 +251,12 @@ def test_a_catalogue_that_is_missing_or_damaged_is_made_anew_and_said(
     path = tmp_path / catalogue.FILENAME
     content = path.read_bytes()
     caplog.clear()
-    if damage == "missing":
+    if damage in ("missing", "pipe", "loop", "zero"):
         path.unlink()
+        if damage == "pipe":
+            os.mkfifo(path)
+        elif damage != "missing":
+            path.symlink_to(path if damage == "loop" else "/dev/zero")
     elif damage == "other schema":
         with duckdb.connect(path) as connection:
             connection.execute("UPDATE version SET schema = 0")
@@ -268,7 +276,9 @@ def test_a_catalogue_that_is_missing_or_damaged_is_made_anew_and_said(
     notices: list[str] = []
     assert catalogue.list_runs(tmp_path, on_notice=notices.append) == rows
     (notice,) = notices
-    assert notice.startswith("catalogue.duckdb was " + ("missing" if damage == "missing" else "damaged or of another"))
+    assert notice.startswith(
+        "catalogue.duckdb was " + ("missing" if damage in ("missing", "loop") else "damaged or of another")
+    )
     assert notice.endswith("made anew from 3 run directories, nothing is lost")
     assert "\n" not in notice
     assert notice in caplog.text
@@ -352,6 +362,46 @@ def test_a_folder_that_takes_no_catalogue_can_still_be_looked_at(
     assert len(catalogue.list_runs(tmp_path, on_notice=notices.append)) == 1
     assert "Permission denied" in notices[0]
     assert (tmp_path / catalogue.FILENAME).stat().st_ino == before.st_ino  # another's catalogue is not replaced
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_file_system_without_locks_costs_no_time_and_rows_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    paths = [finished(tmp_path, number, distance_mae=number) for number in range(3)]
+    if there:
+        rows = catalogue.list_runs(tmp_path)
+    connect, clock = duckdb.connect, Clock()
+
+    def without_locks(database: str | Path) -> duckdb.DuckDBPyConnection:
+        if database == ":memory:":
+            return connect(database)
+        raise duckdb.IOException(f'IO Error: Could not set lock on file "{database}": No locks available')
+
+    monkeypatch.setattr(duckdb, "connect", without_locks)
+    monkeypatch.setattr(access, "has_locks", lambda folder: False)
+    monkeypatch.setattr(catalogue, "time", clock)
+    notices: list[str] = []
+    assert not catalogue.sync(tmp_path, notices.append)
+    answer = catalogue.list_runs(tmp_path, on_notice=notices.append)
+    assert [row["run_id"] for row in answer] == [path.name for path in reversed(paths)]
+    assert not there or answer == rows
+    monkeypatch.setattr(catalogue, "read_run", lambda path: pytest.fail(f"{path} was read again"))
+    assert catalogue.list_runs(tmp_path, on_notice=notices.append) == answer
+    assert (clock.now, notices) == (0.0, []), "nobody waited, and there is nothing to be told again and again"
+    monkeypatch.undo()
+    shutil.rmtree(paths[1])
+    assert len(catalogue.list_runs(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("value", ["'3'", "'null'", "'{'", "'[1]'", "NULL"])
+def test_a_catalogue_with_other_things_in_it_is_made_anew(tmp_path: Path, value: str) -> None:
+    finished(tmp_path, 1, distance_mae=0.5)
+    rows = catalogue.list_runs(tmp_path)
+    with duckdb.connect(tmp_path / catalogue.FILENAME) as connection:
+        connection.execute("ALTER TABLE runs ALTER metrics TYPE VARCHAR")
+        connection.execute(f"UPDATE runs SET metrics = {value}")
+    assert catalogue.list_runs(tmp_path) == rows
 
 
 @pytest.mark.slow

@@ -21,8 +21,9 @@ import pytest
 from engine.base import files
 from engine.base.errors import InputError
 from engine.config.settings import config_from_dict, load_config
+from engine.record.events import latest_progress, read_events
 from engine.record.runlog import RunWriter
-from engine.record.runrecord import latest_progress, read_events, read_run
+from engine.record.runrecord import read_run
 from tests.record_testing import AN_ID, CONFIG, finished
 
 ROOT = Path(__file__).parents[2]
@@ -169,7 +170,8 @@ def test_events_are_read_in_increments_and_a_torn_last_line_waits(
     with path.open("ab") as file:
         file.write(b'nd": "c"}\n\x00garbage\n{"time": 4, "kind": "d"}\n')
     events, end = read_events(run.path, offset)
-    assert [event["kind"] for event in events] == ["c", "d"]
+    assert [event["kind"] for event in events] == ["c", "d", "damaged"]
+    assert events[-1]["lines"] == 1
     assert "damaged" in caplog.text
     assert read_events(run.path, end) == ([], end)
     path.unlink()
@@ -193,7 +195,7 @@ def test_artefacts_appear_whole_or_not_at_all(tmp_path: Path) -> None:
         np.testing.assert_array_equal(stored["values"], values)
         assert stored["values"].dtype == np.float32
     names = {path.name for path in run.path.iterdir()}
-    assert names == {"config.toml", "run.json", "events.jsonl", "log.txt", "arrays.npz"}
+    assert names == {"config.toml", "run.json", "events.jsonl", "log.txt", "alive.json", "arrays.npz"}
     for name in ("../x", "/x", "a/b"):
         with pytest.raises(ValueError, match="plain file name"), run.writing(name):
             pass

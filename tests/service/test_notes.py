@@ -86,11 +86,12 @@ def test_what_is_too_long_is_refused_and_nothing_changes(path, changes, message)
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"tags": 3}', b'{"archived": "perhaps"}', b"\xff", b'{"name": "\\ud880"}']
 )
-def test_a_damaged_file_counts_as_none_is_logged_and_can_be_written_over(path, content, caplog):
+def test_a_damaged_file_counts_as_none_is_said_and_can_be_written_over(path, content):
     (path / FILENAME).write_bytes(content)
     record = read_run(path)
     assert (record.annotations, record.name, record.status) == (Annotations(), "first", "finished")
-    assert f"{FILENAME} is damaged" in caplog.text
+    assert record.message.startswith(f"{FILENAME} is damaged: ")
+    assert record.message.endswith("; what it noted is not shown")
     notes.annotate(ME, path.parent, path.name, note="again")
     assert read_annotations(path) == Annotations(note="again")
 
@@ -136,9 +137,12 @@ def test_only_an_archived_run_that_has_ended_is_deleted(path):
     with pytest.raises(InputError, match="is not archived; archive it first"):
         notes.delete(ME, runs_dir, path.name)
     with RunWriter.create(runs_dir, Config(), []) as running:
-        notes.annotate(ME, runs_dir, running.run_id, archived=True)
-        with pytest.raises(InputError, match="is running; cancel it first"):
+        with pytest.raises(InputError, match="is running; cancel it first, then archive it"):
+            notes.archive(ME, runs_dir, running.run_id)
+        (running.path / FILENAME).write_text('{"archived": true}')
+        with pytest.raises(InputError, match="is running; cancel it first, then delete it"):
             notes.delete(ME, runs_dir, running.run_id)
+        notes.restore(ME, runs_dir, running.run_id)
         running.finish({})
     (runs_dir / local.FOLDER / path.name).mkdir(parents=True)
     notes.annotate(ME, runs_dir, path.name, archived=True)

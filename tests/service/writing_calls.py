@@ -16,12 +16,13 @@ BELOW = ("config", "io", "record", "experiment", "analysis", "dispatch")
 WRITING: Mapping[str, frozenset[str]] = {
     "engine.dispatch.backends": frozenset({"cancel", "forget", "get", "register"}),  # get: a backend submits
     "engine.dispatch.local": frozenset({"LocalBackend", "start_detached"}),
-    "engine.dispatch.queuefiles": frozenset({"add", "folder_of", "locked", "remove"}),
+    "engine.dispatch.queuefiles": frozenset({"add", "changing", "folder_of", "locked", "remove"}),
     "engine.dispatch.runqueue": frozenset({"ensure_worker", "move_to_front", "set_at_a_time", "submit", "withdraw"}),
     "engine.dispatch.worker": frozenset({"work"}),
     "engine.experiment.pipeline": frozenset({"run_experiment"}),
     "engine.io.library": frozenset({"add_upload"}),
     "engine.record.catalogue": frozenset({"rebuild"}),
+    "engine.record.life": frozenset({"Heartbeat"}),
     "engine.record.runlog": frozenset({"RunWriter", "Stage"}),
 }
 """What changes runs, the queue or the volumes at hand, by the module that has it: the service alone calls these."""

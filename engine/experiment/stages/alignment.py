@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.progress import Progress
 from ...config.schema import Config
 from ...geometry.symmetry import group
+from ...record.arrays import ROTATIONS, Shape
 from ..metrics import (
     ANGLE_ERROR_MEAN,
     ANGLE_ERROR_MEAN_UNALIGNED,
@@ -33,9 +34,12 @@ class AlignmentStage(Stage):
         ANGLE_ERROR_MEDIAN, ANGLE_ERROR_MEAN, ANGLE_ERROR_MEDIAN_UNALIGNED, ANGLE_ERROR_MEAN_UNALIGNED, MIRRORED,
     )  # fmt: skip
     artefacts = (
-        Artefact("poses.npz", "true, recovered and aligned poses, their errors, the alignment"),
+        Artefact("poses.npz", "true, recovered and aligned poses, their errors, the alignment", {
+            "true": ROTATIONS, "recovered": ROTATIONS, "aligned": ROTATIONS, "errors": Shape(("n",)),
+            "errors_before": Shape(("n",)), "transform": Shape((4, 4)), "shifts": Shape(("n", 2)),
+        }),
         Artefact("poses.star", "aligned poses and shifts as a RELION table"),
-    )
+    )  # fmt: skip
 
     def cost(self, config: Config, source: Source) -> Cost:
         """A tenth of a second."""

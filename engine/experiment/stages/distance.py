@@ -12,6 +12,7 @@ from ...base.progress import Progress
 from ...config.schema import Config
 from ...config.settings import config_to_dict
 from ...poses.choices import MOST_PAIRS
+from ...record.arrays import Shape
 from ..metrics import DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL
 from ..stage import Arrays, Artefact, Context, Cost, Source, Stage
 from .training import MODEL
@@ -41,7 +42,13 @@ class DistanceStage(Stage):
     result = EstimatedDistances
     metrics = (DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL)
     memory_keys = ("projections.count",)
-    artefacts = (Artefact("distances.npz", "histogram of estimated against exact distances, and a sample of pairs"),)
+    artefacts = (
+        Artefact("distances.npz", "histogram of estimated against exact distances, and a sample of pairs", {
+            "first": Shape(("m",), whole=True), "second": Shape(("m",), whole=True), "estimated": Shape(("m",)),
+            "exact": Shape(("m",)), "counts": Shape(("b", "b"), whole=True), "edges": Shape(("b+1",)),
+            "among_first": Shape(("k",)), "error_by_distance": Shape(("t", 4), gaps=True),
+        }),
+    )  # fmt: skip
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """The settings of the distances; learned ones depend on the training, which depends on the rest."""

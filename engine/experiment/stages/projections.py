@@ -9,6 +9,7 @@ from ...base.progress import Progress
 from ...config.schema import Config
 from ...config.settings import config_to_dict
 from ...imaging.particles import ParticleSet
+from ...record.arrays import Shape
 from ..metrics import NOISE_VARIANCE, SNR
 from ..stage import Artefact, Context, Cost, Source, Stage
 
@@ -22,7 +23,11 @@ class ProjectionsStage(Stage):
     name = "projections"
     result = ParticleSet
     metrics = (NOISE_VARIANCE, SNR)
-    artefacts = (Artefact("projections.npz", f"the first {SHOWN} projections, clean and as recorded"),)
+    artefacts = (
+        Artefact("projections.npz", f"the first {SHOWN} projections, clean and as recorded", {
+            "clean": Shape(("n", "s", "s")), "images": Shape(("n", "s", "s")),
+        }),
+    )  # fmt: skip
     depends_on_frame = True
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from ...base.progress import Progress
 from ...config.schema import Config
 from ...config.settings import config_to_dict
+from ...record.arrays import Shape
 from ..metrics import FSC_HALF, FSC_HALVES
 from ..stage import Artefact, Context, Cost, Source, Stage
+
+CURVES = dict.fromkeys(("frequencies_per_angstrom", "to_input", "between_halves"), Shape(("f",)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,7 @@ class ReconstructionStage(Stage):
         Artefact("reconstruction.mrc", "the density"),
         Artefact("half1.mrc", "the density of half of the projections"),
         Artefact("half2.mrc", "the density of the other half"),
-        Artefact("fsc.npz", "Fourier shell correlations with the input and between the half maps"),
+        Artefact("fsc.npz", "Fourier shell correlations with the input and between the half maps", CURVES),
     )
     depends_on_frame = True
 

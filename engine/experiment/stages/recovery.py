@@ -13,6 +13,7 @@ from ...base.progress import Progress
 from ...config.schema import Config
 from ...config.settings import config_to_dict
 from ...geometry.symmetry import group
+from ...record.arrays import ROTATIONS, Shape
 from ..metrics import RECOVERY_LOSS, RECOVERY_PAIRS
 from ..stage import Artefact, Context, Cost, Source, Stage
 from .distance import estimated_pairs
@@ -38,7 +39,12 @@ class RecoveryStage(Stage):
     needs = ("distance",)
     result = RecoveredPoses
     metrics = (RECOVERY_LOSS, RECOVERY_PAIRS)
-    artefacts = (Artefact("recovery.npz", "poses in their own frame, loss by iteration, residuals of the starts"),)
+    artefacts = (
+        Artefact("recovery.npz", "poses in their own frame, loss by iteration, residuals of the starts", {
+            "poses": ROTATIONS, "loss": Shape(()), "loss_curve": Shape(("i",)), "start_residuals": Shape(("r",)),
+            "calibration": Shape(("c",)), "pairs": Shape((), whole=True),
+        }),
+    )  # fmt: skip
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """The settings of the recovery."""

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from ...base.progress import Progress
 from ...config.schema import Config
 from ...config.settings import config_to_dict
+from ...record.arrays import ROTATIONS, Shape
 from ..metrics import REFINED_ANGLE_ERROR_MEAN, REFINED_ANGLE_ERROR_MEDIAN, REFINED_FSC_HALF, REFINED_FSC_HALVES
 from ..stage import Artefact, Context, Cost, Source, Stage
 from .alignment import aligned, write_star
-from .reconstruction import ReconstructedMaps, keep_maps, reconstructed, resolutions
+from .reconstruction import CURVES, ReconstructedMaps, keep_maps, reconstructed, resolutions
 
 if TYPE_CHECKING:
     from ...poses.alignment import Alignment
@@ -40,13 +41,15 @@ class RefinementStage(Stage):
     result = RefinedPoses
     metrics = (REFINED_ANGLE_ERROR_MEDIAN, REFINED_ANGLE_ERROR_MEAN, REFINED_FSC_HALF, REFINED_FSC_HALVES)
     artefacts = (
-        Artefact("refined.npz", "refined poses and shifts, aligned poses and their errors"),
+        Artefact("refined.npz", "refined poses and shifts, aligned poses and their errors", {
+            "poses": ROTATIONS, "aligned": ROTATIONS, "errors": Shape(("n",)), "shifts": Shape(("n", 2)),
+        }),
         Artefact("refined.star", "refined poses and shifts as a RELION table"),
         Artefact("refined_reconstruction.mrc", "the density that they give"),
         Artefact("refined_half1.mrc", "the density of half of the projections"),
         Artefact("refined_half2.mrc", "the density of the other half"),
-        Artefact("refined_fsc.npz", "Fourier shell correlations after refinement"),
-    )
+        Artefact("refined_fsc.npz", "Fourier shell correlations after refinement", CURVES),
+    )  # fmt: skip
     depends_on_frame = True
 
     def enabled(self, config: Config) -> bool:

@@ -14,6 +14,7 @@ from ...base.progress import Progress
 from ...config.schema import Config
 from ...config.settings import config_to_dict
 from ...io.sources import expand, is_random
+from ...record.arrays import Shape
 from ..schedule import expected_steps, longest_training, training_steps
 from ..stage import Artefact, Context, Cost, Source, Stage
 
@@ -54,9 +55,11 @@ class TrainingStage(Stage):
     result = TrainedNetwork
     files = (MODEL,)
     artefacts = (
-        Artefact("training.npz", "loss and validation error by step, and how the training ended"),
+        Artefact("training.npz", "loss and validation error by step, and how the training ended", {
+            "curve": Shape(("s", 3), gaps=True),
+        }),
         Artefact(MODEL, "the trained network, for Keras"),
-    )
+    )  # fmt: skip
 
     memory_keys = ("training.projections", "training.image_size", "training.validation_projections")
 
