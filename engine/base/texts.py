@@ -7,6 +7,7 @@ a field that is not used; fields that are used are checked with :func:`require_u
 from __future__ import annotations
 
 import codecs
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,9 @@ def require_unicode(text: str, name: str) -> str:
 
 def not_unicode(text: str, name: str) -> str:
     """The message about a text with bytes of another encoding."""
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8":  # then typed UTF-8 becomes surrogates as well
+        return f"{name} is {text!r}, which has bytes that are not {encoding}, the encoding here; set LC_ALL=C.UTF-8"
     return f"{name} is {text!r}, which has bytes that are not UTF-8; write it in UTF-8, or rename the file"
 
 

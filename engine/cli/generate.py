@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import math
 import os
 import shutil
 import time
@@ -58,7 +59,6 @@ _WANTED_ENDING = "wanted a name that ends in .h5, .mat or .mrcs"
 _OPTIONS = {
     "source": "-in/--input-file", "voxel_size": "--voxel-size", "stack_is_volume": "--stack-is-volume",
 }  # fmt: skip
-_FARTHEST = 1000  # pi; an angle that many turns away has lost digits, one far enough all of them
 _THREE_TIMES = ("angle-shift", "angle-coverage")
 _CHUNK_BYTES = 64 * 2**20
 _BYTES_PER_POSE = 3 * 9 * 8  # angles, matrices and what is between
@@ -165,10 +165,10 @@ def region_degrees(shift: Triple, coverage: Triple) -> rotations.EulerRegion:
         for a width that is not above zero or above a full turn, and for a tilt outside of [0, pi].
     """
     for name, start, width in zip(("rot", "tilt", "psi"), shift, coverage, strict=True):
-        if not (abs(start) <= _FARTHEST and 0 < width <= 2):
+        if not (math.isfinite(start) and 0 < width <= 2):
             raise InputError(
                 f"generate: {name} starts at {start:g} pi (-shift) and is {width:g} pi wide (-cov); "
-                f"wanted a width above 0, at most 2, that starts within -{_FARTHEST} and {_FARTHEST}"
+                "wanted a width above 0, at most 2"
             )
         if (degrees := 180 * start) not in rotations.ANGLE:
             raise InputError(

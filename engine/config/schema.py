@@ -198,7 +198,7 @@ class TrainingConfig(Section):
     batch_size`` steps: 125 as set here, so that 1,800 steps are 14 epochs and 1,000 epochs are 125,000 steps.
     """
 
-    volumes: tuple[Source, ...] = Field(
+    volumes: tuple[Annotated[str, StringConstraints(max_length=4096)], ...] = Field(
         (),
         description="train on these instead of volume.source, which the network then never sees: sources separated by "
         "commas; random:SEED:COUNT stands for COUNT random proteins",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine.base.errors import InputError
-from engine.base.texts import decoded, in_ascii, read_text, read_toml, without_mark
+from engine.base.texts import decoded, in_ascii, not_unicode, read_text, read_toml, without_mark
 from engine.cli.generate import read_arguments
 from engine.config.settings import load_config
 from engine.experiment.sweep import load_sweep
@@ -166,3 +167,9 @@ def test_what_no_parser_reads_is_one_line(tmp_path, data):
 def test_a_name_of_no_file_is_said(path, message):
     with pytest.raises(InputError, match=message):
         read_text(path, "x")
+
+
+def test_text_typed_where_utf8_is_not_the_encoding_is_not_blamed(monkeypatch):
+    assert "are not UTF-8; write it in UTF-8" in not_unicode("\udcc3", "x")
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
+    assert "are not ascii, the encoding here; set LC_ALL=C.UTF-8" in not_unicode("\udcc3", "x")

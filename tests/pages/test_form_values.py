@@ -20,7 +20,7 @@ from pages._shared import text
 SEED, COVERAGE, SNR = SETTINGS["seed"], SETTINGS["projections.coverage"], SETTINGS["projections.snr"]
 OTHER = {
     "seed": 2**53,
-    "volume": {"source": 'maps/it\'s "mine" & yours=1.mrc', "voxel_size": 1.5},
+    "volume": {"source": '/maps/it\'s "mine" & yours=1.mrc', "voxel_size": 1.5},
     "projections": {"coverage": [[0, 90], [10, 45.5], [-180, 180]], "snr": 0.1, "sampling": "euler", "max_shift": 2.5},
     "recovery": {"max_distance": 1.5, "pairs": "knn+random"},
     "reconstruction": {"enabled": False},
