@@ -24,7 +24,8 @@ _IF_NOT_GIVEN = {
 _WANTED = {
     "model_type": "a table of keys and values", "invalid_key": "keys that are texts", "tuple_type": "a list",
     "string_type": "text", "string_pattern_mismatch": "text", "string_unicode": "text in Unicode",
-    "string_too_long": "a shorter text", "string_too_short": "a text that is not empty", "bool_type": "true or false", "bool_parsing": "true or false",
+    "string_too_long": "a shorter text", "string_too_short": "a text that is not empty",
+    "bool_type": "true or false", "bool_parsing": "true or false",
 }  # fmt: skip
 """What is wanted instead, by pydantic's name of the problem, where its own words are a programmer's."""
 _COMPARED = 100  # letters of a word for which the nearest is sought
