@@ -76,18 +76,20 @@ def without_gz(path: Path) -> Path:
     return path.with_suffix("") if path.suffix.lower() == ".gz" else path
 
 
-def require_memory_for_voxels(shape: Sequence[float], what: str, remedy: str, *arguments: str) -> None:
+def require_memory_for_voxels(
+    shape: Sequence[float], what: str, remedy: str, *arguments: str, **values: object
+) -> None:
     """:func:`require_memory` for work with a volume of this shape."""
     size = " x ".join(f"{n:.0f}" for n in reversed(shape))
     needed = math.prod(float(n) for n in shape) * WORKING_BYTES_PER_VOXEL
-    require_memory(needed, f"{what}: {size} voxels", remedy, *arguments)
+    require_memory(needed, f"{what}: {size} voxels", remedy, *arguments, **values)
 
 
-def require_memory(needed: float, what: str, remedy: str, *arguments: str) -> None:
-    """Raise ArgumentError if so many bytes are not free now; ``remedy`` has the arguments' names in braces."""
+def require_memory(needed: float, what: str, remedy: str, *arguments: str, **values: object) -> None:
+    """Raise ArgumentError if so many bytes are not free now; ``remedy`` is part of its template."""
     free = psutil.virtual_memory().available
     if needed > free:
         raise ArgumentError(
             "{what} need about {needed:,.1f} GiB to work with, {free:,.1f} GiB are free; " + remedy, *arguments,
-            what=what, needed=needed / 2**30, free=free / 2**30,
+            what=what, needed=needed / 2**30, free=free / 2**30, **values,
         )  # fmt: skip

@@ -159,8 +159,8 @@ def density_from_model(
     low, high = places.min(axis=0), places.max(axis=0)
     size = np.ceil((high - low + 2 * margin) / voxel_size) + 1
     far = stray_atoms(model)
-    remedy = f"{far}, correct or remove it" if far else "raise {voxel_size} and {resolution}"
-    require_memory_for_voxels(size[::-1].tolist(), name, remedy, "voxel_size", "resolution")
+    remedy = "{far}, correct or remove it" if far else "raise {voxel_size} and {resolution}"
+    require_memory_for_voxels(size[::-1].tolist(), name, remedy, "voxel_size", "resolution", far=far)
     origin = (low + high - (size - 1) * voxel_size) / 2
     model.transform_pos_and_adp(gemmi.Transform(gemmi.Mat33(), gemmi.Vec3(*-origin)))
     calculator.grid.set_size(*size.astype(int).tolist())

@@ -371,7 +371,7 @@ def test_what_needs_the_memory_is_named(tmp_path, settings, remedy, monkeypatch)
 
 def test_shifts_out_of_a_frame_that_is_the_volumes_are_refused_before_the_run(tmp_path):
     with pytest.raises(
-        InputError, match=r"^projections\.max_shift is 2000 pixels and the images are 73 wide; wanted at"
+        InputError, match=r"^projections\.max_shift is 2000 pixels and the images are 37 wide; wanted at"
     ):
         run(tmp_path / "runs", "projections.max_shift=2000", base=["volume.resolution=20"])
     assert not (tmp_path / "runs").exists()

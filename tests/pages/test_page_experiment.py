@@ -522,7 +522,7 @@ def test_an_invalid_address_is_reported_and_the_default_shown(finished, paramete
 
 def test_what_validates_and_does_not_fit_the_volume_is_told_beside_the_form(runs_dir, submitted):
     app = at(set=["projections.max_shift=2000", "volume.resolution=20"])
-    assert "projections.max_shift is 2000 pixels and the images are 73 wide; wanted at most 36.5" in said(app.error)
+    assert "projections.max_shift is 2000 pixels and the images are 37 wide; wanted at most 18.5" in said(app.error)
     press(app, "Run")
     assert not submitted
     app = at(set=["projections.noise_variance=1e20", "volume.resolution=20"])
