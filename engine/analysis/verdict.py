@@ -69,8 +69,9 @@ def of_row(row: Row) -> Verdict | None:
 def _number(metrics: Mapping[str, Any] | None) -> float | None:
     """The recorded angle error; None for what is no angle."""
     value = (metrics or {}).get(ANGLE_ERROR_MEDIAN.name)
-    plausible = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= math.pi
-    return float(value) if plausible else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= math.pi else None
 
 
 def _symmetry(config: Any) -> str:
