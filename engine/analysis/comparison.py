@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ..config.history import completed
 from ..config.schema import Config
-from ..config.settings import if_not_given, known_keys
+from ..config.settings import if_not_given, known_keys, optional_keys
 from ..experiment import metrics
 
 SCIENCE_VERSION = "science version"
@@ -129,7 +129,7 @@ def families(rows: Sequence[Row], keys: Sequence[str]) -> list[list[Row]]:
     """
     groups: dict[Any, list[Row]] = {}
     for row in rows:
-        if row["status"] == "finished" and row["config"]:
+        if not _unusable(row, keys):
             groups.setdefault(_signature(row, keys), []).append(row)
     ranked = [(len({level_of(row, keys) for row in group}), len(group), group) for group in groups.values()]
     ranked.sort(key=lambda entry: entry[:2], reverse=True)  # stable: rows come newest first
@@ -145,10 +145,8 @@ def by_factor(rows: Sequence[Row], keys: Sequence[str], like: Row | None = None)
     left_out: list[tuple[Row, str]] = []
     groups: dict[Any, list[Row]] = {}
     for row in rows:
-        if row["status"] != "finished":
-            left_out.append((row, f"it is {row['status']}"))
-        elif not row["config"]:
-            left_out.append((row, "its configuration cannot be read"))
+        if reason := _unusable(row, keys):
+            left_out.append((row, reason))
         else:
             groups.setdefault(_signature(row, keys), []).append(row)
     if not groups:
@@ -210,6 +208,17 @@ def _hashable(value: Any) -> Any:
     if isinstance(value, Mapping):  # in an invalid configuration
         return tuple((key, _hashable(item)) for key, item in value.items())
     return tuple(_hashable(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _unusable(row: Row, keys: Sequence[str]) -> str:
+    """Why a run has no level of a factor: it did not finish, or its configuration cannot be read; else empty."""
+    if row["status"] != "finished":
+        return f"it is {row['status']}"
+    if not row["config"]:
+        return "its configuration cannot be read"
+    table = flat(row["config"])
+    missing = [key for key in keys if table.get(key) is None and key not in optional_keys()]
+    return f"its configuration is damaged: it has no {missing[0]}" if missing else ""
 
 
 def _disagreement(row: Row, taken: Row, keys: Sequence[str]) -> str:

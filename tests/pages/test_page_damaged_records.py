@@ -131,14 +131,18 @@ def test_every_list_has_all_of_them_and_the_good_one_as_it_is(folder, capsys):
 
 
 def test_every_one_is_shown_and_exported_or_refused_in_a_line(folder, capsys, tmp_path):
+    ways = json.loads((folder / "ways.json").read_text())
     for run_id in IDS:
         status, out, _ = command(capsys, "runs", "show", run_id)
         assert status == 0
         assert out.startswith(f"run {run_id}: {read_run(folder / run_id).status}")
         status, out, _ = command(capsys, "runs", "show", run_id, "--json")
         assert (status, json.loads(out)["run_id"]) == (0, run_id)
+        if ways[run_id].endswith("of ten gigabytes"):
+            continue  # it is exported as it is, and a copy takes room on the disk
         status, out, err = command(capsys, "runs", "export", run_id, str(tmp_path / run_id))
         assert (status, out) == (0, f"{tmp_path / run_id}\n") or (status, err.count("\n")) == (2, 1), err
+        shutil.rmtree(tmp_path / run_id, ignore_errors=True)
 
 
 @pytest.mark.parametrize(
