@@ -25,7 +25,7 @@ _OPTIONS_OF_METHOD = {
 _SYMMETRY = ("volume.symmetry", "volume.symmetrize")
 _MAIN = {
     "volume.source", *_SYMMETRY, "projections.count", "projections.coverage", "projections.sampling",
-    "projections.max_shift", "distance.method", "seed", *NOISES,
+    "projections.max_shift", "distance.method", "seed", "device", *NOISES,
     *(key for keys in _OPTIONS_OF_METHOD.values() for key in keys),
 }  # fmt: skip
 _SHOWN_RUNS = 500
@@ -96,7 +96,7 @@ def _settings(proteins: list[Entry]) -> tuple[dict[str, Any], Vary | None]:
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         st.markdown("**Distances**")
-        values |= _method(varied) | form.fields("seed", varied=varied)
+        values |= _method(varied) | form.fields("seed", "device", varied=varied)
     with right.container(border=True, height="stretch"):
         st.markdown("**Sweep**")
         vary = sweep_form.fields(proteins)

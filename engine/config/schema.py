@@ -15,14 +15,14 @@ from ..base.errors import InputError, naming
 from ..base.texts import require_unicode
 from ..geometry.rotations import EulerRegion, euler_region
 from ..geometry.symmetry import check_group
+from ..imaging.choices import ITERATIONS, Projector, ReconstructionMethod
 from ..io.sources import expand, normal
 from ..poses.choices import MOST_HELD, Head, Initialisation, PairStrategy
 
+Device = Literal["auto", "cpu", "gpu"]
 DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
 FEWEST_STEPS, MOST_STEPS = 1800, 6000
 """Range of the default number of steps, by the noise and the shifts of the projections."""
-TRAINING_START_S, SLOWEST_STEPS_PER_SECOND = 30, 11.5
-"""A training without a limit of its own is cut short if it is slower than this."""
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -73,6 +73,11 @@ class ProjectionsConfig(_Section):
     noise_variance: NonNegative | None = Field(None, description="variance of white noise, in the projections' units")
     snr: Positive | None = Field(None, description="signal variance over noise variance; instead of noise_variance")
     max_shift: NonNegative = Field(0.0, description="pixels; in-plane shifts are triangular on [-max_shift, max_shift]")
+    projector: Projector = Field(
+        "fourier",
+        description="of test, validation and training projections alike: fourier, Fourier slices on the CPU; astra, "
+        "ASTRA's ray sums, linear between voxels, which need a CUDA device",
+    )
 
     @field_validator("coverage")
     @classmethod
@@ -139,8 +144,7 @@ class TrainingConfig(_Section):
     image_size: int = Field(48, ge=16, le=512, description="pixels; images are Fourier-cropped to this for the network")
     max_seconds: Positive | None = Field(
         None,
-        description=f"when not given {TRAINING_START_S} s and 1 s for every {SLOWEST_STEPS_PER_SECOND} steps; a run "
-        "that reaches it logs that, and is not repeatable",
+        description="no limit when not given; a run that reaches it logs that, is not repeatable and is never reused",
     )
     patience: int | None = Field(
         None,
@@ -180,7 +184,22 @@ class ReconstructionConfig(_Section):
     """Whether a density is reconstructed from the projections and the recovered poses."""
 
     enabled: bool = Field(True, description="off saves a few seconds; FSC is then unknown")
-    iterations: int = Field(10, ge=1, le=1000, description="conjugate-gradient iterations")
+    method: ReconstructionMethod = Field(
+        "normal_equations",
+        description="normal_equations, of the Fourier slices on the CPU; cgls, ASTRA's, which needs a CUDA device",
+    )
+    iterations: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description=f"of conjugate gradients; when not given {ITERATIONS['normal_equations']}, with cgls "
+        f"{ITERATIONS['cgls']}",
+    )
+
+    @property
+    def iterations_or_default(self) -> int:
+        """Those given or, when there are none, the method's."""
+        return self.iterations or ITERATIONS[self.method]
 
 
 class RefinementConfig(_Section):
@@ -198,6 +217,11 @@ class Config(_Section):
     """A whole experiment."""
 
     seed: int = Field(0, ge=0, lt=2**63, description="the same seed gives the same run")
+    device: Device = Field(
+        "auto",
+        description="where the network runs: auto, on a GPU if TensorFlow sees one; another device gives other last "
+        "digits",
+    )
     volume: VolumeConfig = VolumeConfig()
     projections: ProjectionsConfig = ProjectionsConfig()
     distance: DistanceConfig = DistanceConfig()
@@ -217,6 +241,7 @@ class Config(_Section):
                 raise ValueError(
                     f"{key} is {value}; wanted fewer than training.projections ({self.training.projections})"
                 )
+        self._device_can_do_it()
         self._training_volumes_are_others()
         start, count = self.recovery.initialisation, self.projections.count
         if start in ("mds", "isomap") and count > MOST_HELD:
@@ -233,6 +258,22 @@ class Config(_Section):
                 "wanted a reconstruction, or refinement.reference = volume"
             )
         return self
+
+    @property
+    def astra_keys(self) -> tuple[str, ...]:
+        """Which keys ask for ASTRA."""
+        projector = ("projections.projector",) if self.projections.projector == "astra" else ()
+        cgls = self.reconstruction.enabled and self.reconstruction.method == "cgls"
+        return projector + (("reconstruction.method",) if cgls else ())
+
+    def _device_can_do_it(self) -> None:
+        if self.device == "cpu" and self.astra_keys:
+            section, _, leaf = (key := self.astra_keys[0]).partition(".")
+            found = getattr(getattr(self, section), leaf)
+            raise ValueError(
+                f"{key} is {found!r}, which needs a CUDA device, and device is 'cpu'; "
+                "wanted device = auto or gpu, or another choice there"
+            )
 
     def _symmetric_recovery_is_possible(self) -> None:
         recovery, symmetry = self.recovery, f"and volume.symmetry is {self.volume.symmetry}"

@@ -10,12 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base.quiet import silenced_stderr
-
-with silenced_stderr():
-    import tensorflow as tf
-
 from ..imaging.noise import NoiseModel
+from .libraries import tf
 
 
 def corruption(noise: NoiseModel, max_shift: float, size: int) -> Callable[[Any, Any], Any]:

@@ -35,7 +35,7 @@ from .annotations import FILENAME as ANNOTATIONS
 from .runrecord import RUN_ID, RunRecord, Status, check_run_id, read_run
 
 FILENAME = "catalogue.duckdb"
-_SCHEMA = 3  # raise it with every change of _COLUMNS: catalogues of other versions are rebuilt
+_SCHEMA = 4  # raise it with every change of _COLUMNS or of their meaning: catalogues of other versions are rebuilt
 _WAIT_S = 1.0
 _SIGNED = ("run.json", "config.toml", "result.json", ANNOTATIONS)
 

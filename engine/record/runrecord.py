@@ -36,7 +36,7 @@ from ..base.errors import InputError
 from ..base.files import building, read_arrays
 from ..base.paths import absolute, from_environment, make_folder, require_reachable
 from ..base.texts import decoded
-from ..config.history import completed
+from ..config.history import completed, is_older_than
 from ..config.schema import Config
 from ..config.settings import config_from_dict
 from .annotations import Annotations, read_annotations
@@ -49,6 +49,7 @@ HEARTBEAT_S = 20.0
 """A run touches its events.jsonl this often, whatever it is doing."""
 _LOST_S = 6 * HEARTBEAT_S
 _TAIL_BYTES = 1 << 16
+_MET_THE_CLOCK = b"training met training.max_seconds and was shortened"
 
 Status = Literal["running", "finished", "failed", "cancelled", "interrupted", "damaged", "newer"]
 """``interrupted``: its process ended without a result. ``damaged``: the directory cannot be read as a run.
@@ -78,6 +79,7 @@ class RunFile(BaseModel):
     ``folder`` is the working folder of its process (None in records without it). ``sweep`` is the id that the runs of
     one sweep share. ``launched_by`` is who launched it (None in records without it; ``user`` is the operating system's
     user of its process). ``science`` is the version of the code's results, see :data:`config.history.SCIENCE`.
+    ``devices`` are those of :mod:`experiment.devices` (None in records without them; ``hardware`` has what there was).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -102,6 +104,7 @@ class RunFile(BaseModel):
     launched_by: str | None = None
     backend: BackendHandle | None = None
     science: int = 1
+    devices: dict[str, str] | None = None
 
     @property
     def executor(self) -> BackendHandle:
@@ -221,7 +224,7 @@ def read_run(path: Path) -> RunRecord:
         return RunRecord(path.name, problem.status, path, problem.message, **common)
     if facts is None:
         return RunRecord(path.name, "damaged", path, "run.json is missing", **common)
-    config, config_problem = _read_config(path / "config.toml")
+    config, config_problem = _read_config(path, facts)
     common |= {
         "config": config,
         "name": noted.name or facts.name,
@@ -365,18 +368,29 @@ def _format_of(text: bytes) -> int | None:
     return version if isinstance(version, int) else None
 
 
-def _read_config(path: Path) -> tuple[Config | dict[str, Any], str]:
-    """The configuration and, where it is invalid, the reason."""
+def _read_config(path: Path, facts: RunFile) -> tuple[Config | dict[str, Any], str]:
+    """The configuration of the run in this directory and, where it is invalid, the reason."""
     try:
-        table = tomllib.loads(decoded(path.read_bytes(), path.name))
+        table = tomllib.loads(decoded((path / "config.toml").read_bytes(), "config.toml"))
     except OSError as error:
         return {}, f"config.toml cannot be read: {error.strerror or error}"
     except (ValueError, RecursionError) as error:  # of which InputError and TOMLDecodeError are kinds
         return {}, f"config.toml is damaged: {error}"
     try:
-        return config_from_dict(completed(table)), ""
+        cuda = bool(facts.hardware.get("gpus")) and "astra-toolbox" in facts.packages
+        return config_from_dict(completed(table, cuda, _was_cut_by_clock(path, table))), ""
     except InputError as error:
         return table, f"config.toml: {error}"
+
+
+def _was_cut_by_clock(path: Path, table: Mapping[str, Any]) -> bool:
+    """Whether a training met the limit that older versions had, which its log says."""
+    if not is_older_than(table, "projections.projector"):
+        return False
+    try:
+        return _MET_THE_CLOCK in (path / "log.txt").read_bytes()
+    except OSError:
+        return False
 
 
 def _is_running(facts: RunFile, path: Path) -> bool:

@@ -71,7 +71,7 @@ def _show_section(record: RunRecord, name: str) -> None:
         _show_merits(record, refined=True)
     if name == "Manifold":
         _show_embedding(record)
-    for columns in run_data.SECTIONS[name]:
+    for columns in run_data.sections(record)[name]:
         drawn = [[(key, one) for key in keys if (one := _figure(record, key)) is not None] for keys in columns]
         filled = [column for column in drawn if column]
         shown += len(filled)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engine.base.metric import Metric
 from engine.experiment import metrics
+from engine.experiment.devices import in_words
 from engine.record.runrecord import RunFile, RunRecord
 from pages._shared import text
 
@@ -108,5 +109,5 @@ def environment(facts: RunFile) -> list[str]:
         f"PoseLab {facts.engine_version}, commit {(facts.git or {}).get('commit', 'unknown')}",
         f"Python {facts.python}, {facts.platform}",
         f"{hardware.get('cpu')}, {hardware.get('cores')} cores, {hardware.get('memory_gb')} GB",
-        f"GPU: {', '.join(hardware.get('gpus') or []) or 'none'}",
+        f"GPU: {', '.join(hardware.get('gpus') or []) or 'none'}; the run used: {in_words(facts.devices)}",
     ]
