@@ -74,8 +74,8 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     which earlier versions recorded.)
     """
     values = _flat(completed(table))
-    if values.get(_ITERATIONS) is None:
-        values[_ITERATIONS] = ITERATIONS.get(values.get(_METHOD))
+    if values.get(_ITERATIONS) is None and (method := values.get(_METHOD)) in ITERATIONS:
+        values[_ITERATIONS] = ITERATIONS[method]
     return {key: values.get(key) for key in sorted({*values, *known_keys()})}
 
 
