@@ -16,9 +16,10 @@ from .base.inputs import require_memory
 from .base.progress import Progress, silent
 from .base.quantities import Range
 from .geometry import rotations
-from .geometry.arguments import Random, checked_rotations, generator
+from .geometry.arguments import Random, checked_choice, checked_rotations, generator
 from .geometry.symmetry import group
 from .imaging import fsc, limits, projection, reconstruction, simulation
+from .imaging.choices import Projector, ReconstructionMethod
 from .imaging.particles import ParticleSet
 from .imaging.volume import Volume
 from .io.loading import load_volume
@@ -79,9 +80,13 @@ def sample_orientations(
 
 
 def project(
-    volume: Volume, poses: ArrayLike, size: int | None = None, pixel_size: float | None = None
+    volume: Volume,
+    poses: ArrayLike,
+    size: int | None = None,
+    pixel_size: float | None = None,
+    projector: Projector = "fourier",
 ) -> NDArray[np.float32]:
-    """Clean projections of a volume, sums of its density along the rays (Fourier slice theorem).
+    """Clean projections of a volume, sums of its density along the rays.
 
     Parameters
     ----------
@@ -93,6 +98,8 @@ def project(
         pixels along a side; the volume's integer diagonal when not given.
     pixel_size
         Å per pixel; the volume's voxel size when not given.
+    projector
+        ``fourier``: by the Fourier slice theorem; ``astra``: ray sums on a CUDA device, linear between voxels.
 
     Returns
     -------
@@ -101,7 +108,7 @@ def project(
     Raises
     ------
     InputError
-        for poses that are not rotation matrices, and a size or pixel size that is not positive.
+        for poses that are not rotation matrices, a size or pixel size that is not positive, and ``astra`` without CUDA.
 
     Examples
     --------
@@ -110,10 +117,11 @@ def project(
     >>> project(volume, np.eye(3), size=32).shape
     (1, 32, 32)
     """
+    checked_choice(projector, "projector", Projector)
     matrices = checked_rotations(poses, "poses")
     _check(pixel_size, limits.VOXEL_SIZE, "pixel_size")
     _require_memory(volume, len(matrices), size, pixel_size)
-    return projection.project(volume, matrices, size, pixel_size)
+    return projection.project(volume, matrices, size, pixel_size, projector=projector)
 
 
 def simulate(
@@ -126,12 +134,13 @@ def simulate(
     noise_variance: float | None = None,
     snr: float | None = None,
     max_shift: float = 0.0,
+    projector: Projector = "fourier",
 ) -> ParticleSet:
     """Particles with ground truth: random poses, projected, shifted in plane, with white noise.
 
     Parameters
     ----------
-    volume, count, rng, coverage, sampling, size
+    volume, count, rng, coverage, sampling, size, projector
         as of :func:`project` and :func:`sample_orientations`.
     noise_variance, snr
         of white Gaussian noise, one of the two at most: in the projections' units squared, or as signal over noise
@@ -153,13 +162,14 @@ def simulate(
     >>> simulate(load_volume("1bd2", resolution=20), 10, rng=0, size=32, snr=0.5)
     ParticleSet(10 images of 32 x 32 pixels of 6.667 Å, noise variance 0.05379, with truth)
     """
+    checked_choice(projector, "projector", Projector)
     _check(noise_variance, limits.NOISE_VARIANCE, "noise_variance")
     _check(snr, limits.SNR, "snr")
     limits.MAX_SHIFT.check(max_shift, "max_shift")
     limits.IMAGES.check(count, "count")
     _require_memory(volume, count, size)
     limits.check_shift(max_shift, size or volume.diagonal)
-    acquisition = simulation.Acquisition(coverage, sampling, size, noise_variance, snr, max_shift)
+    acquisition = simulation.Acquisition(coverage, sampling, size, noise_variance, snr, max_shift, projector)
     return simulation.simulate(volume, acquisition, int(count), generator(rng))
 
 
@@ -305,7 +315,12 @@ def align_poses(recovered: ArrayLike, true: ArrayLike, rng: Random, symmetry: st
 
 
 def reconstruct(
-    images: NDArray[np.floating], poses: ArrayLike, grid: Volume, rng: Random, iterations: int = 10
+    images: NDArray[np.floating],
+    poses: ArrayLike,
+    grid: Volume,
+    rng: Random,
+    iterations: int | None = None,
+    method: ReconstructionMethod = "normal_equations",
 ) -> reconstruction.Reconstruction:
     """The least-squares density of centred projections with known poses, and two from random halves of them.
 
@@ -320,7 +335,9 @@ def reconstruct(
     rng
         a generator or a seed, which draws the halves.
     iterations
-        of conjugate gradients.
+        of conjugate gradients; 10, or 20 with ``cgls``, when not given.
+    method
+        ``normal_equations`` of the Fourier slices; ``cgls``: ASTRA's, on a CUDA device.
 
     Returns
     -------
@@ -329,7 +346,7 @@ def reconstruct(
     Raises
     ------
     InputError
-        for images and poses that do not match.
+        for images and poses that do not match, images that are not finite, and ``cgls`` without CUDA.
 
     Examples
     --------
@@ -347,8 +364,9 @@ def reconstruct(
             "{images} are {count} and {poses} {others}; wanted as many of both, and at least 2", "images", "poses",
             count=len(images), others=len(matrices),
         )  # fmt: skip
-    limits.ITERATIONS.check(iterations, "iterations")
-    return reconstruction.reconstruct(images, matrices, grid, generator(rng), iterations)
+    checked_choice(method, "method", ReconstructionMethod)
+    _check(iterations, limits.ITERATIONS, "iterations")
+    return reconstruction.reconstruct(images, matrices, grid, generator(rng), iterations, method=method)
 
 
 def fourier_shell_correlation(

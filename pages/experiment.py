@@ -25,7 +25,7 @@ _OPTIONS_OF_METHOD = {
 _SYMMETRY = ("volume.symmetry", "volume.symmetrize")
 _MAIN = {
     "volume.source", *_SYMMETRY, "projections.count", "projections.coverage", "projections.sampling",
-    "projections.max_shift", "distance.method", "seed", *NOISES,
+    "projections.max_shift", "distance.method", "seed", "device", *NOISES,
     *(key for keys in _OPTIONS_OF_METHOD.values() for key in keys),
 }  # fmt: skip
 _SHOWN_RUNS = 500
@@ -102,7 +102,7 @@ def _settings(proteins: list[Entry]) -> tuple[dict[str, Any], Vary | None]:
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         st.header("Distances", anchor=False)
-        values |= _method(varied)
+        values |= _method(varied) | form.fields("device", varied=varied)
     with right.container(border=True, height="stretch"):
         st.header("Sweep", anchor=False)
         vary = sweep_form.fields(proteins)

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-# The last digits of matrix products and non-uniform transforms depend on how many threads add them up. One for each
-# process, here and in those that tests start, gives the same digits however many tests run at once, and costs less.
+# The last digits of matrix products depend on how many threads add them up. Runs see to that themselves; for all else
+# one for each process, here and in those that tests start, gives the same digits, and costs less.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -18,12 +18,15 @@ from ..config.history import completed
 from ..config.schema import Config
 from ..config.settings import if_not_given, known_keys, optional_keys
 from ..experiment import metrics
+from ..imaging.choices import ITERATIONS
 
 SCIENCE_VERSION = "science version"
 """The name in :func:`parameters` of the version of the code's results, see :data:`config.history.SCIENCE`."""
 
 Row = dict[str, Any]
 Level = Any
+
+_METHOD, _ITERATIONS = "reconstruction.method", "reconstruction.iterations"
 
 PUBLISHED_RESULTS = Path(__file__).parents[1] / "data" / "published-results.csv"
 
@@ -67,9 +70,13 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     """Nested tables of a recorded configuration as dotted keys: all that this version knows or the table has.
 
     A key that an earlier version did not know has the value that its runs used (:mod:`config.history`), one without a
-    value None, so that runs of different versions can be compared.
+    value None, so that runs of different versions can be compared. (Iterations by default are replaced by their number,
+    which earlier versions recorded.)
     """
     values = _flat(completed(table))
+    if values.get(_ITERATIONS) is None:
+        defaults: Mapping[str, int] = dict(ITERATIONS)
+        values[_ITERATIONS] = defaults.get(str(values.get(_METHOD)))  # in a damaged record it may be anything
     return {key: values.get(key) for key in sorted({*values, *known_keys()})}
 
 

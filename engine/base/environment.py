@@ -64,13 +64,24 @@ def packages() -> dict[str, str]:
 
 def hardware() -> dict[str, Any]:
     """``cpu`` (model), ``cores`` (that this process may use), ``memory_gb`` (2^30 bytes), ``gpus`` (names)."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cpu": _cpu_model(),
-        "cores": usable,
+        "cores": usable_cores(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": _gpu_names(),
     }
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def may_have_gpu() -> bool:
+    """Whether there is any sign of a GPU that TensorFlow could use: whether it does is for TensorFlow to say."""
+    signs = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+    plugins = {"tensorflow-metal", "tensorflow-rocm"} & {name.lower() for name in packages()}
+    return bool(plugins or any(Path(sign).exists() for sign in signs) or _gpu_names())
 
 
 def git_state(root: Path) -> dict[str, Any] | None:

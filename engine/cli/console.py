@@ -15,11 +15,13 @@ from ..base.files import plain
 from ..base.quantities import digits
 from ..dispatch.runqueue import QueuedRun
 from ..experiment import metrics
+from ..experiment.devices import in_words
 from ..experiment.estimate import Total
 from ..record.runlog import Event
 from ..record.runrecord import RunRecord, clock_ahead
 
 _PLAIN_INTERVAL_S = 10.0
+_HONEST_FRACTION = 0.02  # a guess from less would jump about
 _LISTED = (metrics.DISTANCE_MAE, metrics.ANGLE_ERROR_MEDIAN)
 _SHOWN_VALUES = ("step", "iteration", "loss", "validation_mae")
 
@@ -30,7 +32,7 @@ class Reporter:
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._bar: Any = None
-        self._last_line = 0.0
+        self._last_line = self._stage_begun = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -42,7 +44,7 @@ class Reporter:
         """Show one event of :class:`record.runlog.RunWriter`."""
         kind = event["kind"]
         if kind == "stage_started":
-            self._last_line = time.monotonic()
+            self._last_line = self._stage_begun = time.monotonic()
             if self._terminal:
                 self._bar = tqdm(
                     total=1.0,
@@ -71,7 +73,9 @@ class Reporter:
             self._bar.update(max(0.0, fraction - self._bar.n))
         elif time.monotonic() - self._last_line > _PLAIN_INTERVAL_S:
             self._last_line = time.monotonic()
-            self._line(f"{event['stage']:<14} {fraction:4.0%} {shown}")
+            spent = self._last_line - self._stage_begun
+            left = f", about {_duration(spent * (1 / fraction - 1))} left" if fraction > _HONEST_FRACTION else ""
+            self._line(f"{event['stage']:<14} {fraction:4.0%} {shown}{left}")
 
     def _line(self, text: str) -> None:
         if self._terminal:
@@ -97,6 +101,7 @@ def summary(record: RunRecord) -> dict[str, Any]:
         "reused": list(record.reused),
         "launched_by": record.launched_by,
         "science": record.science,
+        "devices": None if record.facts is None else record.facts.devices,
     }
 
 
@@ -122,6 +127,7 @@ def describe(record: RunRecord) -> str:
         lines.append(f"  {'started':<42} {record.created:%Y-%m-%d %H:%M:%S} UTC{clock}")
         lines.append(f"  {'launched by':<42} {record.launched_by}")
         lines.append(f"  {'science version of the code':<42} {record.science}")
+        lines.append(f"  {'device':<42} {in_words(record.facts.devices)}")
     if record.reused:
         lines.append(f"  {'reused from earlier runs':<42} {', '.join(record.reused)}")
     lines.append(f"  {'record':<42} {record.path}")

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..base import environment, streams
 from ..base.errors import InputError
+from ..base.isolation import ignoring_environment
 from ..base.paths import absolute
 from ..service.actor import Actor
 from .arguments import Strict
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         streams.prepare()
         argv = sys.argv[1:]
     try:
-        status = _command(list(argv))
+        with ignoring_environment():  # also for the modules imported from here on, and for processes started here
+            status = _command(list(argv))
         sys.stdout.flush()
         return status
     except InputError as error:

@@ -39,16 +39,46 @@ ADDED: Mapping[str, Any] = {
     "training.patience": None,
     "recovery.initialisation": "spectral",
     "volume.stack_is_volume": False,
+    "device": "auto",
+    "projections.projector": "fourier",
+    "reconstruction.method": "normal_equations",
 }
 """Every key added later, in order, and the value that runs used before: None where that means no value."""
 
+WITH_CUDA: Mapping[str, Any] = {"projections.projector": "astra", "reconstruction.method": "cgls"}
+"""What runs did instead where they saw CUDA, before these keys existed: they took what was there."""
 
-def completed(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables of a recorded configuration completed with the values that its run used; others are kept."""
+_START_S, _SLOWEST_STEPS_PER_SECOND, _MOST_STEPS = 30, 11.5, 6000
+
+
+def completed(table: Mapping[str, Any], cuda: bool = False, cut_by_clock: bool = False) -> dict[str, Any]:
+    """Nested tables of a recorded configuration with what it lacks as its run had it; what it has is kept as it is.
+
+    ``cuda``: the run saw a CUDA device and ASTRA. ``cut_by_clock``: its training met the limit that was in force before
+    there was ``projections.projector``, where no ``training.max_seconds`` was given. (A limit that was not met changed
+    nothing: such a run is one without.)
+    """
     whole = {name: dict(value) if isinstance(value, Mapping) else value for name, value in table.items()}
-    for key, before in ADDED.items():
-        section, _, leaf = key.partition(".")
-        inside = whole.setdefault(section, {})
+    if cut_by_clock and is_older_than(whole, "projections.projector"):
+        training = whole.setdefault("training", {})
+        if isinstance(training, dict):
+            training.setdefault("max_seconds", _limit_by_clock(training.get("steps")))
+    for key, before in {**ADDED, **(WITH_CUDA if cuda else {})}.items():
+        section, _, leaf = key.rpartition(".")
+        inside = whole.setdefault(section, {}) if section else whole
         if before is not None and isinstance(inside, dict):
             inside.setdefault(leaf, list(before) if isinstance(before, tuple) else before)
     return whole
+
+
+def is_older_than(table: Mapping[str, Any], key: str) -> bool:
+    """Whether a recorded configuration is of a version that did not have this key, which always has a value."""
+    section, _, leaf = key.rpartition(".")
+    inside = table.get(section, {}) if section else table
+    return not isinstance(inside, Mapping) or leaf not in inside
+
+
+def _limit_by_clock(steps: Any) -> float:
+    """Seconds after which a training of so many steps was cut short; without a number, the most that it could have."""
+    known = isinstance(steps, int) and not isinstance(steps, bool) and 0 < steps < 10**9
+    return round(_START_S + (steps if known else _MOST_STEPS) / _SLOWEST_STEPS_PER_SECOND, 1)

@@ -39,8 +39,9 @@ def is_at_hand(config: VolumeConfig) -> bool:
 def acquisition_of(config: ProjectionsConfig) -> Acquisition:
     """How a configuration's projections are simulated."""
     return Acquisition(
-        config.coverage, config.sampling, config.size, config.noise_variance, config.snr, config.max_shift
-    )
+        config.coverage, config.sampling, config.size, config.noise_variance, config.snr, config.max_shift,
+        config.projector,
+    )  # fmt: skip
 
 
 def check_frame(config: ProjectionsConfig, volume: Volume) -> None:

@@ -21,15 +21,15 @@ from ..base.texts import require_unicode
 from ..geometry.rotations import EulerRegion, euler_region
 from ..geometry.symmetry import check_group
 from ..imaging import limits as imaging
+from ..imaging.choices import ITERATIONS, Projector, ReconstructionMethod
 from ..io.sources import expand, normal
 from ..poses import limits as poses
 from ..poses.choices import MOST_HELD, Head, Initialisation, PairStrategy
 
+Device = Literal["auto", "cpu", "gpu"]
 DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
 FEWEST_STEPS, MOST_STEPS = 1800, 6000
 """Range of the default number of steps, by the noise and the shifts of the projections."""
-TRAINING_START_S, SLOWEST_STEPS_PER_SECOND = 30, 11.5
-"""A training without a limit of its own is cut short if it is slower than this."""
 Source = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4096)]
 """Linux opens no longer path."""
 
@@ -123,6 +123,11 @@ class ProjectionsConfig(Section):
     )
     max_shift: Annotated[float, imaging.MAX_SHIFT] = Field(
         0.0, description="pixels; in-plane shifts are triangular on [-max_shift, max_shift]"
+    )
+    projector: Projector = Field(
+        "fourier",
+        description="of test, validation and training projections alike: fourier, Fourier slices on the CPU; astra, "
+        "ASTRA's ray sums, linear between voxels, which need a CUDA device",
     )
 
     @field_validator("coverage", mode="before")
@@ -243,8 +248,7 @@ class TrainingConfig(Section):
         float | None, Range(1e-3, 1e9, "no step is that short", "that is thirty years, leave it out for no limit")
     ] = Field(
         None,
-        description=f"when not given {TRAINING_START_S} s and 1 s for every {SLOWEST_STEPS_PER_SECOND} steps; a run "
-        "that reaches it logs that, and is not repeatable",
+        description="no limit when not given; a run that reaches it logs that, is not repeatable and is never reused",
     )
     patience: Annotated[
         int | None, Range(1, 100, "it would end before it begins", "no training has more validations")
@@ -287,7 +291,20 @@ class ReconstructionConfig(Section):
     """Whether a density is reconstructed from the projections and the recovered poses."""
 
     enabled: bool = Field(True, description="off saves a few seconds; FSC is then unknown")
-    iterations: Annotated[int, imaging.ITERATIONS] = Field(10, description="conjugate-gradient iterations")
+    method: ReconstructionMethod = Field(
+        "normal_equations",
+        description="normal_equations, of the Fourier slices on the CPU; cgls, ASTRA's, which needs a CUDA device",
+    )
+    iterations: Annotated[int | None, imaging.ITERATIONS] = Field(
+        None,
+        description=f"of conjugate gradients; when not given {ITERATIONS['normal_equations']}, with cgls "
+        f"{ITERATIONS['cgls']}",
+    )
+
+    @property
+    def iterations_or_default(self) -> int:
+        """Those given or, when there are none, the method's."""
+        return self.iterations or ITERATIONS[self.method]
 
 
 class RefinementConfig(Section):
@@ -307,6 +324,11 @@ class Config(Section):
     """A whole experiment."""
 
     seed: Annotated[int, SEED] = Field(0, description="the same seed gives the same run")
+    device: Device = Field(
+        "auto",
+        description="where the network runs: auto, on a GPU if TensorFlow sees one; another device gives other last "
+        "digits",
+    )
     volume: VolumeConfig = VolumeConfig()
     projections: ProjectionsConfig = ProjectionsConfig()
     distance: DistanceConfig = DistanceConfig()
@@ -326,6 +348,7 @@ class Config(Section):
                 raise ValueError(
                     f"{key} is {value}; wanted fewer than training.projections ({self.training.projections})"
                 )
+        self._device_can_do_it()
         self._training_volumes_are_others()
         start, count = self.recovery.initialisation, self.projections.count
         if start in ("mds", "isomap") and count > MOST_HELD:
@@ -342,6 +365,22 @@ class Config(Section):
                 "wanted a reconstruction, or refinement.reference = volume"
             )
         return self
+
+    @property
+    def astra_keys(self) -> tuple[str, ...]:
+        """Which keys ask for ASTRA."""
+        projector = ("projections.projector",) if self.projections.projector == "astra" else ()
+        cgls = self.reconstruction.enabled and self.reconstruction.method == "cgls"
+        return projector + (("reconstruction.method",) if cgls else ())
+
+    def _device_can_do_it(self) -> None:
+        if self.device == "cpu" and self.astra_keys:
+            section, _, leaf = (key := self.astra_keys[0]).partition(".")
+            found = getattr(getattr(self, section), leaf)
+            raise ValueError(
+                f"{key} is {found!r}, which needs a CUDA device, and device is 'cpu'; "
+                "wanted device = auto or gpu, or another choice there"
+            )
 
     def _symmetric_recovery_is_possible(self) -> None:
         recovery, symmetry = self.recovery, f"and volume.symmetry is {self.volume.symmetry}"

@@ -18,7 +18,8 @@ from .schema import Config, RangeError, Section
 
 _IF_NOT_GIVEN = {
     "volume.symmetry": "C1", "projections.noise_variance": "none", "projections.snr": "none",
-    "training.volumes": "the protein itself", "training.patience": "never", "recovery.max_distance": "no limit",
+    "training.volumes": "the protein itself", "training.patience": "never", "training.max_seconds": "no limit",
+    "recovery.max_distance": "no limit", "reconstruction.iterations": "the method's",
 }  # fmt: skip
 
 _WANTED = {

@@ -102,7 +102,7 @@ def _read_once(path: Path, modified_ns: int) -> tuple[Job, Config]:
         raise InputError(f"its {error.message}") from None
     if job is None:
         raise InputError(f"its {JOB} is missing")
-    config, problem = read_config(path / CONFIG, recorded=False)
+    config, problem = read_config(path / CONFIG)
     if not isinstance(config, Config):
         raise InputError(f"its {problem}")
     return job, config

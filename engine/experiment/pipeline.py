@@ -15,25 +15,31 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
-from ..base import environment
+from ..base import environment, isolation
 from ..base.errors import InputError
 from ..base.files import saying_full_disk
 from ..base.randomness import stream
+from ..config.history import SCIENCE
 from ..config.numeric import check_frame, volume_of
 from ..config.schema import Config
-from ..imaging import astra_gpu, symmetric_density
+from ..imaging import symmetric_density
 from ..imaging.volume import Volume
 from ..record.reading import BackendHandle
 from ..record.runlog import Event, RunWriter
 from ..record.runrecord import RunRecord, read_run
 from . import estimate, stagecache
+from .devices import Devices, devices_of
 from .stage import Context, Source, Stage
 from .stages import enabled, stage_keys
 from .training_volumes import TrainingVolumes, load_training_volumes
 
-_KEY_PACKAGES = ("astra-toolbox", "finufft", "keras", "numpy", "scikit-learn", "scipy", "tensorflow")
+_KEY_PACKAGES = (
+    "astra", "finufft", "keras", "ml-dtypes", "nvidia", "numpy", "scikit-learn", "scipy", "tensorflow", "tf-nightly",
+)  # fmt: skip
+"""How the names of the distributions begin that compute results; TensorFlow comes under several."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +72,29 @@ def run_experiment(
 ) -> RunRecord:
     """Run an experiment from density to metrics and leave its record in ``runs_dir``.
 
-    Wrong input is detected before a run directory is made.
+    Wrong input is detected before a run directory is made. Environment variables of libraries have no effect, see
+    :mod:`base.isolation`.
 
     Raises
     ------
     InputError
-        before the run, for a volume that cannot be used or an experiment that does not fit into memory; during the run,
-        for a full disk and the like, after the record has been closed as failed.
+        before the run, for a device that is not there, a volume that cannot be used or an experiment that does not fit
+        into memory; during the run, for a training that diverges, a full disk and the like, after the record has been
+        closed as failed.
     """
     started = time.monotonic()
-    inputs = load_inputs(config)
-    loading = time.monotonic() - started
-    with RunWriter.create(
-        runs_dir, config, command, run_id, name, on_event, started, sweep, launched_by, backend
-    ) as run:
-        run.seconds["volume"] = round(loading, 3)
-        _describe(inputs, config, run)
-        with saying_full_disk(run.path):
-            metrics = _execute(config, inputs, run)
-        run.finish(metrics)
+    with isolation.ignoring_environment(), isolation.steady_threads():
+        devices = devices_of(config)
+        inputs = load_inputs(config)
+        loading = time.monotonic() - started
+        with RunWriter.create(
+            runs_dir, config, command, run_id, name, on_event, started, sweep, launched_by, backend, devices
+        ) as run:
+            run.seconds["volume"] = round(loading, 3)
+            _describe(inputs, config, run)
+            with saying_full_disk(run.path):
+                metrics = _execute(config, inputs, devices, run)
+            run.finish(metrics)
     return read_run(run.path)
 
 
@@ -132,11 +142,15 @@ def _describe(inputs: Inputs, config: Config, run: RunWriter) -> None:
         (run.warn if remark.doubtful else run.log)(remark.text)
 
 
-def _execute(config: Config, inputs: Inputs, run: RunWriter) -> dict[str, Any]:
+def _execute(config: Config, inputs: Inputs, devices: Devices, run: RunWriter) -> dict[str, Any]:
     """All stages; the metrics."""
-    keys = stage_keys(config, inputs.source(), _environment())
-    context = Context(config, inputs.volume, inputs.training_volumes, lambda purpose: stream(config.seed, purpose), run)
+    keys = stage_keys(config, inputs.source(), _environment(), devices)
+    context = Context(
+        config, inputs.volume, inputs.training_volumes, lambda purpose: stream(config.seed, purpose), run,
+        devices=devices,
+    )  # fmt: skip
     metrics: dict[str, Any] = {}
+    unrepeatable: set[str] = set()
     for stage in enabled(config):
         if stage.name == "volume":
             continue  # it was loaded before the run had a directory
@@ -144,19 +158,25 @@ def _execute(config: Config, inputs: Inputs, run: RunWriter) -> dict[str, Any]:
             run.log(f"{stage.name} is skipped: it needs the true poses, which are not known")
             continue
         here = replace(context, key=keys.get(stage.name, ""))
+        shared = not unrepeatable & set(stage.inherits(config))
         with run.stage(stage.name) as reporting:
-            result = _result(stage, here, reporting.progress)
+            result = _result(stage, here, reporting.progress, shared)
             reported = stage.report(here, result)
             stage.keep(here, result)
+        if not (shared and stage.repeatable(result)):
+            unrepeatable.add(stage.name)
         metrics |= _declared(stage, reported)
         context = replace(context, results={**context.results, stage.name: result})
     return metrics
 
 
-def _result(stage: Stage, context: Context, progress: Any) -> Any:
-    """The stage's result, from the cache or computed and stored there; its files are in the run's directory."""
-    if stage.result is None:
-        return stage.run(context, progress)
+def _result(stage: Stage, context: Context, progress: Any, shared: bool) -> Any:
+    """The stage's result, from the cache or computed and stored there; its files are in the run's directory.
+
+    ``shared``: it is made of what another run of the same experiment would make it of, so that it can be another's.
+    """
+    if stage.result is None or not shared:
+        return _computed(stage, context, progress)
     run, key = context.record, context.key
     folder = run.path.parent
     cached = stagecache.load(folder, stage.name, key)
@@ -166,9 +186,30 @@ def _result(stage: Stage, context: Context, progress: Any) -> Any:
             with run.writing(filename) as path:
                 shutil.copyfile(cached.files[filename], path)
         return stage.unpack(cached.arrays, context)
-    result = stage.run(context, progress)
-    files = {name: run.path / name for name in stage.files}
-    stagecache.store(folder, stage.name, key, stage.pack(result), files=files)
+    result = _computed(stage, context, progress)
+    if stage.repeatable(result):
+        files = {name: run.path / name for name in stage.files}
+        stagecache.store(folder, stage.name, key, stage.pack(result), files=files)
+    return result
+
+
+def _computed(stage: Stage, context: Context, progress: Any) -> Any:
+    """The stage's result, of finite numbers: from others only more of them would follow, or a traceback."""
+    try:
+        result = stage.run(context, progress)
+    except np.linalg.LinAlgError as error:
+        raise InputError(
+            f"{stage.name}: linear algebra found no solution ({error}); look at the results of the stages before it"
+        ) from error
+    if stage.finite:
+        arrays = stage.pack(result)
+        with np.errstate(all="ignore"):
+            wrong = [name for name in stage.finite if not np.isfinite(np.sum(arrays.get(name, 0.0), dtype=np.float64))]
+        if wrong:
+            raise InputError(
+                f"{stage.name}: {', '.join(wrong)} hold numbers that are not finite; some value of the density, the "
+                "noise or the training is too large or too small to be counted with"
+            )
     return result
 
 
@@ -181,6 +222,7 @@ def _declared(stage: Stage, reported: dict[str, Any]) -> dict[str, Any]:
 
 
 def _environment() -> object:
-    """What results depend on besides the experiment: versions of libraries, whether ASTRA sees a device."""
-    packages = environment.packages()
-    return [{name: packages.get(name) for name in _KEY_PACKAGES}, astra_gpu.available()]
+    """What all results depend on beside the experiment: code, versions of libraries, how this machine rounds."""
+    versions = {name.lower().replace("_", "-"): version for name, version in environment.packages().items()}
+    computing = {name: version for name, version in versions.items() if name.startswith(_KEY_PACKAGES)}
+    return [SCIENCE, computing, isolation.arithmetic()]

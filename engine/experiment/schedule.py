@@ -1,8 +1,8 @@
-"""The default length of a training, and the time limit that cuts it short."""
+"""The default length of a training."""
 
 from __future__ import annotations
 
-from ..config.schema import FEWEST_STEPS, MOST_STEPS, SLOWEST_STEPS_PER_SECOND, TRAINING_START_S, Config
+from ..config.schema import FEWEST_STEPS, MOST_STEPS, Config
 from .stage import Source
 
 
@@ -24,8 +24,3 @@ def expected_steps(config: Config, source: Source) -> int:
     noise = projections.noise_variance or 0.0
     noise_to_signal = 1 / projections.snr if projections.snr is not None else noise / source.signal_variance
     return config.training.steps or training_steps(noise_to_signal / ratio**2, projections.max_shift / size)
-
-
-def longest_training(config: Config, steps: int) -> float:
-    """Seconds after which a training of so many steps is cut short."""
-    return config.training.max_seconds or TRAINING_START_S + steps / SLOWEST_STEPS_PER_SECOND

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from ..base.errors import InputError
+from ..base.errors import InputError, naming
 from ..base.progress import Progress, silent
 from ..base.randomness import stream
 from ..config.numeric import acquisition_of, volume_of
@@ -48,7 +48,8 @@ def particle_stack(record: RunRecord, path: Path, progress: Progress = silent) -
             f"the images of run {record.run_id} need {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free"
         )
     rng = stream(record.config.seed, "test projections")
-    images = simulate(volume, acquisition_of(settings), settings.count, rng, progress).images
+    with naming(projector="projections.projector"):
+        images = simulate(volume, acquisition_of(settings), settings.count, rng, progress).images
     few = kept["images"]
     if images.shape[1:] != few.shape[1:] or np.abs(images[: len(few)] - few).max() > _SAME * few.std():
         raise InputError(

@@ -78,7 +78,8 @@ class Artefact:
 class Context:
     """What a stage is given to run: the experiment, the results of earlier stages by name, and its record.
 
-    ``stream`` gives the experiment's generator for a purpose, ``key`` is that of the stage's own result.
+    ``stream`` gives the experiment's generator for a purpose, ``key`` is that of the stage's own result, ``devices``
+    say where what runs (:mod:`experiment.devices`).
     """
 
     config: Config
@@ -88,6 +89,7 @@ class Context:
     record: RunWriter
     results: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
+    devices: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, stage: str) -> Any:
         """The result of an earlier stage; KeyError where it was left out."""
@@ -119,6 +121,9 @@ class Stage(ABC):
         whether it is skipped, which is logged, where the true poses are not known.
     result
         the class of its result; None for a stage that is never cached.
+    finite
+        which arrays of its result, by the names that :meth:`pack` gives them, hold finite numbers alone: with others
+        the run ends.
     files
         files in the run's directory that belong to its result and are cached with it.
     metrics
@@ -136,6 +141,7 @@ class Stage(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     needs_truth: ClassVar[bool] = False
     result: ClassVar[type | None] = None
+    finite: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[str, ...]] = ()
     metrics: ClassVar[tuple[Metric, ...]] = ()
     artefacts: ClassVar[tuple[Artefact, ...]] = ()
@@ -153,6 +159,14 @@ class Stage(ABC):
     def inherits(self, config: Config) -> tuple[str, ...]:
         """Earlier stages whose keys are part of its own: of those it needs, the ones that this experiment has."""
         return self.needs
+
+    def runs_on(self, config: Config) -> tuple[str, ...]:
+        """What of :mod:`experiment.devices` makes its result: the device is part of its key."""
+        return ()
+
+    def repeatable(self, result: Any) -> bool:
+        """Whether the same experiment gives this result again; one that it would not give is never used for another."""
+        return True
 
     @abstractmethod
     def cost(self, config: Config, source: Source) -> Cost:

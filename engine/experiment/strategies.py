@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -27,14 +28,15 @@ _STREAM = "distances that strategies show"
 def strategy_distances(config: Config, volume: Volume, bins: int = 36) -> dict[str, NDArray[np.float64]]:
     """By strategy the share (bins,) of the loss's weight by true distance over [0, pi].
 
-    The distance of a symmetric volume is the smallest over its group. Neighbours are those among the
-    experiment's training projections, simulated again: as many, but no more than :data:`MOST_PROJECTIONS`.
+    The distance of a symmetric volume is the smallest over its group. Neighbours are those among the experiment's
+    training projections, simulated again by Fourier slices: as many, but no more than :data:`MOST_PROJECTIONS`.
     """
     training = config.training
     count = min(training.projections, MOST_PROJECTIONS)
     size = min(training.image_size, config.projections.size or volume.diagonal)
     rng = stream(config.seed, "training projections")
-    data = simulate_training(volume, acquisition_of(config.projections), NoiseModel(), count, 1, size, rng)
+    acquisition = replace(acquisition_of(config.projections), projector="fourier")  # this machine need not have CUDA
+    data = simulate_training(volume, acquisition, NoiseModel(), count, 1, size, rng)
     vectors = data.images.reshape(count, -1)
     batch = min(training.batch_size, count)
     neighbours = batches.nearest_neighbours(vectors, config.pairs.neighbours, max(_STARTS, batch))

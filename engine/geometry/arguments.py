@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -25,6 +27,13 @@ def generator(rng: Random) -> np.random.Generator:
             given=shown(rng),
         )  # fmt: skip
     return np.random.default_rng(int(rng))
+
+
+def checked_choice(value: str, name: str, choices: Any) -> None:
+    """ArgumentError unless the value is one of the words of ``choices``, a :class:`typing.Literal`."""
+    if value not in get_args(choices):
+        wanted = " or ".join(get_args(choices))
+        raise ArgumentError(f"{{{name}}} is {{given!r}}; wanted {wanted}", name, given=value)
 
 
 def checked_rotations(poses: ArrayLike, name: str) -> Array:

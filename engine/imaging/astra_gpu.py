@@ -1,7 +1,7 @@
 """Projection and reconstruction on a CUDA device, by ASTRA.
 
 ASTRA's 3D algorithms exist on CUDA only, and calling one without a device ends the whole process. Nothing here
-is called unless :func:`available` is true.
+is called unless :func:`available` is true, and nothing here is used only because it is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import importlib.util
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.errors import ArgumentError
+from ..base.isolation import ignoring_environment
 from ..base.progress import Progress
 from .volume import Volume
 
@@ -23,9 +25,28 @@ def available() -> bool:
     """Whether ASTRA is installed and sees a CUDA device."""
     if importlib.util.find_spec("astra") is None:  # there is no wheel for macOS
         return False
-    import astra
+    with ignoring_environment():
+        import astra
 
     return bool(astra.use_cuda())
+
+
+def require(argument: str, value: str, otherwise: str) -> None:
+    """ArgumentError where ASTRA is not available: the argument's value asks for it, another one does not."""
+    if not available():
+        lacking = "ASTRA sees none here" if importlib.util.find_spec("astra") else "ASTRA is not installed here"
+        template = "{ARGUMENT} is {value!r}, which needs a CUDA device, and {lacking}; wanted {ARGUMENT} = {otherwise}"
+        raise ArgumentError(
+            template.replace("ARGUMENT", argument), argument, value=value, lacking=lacking, otherwise=otherwise
+        )
+
+
+def device_name() -> str:
+    """Which device it is, such as ``NVIDIA H100 80GB HBM3``; to be asked for where it is available."""
+    import astra
+
+    # "GPU #0: NVIDIA H100 80GB HBM3, with 81079MB": how much memory it has does not matter.
+    return str(astra.get_gpu_info(0)).partition(": ")[2].partition(", with")[0] or "a CUDA device"
 
 
 def project(volume: Volume, poses: NDArray[np.floating], size: int, progress: Progress) -> NDArray[np.float32]:

@@ -7,11 +7,13 @@ af Klinteberg, 2019). All functions here count lengths in voxels and frequencies
 
 from __future__ import annotations
 
-import os
-
-import finufft
 import numpy as np
 from numpy.typing import NDArray
+
+from ..base.isolation import THREADS, ignoring_environment
+
+with ignoring_environment():
+    import finufft  # it has its own OpenMP, whose settings can change the results and even crash the process
 
 TOLERANCE = 1e-4  # relative accuracy requested of FINUFFT; compared with direct sums in the tests
 
@@ -55,9 +57,9 @@ def transform(density: Real | Complex, frequencies: NDArray[np.float32]) -> NDAr
     ``density`` is (nz, ny, nx), or several (several, nz, ny, nx) for (several, points), real or complex; ``x`` counts
     voxels from voxel ``n // 2`` along each axis.
     """
-    threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: as many as there are cores
     several = density.shape[0] if density.ndim == 4 else 1
-    plan = _plan(2, density.shape[-3:], -1, frequencies, threads, several)
+    # Of the number of threads FINUFFT makes its choice of the grid: results differ by its tolerance, not by rounding.
+    plan = _plan(2, density.shape[-3:], -1, frequencies, THREADS, several)
     return plan.execute(np.ascontiguousarray(density, dtype=np.complex64))
 
 
@@ -72,7 +74,9 @@ def adjoint_transform(
 def _plan(
     kind: int, shape: tuple[int, ...], sign: int, frequencies: NDArray[np.float32], threads: int, several: int = 1
 ) -> finufft.Plan:
-    plan = finufft.Plan(kind, shape, several, eps=TOLERANCE, isign=sign, dtype="complex64", nthreads=threads)
+    plan = finufft.Plan(
+        kind, shape, several, eps=TOLERANCE, isign=sign, dtype="complex64", nthreads=threads, showwarn=0
+    )
     # FINUFFT's axes follow the array's: (z, y, x). Its coordinates are radians per sample, periodic.
     plan.setpts(*(np.float32(2 * np.pi) * axis for axis in frequencies[::-1]))
     return plan

@@ -1,9 +1,9 @@
 """Density from projections with known poses, by least squares.
 
-On the CPU the normal equations of the Fourier slices are solved. Their operator is a convolution, so it is computed
+The normal equations of the Fourier slices are solved. Their operator is a convolution, so it is computed
 once as a kernel on a grid of twice the size and then applied by FFT; an iteration does not use the images again
 (Wajer & Pruessmann, 2001; for cryo-EM Wang, Shkolnisky & Singer, 2013). Half sets share the work: the sums over all
-images are those over the two halves. Where there is CUDA, ASTRA's CGLS solves the same problem in real space.
+images are those over the two halves. Where there is CUDA, ASTRA's CGLS can solve the same problem in real space.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.sparse.linalg import LinearOperator, cg
 
+from ..base.errors import ArgumentError
 from ..base.progress import Progress, silent
 from . import astra_gpu, fourier
+from .choices import ITERATIONS, ReconstructionMethod
 from .volume import Volume
 
 Density = NDArray[np.float32]
@@ -39,17 +41,28 @@ def reconstruct(
     poses: NDArray[np.floating],
     grid: Volume,
     rng: np.random.Generator,
-    iterations: int = 20,
+    iterations: int | None = None,
     progress: Progress = silent,
+    method: ReconstructionMethod = "normal_equations",
 ) -> Reconstruction:
     """Least-squares densities from centred projections (n, size, size) and their poses (n, 3, 3).
 
     ``grid`` gives the shape and the centre of rotation of the result; its density is not used. Pixels of the
-    images are as large as its voxels.
+    images are as large as its voxels. ``iterations`` are by default those of :data:`imaging.choices.ITERATIONS`.
+
+    Raises
+    ------
+    ArgumentError
+        for images that are not finite, and for ``cgls`` without CUDA.
     """
+    if not np.isfinite(images).all():
+        wrong = int(np.flatnonzero(~np.isfinite(images).all(axis=(1, 2)))[0])
+        raise ArgumentError("{images}[{wrong}] is not finite; wanted numbers", "images", wrong=wrong)
+    iterations = ITERATIONS[method] if iterations is None else iterations
     order = rng.permutation(len(images))
     halves = [np.sort(order[::2]), np.sort(order[1::2])]
-    if astra_gpu.available():
+    if method == "cgls":
+        astra_gpu.require("method", "cgls", "normal_equations")
         sets = [np.arange(len(images)), *halves]
         densities = []
         for number, members in enumerate(sets):

@@ -57,7 +57,7 @@ def simulate_training_of_several(
             too_large.append(volume.name)
         if noise.variance > 0:
             poses = sample_orientations(_MEASURED, rng, acquisition.coverage, acquisition.sampling)
-            own = signal_variance(project(volume, poses, acquisition.size))
+            own = signal_variance(project(volume, poses, acquisition.size, projector=acquisition.projector))
             volume = replace(volume, density=volume.density * np.float32(np.sqrt(noise.signal_variance / own)))
         sets.append(simulate_training(volume, acquisition, noise, some, for_validation, image_size, rng))
         progress(len(sets) / number, {"volumes": len(sets)})

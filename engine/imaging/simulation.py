@@ -16,6 +16,7 @@ from ..base.progress import Progress, silent
 from ..base.quantities import digits
 from ..geometry.rotations import EulerRegion, sample_orientations
 from . import filters
+from .choices import Projector
 from .limits import SNR
 from .noise import NoiseModel
 from .particles import ParticleSet, Truth
@@ -43,6 +44,8 @@ class Acquisition:
         of white noise, one of the two at most: in the projections' units squared, or as signal over noise variance.
     max_shift
         pixels; in-plane shifts are triangular on [-max_shift, max_shift].
+    projector
+        ``fourier`` or ``astra``, of all sets alike: a network is to meet images like those that it learned from.
     """
 
     coverage: str | EulerRegion = "full"
@@ -51,6 +54,7 @@ class Acquisition:
     noise_variance: float | None = None
     snr: float | None = None
     max_shift: float = 0.0
+    projector: Projector = "fourier"
 
     def __post_init__(self) -> None:
         if self.noise_variance is not None and self.snr is not None:
@@ -72,8 +76,9 @@ def simulate(
     """
     poses = sample_orientations(count, rng, acquisition.coverage, acquisition.sampling)
     clean = project(
-        volume, poses, acquisition.size, progress=lambda fraction, values: progress(_PROJECTING * fraction, values)
-    )
+        volume, poses, acquisition.size, progress=lambda fraction, values: progress(_PROJECTING * fraction, values),
+        projector=acquisition.projector,
+    )  # fmt: skip
     noise = NoiseModel.for_signal(clean, acquisition.noise_variance, acquisition.snr)
     if acquisition.noise_variance and noise.snr < SNR.least:
         raise ArgumentError(
@@ -90,7 +95,7 @@ def simulate(
 
 
 def preview(volume: Volume, acquisition: Acquisition, count: int, rng: np.random.Generator) -> ParticleSet:
-    """A few particles, quickly: those of a large volume on coarser pixels, with the noise of these.
+    """A few particles, quickly, by Fourier slices: those of a large volume on coarser pixels, with the noise of these.
 
     Noise model and shifts are in the original pixels; ``noise.snr`` is what these few projections estimate.
     """
@@ -104,6 +109,7 @@ def preview(volume: Volume, acquisition: Acquisition, count: int, rng: np.random
         noise_variance=acquisition.noise_variance and acquisition.noise_variance / step**2,
         snr=acquisition.snr and acquisition.snr * step**2,
         max_shift=acquisition.max_shift / step,
+        projector="fourier",
     )
     particles = simulate(coarse, coarsely, count, rng, shown=count)
     noise, truth = particles.noise, particles.truth
@@ -145,15 +151,16 @@ def simulate_training(
 ) -> TrainingSet:
     """Training and validation projections, band-limited to ``image_size`` pixels over the test projections' field.
 
-    The same as Fourier cropping full projections (the tests compare the two), at a fraction of the cost. ``noise`` is
-    that of the test projections, in their pixels.
+    The same as Fourier cropping full projections (the tests compare the two), with Fourier slices at a fraction of the
+    cost. ``noise`` is that of the test projections, in their pixels.
     """
     size = acquisition.size or volume.diagonal
     ratio = size / image_size
     images, poses = [], []
     for number in (count, validation_count):
         poses.append(sample_orientations(number, rng, acquisition.coverage, acquisition.sampling))
-        images.append(project(volume, poses[-1], image_size, volume.voxel_size * ratio))
+        pixel_size = volume.voxel_size * ratio
+        images.append(project(volume, poses[-1], image_size, pixel_size, projector=acquisition.projector))
         progress(1.0 if len(poses) == 2 else count / (count + validation_count), {"projections": number})
     cropped, max_shift = noise.on_larger_pixels(ratio), acquisition.max_shift / ratio
     validation = filters.shift_images(images[1], filters.draw_shifts(validation_count, max_shift, rng))

@@ -10,12 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base.quiet import silenced_stderr
-
-with silenced_stderr():
-    import tensorflow as tf
-
 from ..imaging.noise import NoiseModel
+from .libraries import tf
 
 _VANISHING = 1e-30  # variance of an image without contrast; beside any other single precision rounds it away
 

@@ -36,13 +36,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.quiet import silenced_stderr
-
-with silenced_stderr():
-    import keras
-    from keras import layers
-
 from ..geometry.harmonics import Degree
+from .libraries import keras, layers, own_settings
 from .polar import circular_harmonic, polar_sampling
 
 Images = NDArray[np.float32]
@@ -53,6 +48,7 @@ _POWERS = 3  # angular harmonics whose power is used
 _MOST_ORDERS = 8
 
 
+@own_settings()
 def build_network(
     image_size: int,
     radius: float,
@@ -151,20 +147,23 @@ def _power(harmonic: Any) -> Any:
     return layers.GlobalAveragePooling1D(data_format="channels_first")(keras.ops.square(harmonic))
 
 
-def embed(model: Any, images: Images, batch_size: int = 256) -> NDArray[np.float32]:
+def embed(model: Any, images: Images, batch_size: int = 256, on_gpu: bool = False) -> NDArray[np.float32]:
     """Features (n, dim) of images (n, size, size), standardised, at the network's size."""
-    parts = [
-        np.asarray(model(images[start : start + batch_size], training=False))
-        for start in range(0, len(images), batch_size)
-    ]
+    with own_settings(on_gpu):
+        parts = [
+            np.asarray(model(images[start : start + batch_size], training=False))
+            for start in range(0, len(images), batch_size)
+        ]
     return np.concatenate(parts)
 
 
+@own_settings()
 def save_model(model: Any, path: Path) -> None:
     """Save as ``.keras``."""
     model.save(path)
 
 
-def load_model(path: Path) -> Any:
+def load_model(path: Path, on_gpu: bool = False) -> Any:
     """Load a saved network in Keras' safe mode: no code in the file is run."""
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    with own_settings(on_gpu):
+        return keras.saving.load_model(path, compile=False, safe_mode=True)

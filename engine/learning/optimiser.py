@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.quiet import silenced_stderr
-
-with silenced_stderr():
-    import keras
+from .libraries import keras
 
 
 class MatrixOptimiser(keras.optimizers.Muon):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.quiet import silenced_stderr
-
-with silenced_stderr():
-    import keras
-    import tensorflow as tf
-
+from ..base.errors import ArgumentError
 from ..base.progress import Progress, silent
 from ..geometry.harmonics import Degree, character, degrees_of
 from ..geometry.rotations import from_quaternion, opposites_are_seen, to_quaternion
@@ -26,6 +22,7 @@ from ..poses.distance import UNCALIBRATED, exact_distances, fit_feature_calibrat
 from ..poses.pairs import all_pairs
 from .batches import Sampler
 from .corruption import corruption
+from .libraries import keras, own_settings, tf
 from .network import build_network, embed
 from .optimiser import MatrixOptimiser
 from .state import Report, TrainState
@@ -92,6 +89,10 @@ class Trained:
     calibration: NDArray[np.floating]
 
 
+class DivergedError(ArgumentError):
+    """The numbers of a training grew beyond what can be counted with; nothing that follows would mean anything."""
+
+
 class Trainer:
     """Trains the network on clean images, to which shifts and noise are added anew each time they are drawn.
 
@@ -110,6 +111,8 @@ class Trainer:
     calibrate
         calibrate the predicted distances on the validation set, also for degree-one features: for proteins that the
         network has not seen, on which it is overconfident.
+    on_gpu
+        whether it trains on the GPU that TensorFlow detects.
     """
 
     def __init__(
@@ -121,30 +124,37 @@ class Trainer:
         radius: float,
         rng: np.random.Generator,
         calibrate: bool = False,
+        on_gpu: bool = False,
     ) -> None:
-        tf.config.experimental.enable_op_determinism()
-        # Layers are named by counting in the process, and gradients are added in the order of the names: without
-        # a reset, a second training in the same process would differ in the last digits.
-        keras.backend.clear_session()
         self._schedule, self._sampler, self._objective, self._rng = schedule, sampler, objective, rng
-        degrees = objective.degrees
-        self._calibrate = calibrate or len(degrees) > 1
-        self.model = build_network(
-            data.images.shape[-1], radius, degrees, objective.head, rng, opposites_are_seen(data.poses)
-        )
-        self._optimiser = MatrixOptimiser(schedule.learning_rate, weight_decay=_WEIGHT_DECAY, clipnorm=1.0)
-        self._take_step = _training_step(self.model, self._optimiser, data, objective)
-        self._optimiser.build(self.model.trainable_variables)
+        self._calibrate, self._on_gpu = calibrate or len(objective.degrees) > 1, on_gpu
+        with own_settings(on_gpu):
+            self._build(data, radius)
         self._validation_images = data.validation_images
         self._exact = _validation_distances(data, objective.elements)
-        self._noise_seed = int(rng.integers(2**31))
-        self._variables = [*self.model.trainable_variables, *self._optimiser.variables]
         self._step, self._waited, self._best_step = 0, 0, 0
         self._validation_mae, self._best_mae = float("nan"), float("inf")
         self._best: tuple[NDArray[Any], ...] = ()
         self._history: list[Report] = []
+        self._unreported: Report | None = None
+        self._rate = 0.0
         self._paced_by_clock = self._stopped_early = False
         self._started = time.monotonic()
+
+    def _build(self, data: TrainingSet, radius: float) -> None:
+        schedule, objective, rng = self._schedule, self._objective, self._rng
+        tf.config.experimental.enable_op_determinism()
+        # Layers are named by counting in the process, and gradients are added in the order of the names: without
+        # starting anew, a second training in the same process would differ in the last digits.
+        keras.backend.clear_session()
+        self.model = build_network(
+            data.images.shape[-1], radius, objective.degrees, objective.head, rng, opposites_are_seen(data.poses)
+        )
+        self._optimiser = MatrixOptimiser(schedule.learning_rate, weight_decay=_WEIGHT_DECAY, clipnorm=1.0)
+        self._take_step = _training_step(self.model, self._optimiser, data, objective)
+        self._optimiser.build(self.model.trainable_variables)
+        self._noise_seed = int(rng.integers(2**31))
+        self._variables = [*self.model.trainable_variables, *self._optimiser.variables]
 
     def resume(self, state: TrainState) -> None:
         """Continue from the state of a training with the same arguments."""
@@ -153,7 +163,8 @@ class Trainer:
         self._history = [(fraction, dict(values)) for fraction, values in state.history]
         self._paced_by_clock = state.paced_by_clock
         self._started -= state.seconds
-        _assign(self._variables, state.variables)
+        with own_settings(self._on_gpu):
+            _assign(self._variables, state.variables)
         self._rng.bit_generator.state = state.generator
 
     def state(self) -> TrainState:
@@ -166,7 +177,15 @@ class Trainer:
     def run(
         self, progress: Progress = silent, offer: Callable[[Callable[[], TrainState]], None] = lambda state: None
     ) -> Trained:
-        """Train to the end. ``offer`` is called after each step with a function that returns the state."""
+        """Train to the end. ``offer`` is called after each step with a function that returns the state.
+
+        Raises :class:`DivergedError` at the step at which numbers are no longer finite, after all losses so far were
+        reported.
+        """
+        with own_settings(self._on_gpu):
+            return self._run(progress, offer)
+
+    def _run(self, progress: Progress, offer: Callable[[Callable[[], TrainState]], None]) -> Trained:
         for fraction, values in self._history:
             progress(fraction, values)
         steps = self._schedule.steps
@@ -174,12 +193,19 @@ class Trainer:
             fraction = self._fraction()
             if fraction >= 1:
                 break
-            self._advance(fraction, progress)
+            try:
+                self._advance(fraction, progress)
+            except DivergedError:
+                if self._unreported is not None:
+                    progress(*self._unreported)
+                raise
             if self._step < steps and not self._stopped_early:
                 offer(self.state)
         if self._best:
             _assign(self.model.trainable_variables, self._best)
             self._validation_mae = self._best_mae
+        elif not all(np.isfinite(weights).all() for weights in _values(self.model.trainable_variables)):
+            raise self._diverged("a weight of the network")
         calibration = UNCALIBRATED
         if self._calibrate:
             self._validation_mae, calibration = self._validated()
@@ -207,17 +233,31 @@ class Trainer:
     def _advance(self, fraction: float, progress: Progress) -> None:
         """One step, at that fraction of the schedule; a validation where one is due."""
         schedule = self._schedule
-        self._optimiser.learning_rate.assign(schedule.learning_rate * _learning_rate_factor(fraction))
+        self._rate = schedule.learning_rate * _learning_rate_factor(fraction)
+        self._optimiser.learning_rate.assign(self._rate)
         indices, weights = self._sampler.draw(self._rng)
         seed = tf.constant([self._noise_seed, self._step])
-        loss = self._take_step(tf.constant(indices), tf.constant(weights), seed)
+        loss = float(self._take_step(tf.constant(indices), tf.constant(weights), seed))
         self._step += 1
+        if not math.isfinite(loss):
+            raise self._diverged("the loss")
         values: dict[str, float] = {"step": self._step}
+        self._unreported = done, _ = max(fraction, self._step / schedule.steps), values | {"loss": loss}
         if self._step % schedule.validate_every == 0 or self._step == schedule.steps:
             values["validation_mae"] = self._validate()
-        if self._step % 10 == 0 or "validation_mae" in values:  # reading the loss waits for the device
-            self._history.append((max(fraction, self._step / schedule.steps), values | {"loss": float(loss)}))
+        if self._step % 10 == 0 or "validation_mae" in values:
+            self._history.append((done, values | {"loss": loss}))
+            self._unreported = None
             progress(*self._history[-1])
+
+    def _diverged(self, what: str) -> DivergedError:
+        schedule = self._schedule
+        return DivergedError(
+            "the training diverged at step {step:,} of {steps:,}: {what} is no longer finite, at a learning rate of "
+            "{rate:.3g}; wanted {learning_rate} below {peak:.3g} (usual is {usual:g})", "learning_rate",
+            step=self._step, steps=schedule.steps, what=what, rate=self._rate, peak=schedule.learning_rate,
+            usual=Schedule.learning_rate,
+        )  # fmt: skip
 
     def _validate(self) -> float:
         patience = self._schedule.patience
@@ -232,7 +272,9 @@ class Trainer:
     def _validated(self) -> tuple[float, NDArray[np.floating]]:
         """Mean absolute error of the validation pairs, and the calibration: some 50 numbers fitted on those pairs."""
         head, degrees = self._objective.head, self._objective.degrees
-        features, calibration = embed(self.model, self._validation_images), UNCALIBRATED
+        features, calibration = embed(self.model, self._validation_images, on_gpu=self._on_gpu), UNCALIBRATED
+        if not np.isfinite(features).all():
+            raise self._diverged("what the network makes of the validation projections")
         if self._calibrate:
             calibration = fit_feature_calibration(features, self._exact, head, degrees)
         predicted = learned_distances(features, self._exact, head, degrees, calibration)

@@ -38,7 +38,7 @@ from .reading import Status, is_figure
 from .runrecord import RUN_ID, RunRecord, check_run_id, is_run, read_run
 
 FILENAME = "catalogue.duckdb"
-_SCHEMA = 4  # raise it with every change of _COLUMNS: catalogues of other versions are rebuilt
+_SCHEMA = 4  # raise it with every change of _COLUMNS or of their meaning: catalogues of other versions are rebuilt
 _WAIT_S = 1.0
 _SIGNED = ("run.json", "config.toml", "result.json", ANNOTATIONS)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -19,7 +19,6 @@ from ..base import tomltext
 from ..base.errors import InputError, one_line
 from ..base.files import read_small
 from ..base.texts import decoded, without_mark
-from ..config.history import completed
 from ..config.schema import Config
 from ..config.settings import config_from_dict
 
@@ -106,7 +105,8 @@ class RunFile(BaseModel):
     ``folder`` is the working folder of its process (None in records without it). ``sweep`` is the id that the runs of
     one sweep share. ``launched_by`` is who launched it (None in records
     without it; ``user`` is the operating system's user of its process). ``science`` is the version of the code's
-    results, see :data:`config.history.SCIENCE`.
+    results, see :data:`config.history.SCIENCE`. ``devices`` are those of :mod:`experiment.devices` (None in records
+    without them; ``hardware`` lists the available ones).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -131,6 +131,7 @@ class RunFile(BaseModel):
     launched_by: Word | None = None
     backend: BackendHandle | None = None
     science: Number = 1
+    devices: dict[str, str] | None = None
 
     @property
     def executor(self) -> BackendHandle:
@@ -198,10 +199,12 @@ def first_problem(error: ValidationError) -> str:
     return one_line(f"{where}{first['msg'].removeprefix('Value error, ')}")
 
 
-def read_config(path: Path, recorded: bool = True) -> tuple[Config | dict[str, Any], str]:
+def read_config(
+    path: Path, complete: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda table: table
+) -> tuple[Config | dict[str, Any], str]:
     """The configuration and, where it is none for this version, what of it can be used as plain tables, and why.
 
-    ``recorded``: of a run that is over, which used what its version did where it says nothing.
+    ``complete`` adds the values that a run of an earlier version used, see :func:`config.history.completed`.
     """
     try:
         table = tomltext.parse(decoded(read_small(path), path.name))
@@ -210,7 +213,7 @@ def read_config(path: Path, recorded: bool = True) -> tuple[Config | dict[str, A
     except (InputError, tomltext.TomlError) as error:
         return {}, f"{path.name} is damaged: {one_line(error)}"
     try:
-        return config_from_dict(completed(table) if recorded else table), ""
+        return config_from_dict(dict(complete(table))), ""
     except InputError as error:
         return _usable(table), f"{path.name}: {one_line(error)}"
 

@@ -97,12 +97,13 @@ class RunWriter:
         sweep: str | None = None,
         launched_by: str | None = None,
         backend: BackendHandle | None = None,
+        devices: Mapping[str, str] | None = None,
     ) -> Self:
         """Create the run's directory, complete from the start, and open it for writing.
 
         ``launched_by`` is who launched it, this process's user when not given; ``backend`` what runs it, this process
         when not given. ``begun`` is the ``time.monotonic()`` from which the total time counts, if that was before this
-        call.
+        call; ``devices`` says what runs where, see :class:`record.runrecord.RunFile`.
 
         Raises InputError, and leaves nothing behind, when the directory cannot be written, the id is none or is taken.
         """
@@ -124,6 +125,7 @@ class RunWriter:
                     launched_by=launched_by or facts["user"],
                     backend=backend or BackendHandle.local(**environment.this_process()),
                     science=SCIENCE,
+                    devices=None if devices is None else dict(devices),
                     **facts,
                 )
                 try:

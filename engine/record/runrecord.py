@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ import numpy as np
 
 from ..base import access, environment
 from ..base.errors import InputError, one_line
-from ..base.files import ASIDE, building
+from ..base.files import ASIDE, building, read_small
 from ..base.paths import absolute, from_environment, make_folder, require_reachable
+from ..config.history import completed, is_older_than
 from ..config.schema import Config
 from . import life
 from .annotations import Annotations, annotations_and_problem
@@ -57,6 +59,7 @@ CLOCKS_AGREE_S = 60.0
 """Two clocks that differ by less are the same to people."""
 _LOST_S = 120.0
 """Runs of versions before the heartbeat of their own changed the time of events.jsonl every 20 s."""
+_MET_THE_CLOCK = b"training met training.max_seconds and was shortened"
 
 _LONGEST_S = 1e9
 
@@ -163,7 +166,7 @@ def read_run(path: Path) -> RunRecord:
             raise UnreadableError("damaged", "run.json is missing")
     except UnreadableError as error:
         return RunRecord(path.name, error.status, path, "; ".join([error.message, *notes]), **common)
-    config, config_problem = read_config(path / "config.toml")
+    config, config_problem = read_config(path / "config.toml", partial(_as_run, path, facts))
     common |= {
         "config": config,
         "name": annotations.name or facts.name,
@@ -268,6 +271,22 @@ def _interrupted(
         settled=pulse is None or pulse.certain,
         **common,
     )
+
+
+def _as_run(path: Path, facts: RunFile, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration's tables, completed with what the run in this directory used where they lack a key."""
+    cuda = bool(facts.hardware.get("gpus")) and "astra-toolbox" in facts.packages
+    return completed(table, cuda, _was_cut_by_clock(path, table))
+
+
+def _was_cut_by_clock(path: Path, table: Mapping[str, Any]) -> bool:
+    """Whether a training met the time limit of older versions, by its log."""
+    if not is_older_than(table, "projections.projector"):
+        return False
+    try:
+        return _MET_THE_CLOCK in read_small(path / "log.txt")
+    except OSError:
+        return False
 
 
 def _pulse(facts: RunFile, path: Path) -> Pulse | None:

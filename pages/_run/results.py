@@ -73,7 +73,7 @@ def _show_section(record: RunRecord, name: str) -> None:
         _show_merits(record, refined=True)
     if name == "Manifold":
         _show_embedding(record)
-    for columns in run_data.SECTIONS[name]:
+    for columns in run_data.sections(record)[name]:
         level = _level(record) if any("surface" in keys for keys in columns) else None
         drawn = [[(key, one) for key in keys if (one := _figure(record, key, level)) is not None] for keys in columns]
         filled = [column for column in drawn if column]

@@ -278,6 +278,9 @@ SECTIONS: dict[str, Rows] = {
 
 
 def sections(record: RunRecord) -> dict[str, Rows]:
-    """The sections for a run of this configuration."""
+    """The sections for a run of this configuration; if it failed, the first shows the training curve too."""
     refined = isinstance(record.config, Config) and record.config.refinement.enabled
-    return {name: rows for name, rows in SECTIONS.items() if refined or name != "Refinement"}
+    shown = {name: rows for name, rows in SECTIONS.items() if refined or name != "Refinement"}
+    if record.status == "failed":
+        shown["Overview"] = (*shown["Overview"], (("training",),))
+    return shown

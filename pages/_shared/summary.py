@@ -12,6 +12,7 @@ from engine.analysis.verdict import GOOD, POOR, chance_level, of_run
 from engine.base.metric import Metric
 from engine.config.schema import Config
 from engine.experiment import metrics
+from engine.experiment.devices import in_words
 from engine.record.reading import RunFile
 from engine.record.runrecord import RunRecord
 from pages._shared import text
@@ -126,5 +127,5 @@ def environment(facts: RunFile) -> list[str]:
         f"PoseLab {facts.engine_version}, commit {(facts.git or {}).get('commit', 'unknown')}",
         f"Python {facts.python}, {facts.platform}",
         f"{hardware.get('cpu')}, {hardware.get('cores')} cores, {hardware.get('memory_gb')} GB",
-        f"GPU: {', '.join(hardware.get('gpus') or []) or 'none'}",
+        f"GPU: {', '.join(hardware.get('gpus') or []) or 'none'}; the run used: {in_words(facts.devices)}",
     ]

@@ -41,6 +41,19 @@ def test_metrics_come_in_the_order_of_the_registry_with_their_units():
     ]  # fmt: skip
 
 
+def test_plain_progress_says_how_long_a_stage_will_still_be(monkeypatch, capsys):
+    now = [100.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    reporter = console.Reporter()
+    reporter.on_event({"kind": "stage_started", "stage": "training"})
+    for seconds, fraction in ((15, 0.01), (40, 0.25), (80, 0.5)):
+        now[0] = 100.0 + seconds
+        reporter.on_event({"kind": "progress", "stage": "training", "fraction": fraction, "values": {"step": 9}})
+    said = capsys.readouterr().err.splitlines()
+    assert [line.endswith("left") for line in said] == [False, True, True]
+    assert [line.rpartition(", ")[2] for line in said[1:]] == ["about 2 min left", "about 80 s left"]
+
+
 @pytest.mark.parametrize("unknown", [None, math.nan, math.inf])
 def test_a_metric_that_was_not_finite_is_a_dash(unknown):
     described = lines(console.describe(record(angle_error_median=0.01, **{"fsc_0.5_angstrom": unknown})))

@@ -32,6 +32,9 @@ FIXED_KEYS = {
     "recovery.restarts",
     "recovery.max_distance",
     "reconstruction.enabled",
+    "device",
+    "projections.projector",
+    "reconstruction.method",
 }
 
 
@@ -43,6 +46,7 @@ def test_nothing_given_is_the_default_experiment():
     config = load_config()
     assert config == Config()
     assert (config.volume.source, config.projections.count) == ("1bd2", 1000)
+    assert (config.training.max_seconds, config.reconstruction.iterations) == (None, None), "no clock, no number"
 
 
 @pytest.mark.parametrize(

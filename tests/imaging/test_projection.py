@@ -74,6 +74,18 @@ def test_last_partial_batch_is_not_lost(toy_volume, rng, monkeypatch):
     assert told == pytest.approx([3 / 7, 6 / 7, 1.0])
 
 
+def test_batches_side_by_side_give_the_digits_of_one_after_the_other(toy_volume, rng, monkeypatch):
+    poses = rotations.sample_orientations(9, rng)
+    monkeypatch.setattr("engine.imaging.projection._BATCH_POINTS", 2 * 44 * 23)
+    monkeypatch.setattr("engine.imaging.projection.usable_cores", lambda: 1)
+    alone = project(toy_volume, poses, 44)
+    monkeypatch.setattr("engine.imaging.projection.usable_cores", lambda: 8)
+    told = []
+    together = project(toy_volume, poses, 44, progress=lambda fraction, values: told.append(values["projections"]))
+    np.testing.assert_array_equal(together, alone)
+    assert told == [2, 4, 6, 8, 9]
+
+
 def test_a_small_frame_is_cut_out_not_wrapped_around(toy_volume, rng):
     poses = rotations.sample_orientations(3, rng)
     large = project(toy_volume, poses, 50)

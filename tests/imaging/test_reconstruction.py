@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from engine.base.errors import ArgumentError
 from engine.geometry import rotations
 from engine.imaging import fsc, projection, reconstruction
 from engine.imaging.noise import NoiseModel
@@ -23,6 +24,21 @@ def test_project_and_reconstruct_returns_the_density(toy_volume, seen, rng):
     frequencies, correlation = fsc.fourier_shell_correlation(found.density, toy_volume.density, 2.5)
     assert correlation[: len(correlation) // 2].min() > 0.99
     assert frequencies[-1] == pytest.approx(1 / 5.0)
+
+
+def test_iterations_that_are_not_given_are_the_methods(toy_volume, seen):
+    asked, default, fewer = (
+        reconstruction.reconstruct(*seen, toy_volume, np.random.default_rng(0), number) for number in (10, None, 9)
+    )
+    np.testing.assert_array_equal(default.density, asked.density)
+    assert not np.array_equal(fewer.density, asked.density)
+
+
+def test_images_that_are_not_finite_are_refused(toy_volume, seen, rng):
+    images, poses = seen[0].copy(), seen[1]
+    images[3, 0, 0] = np.nan
+    with pytest.raises(ArgumentError, match=r"^images\[3\] is not finite"):
+        reconstruction.reconstruct(images, poses, toy_volume, rng)
 
 
 def test_halves_are_different_images(toy_volume, seen, rng):

@@ -190,6 +190,31 @@ def test_what_is_chosen_is_what_runs(runs_dir, submitted):
     assert app.query_params["run"] in (UNKNOWN_ID, [UNKNOWN_ID])
 
 
+def test_device_projector_and_method_are_asked_for(runs_dir, submitted):
+    """The device belongs to no table of the configuration; what needs CUDA can be queued on a machine without."""
+    app = page("experiment")
+    device = app.button_group(key="device")
+    assert (device.label, device.value, list(device.options)) == (
+        "Device", "auto", ["auto", "cpu", "gpu"],
+    )  # fmt: skip
+    assert "****" not in texts(app.markdown), "no heading without words"
+    assert app.number_input(key="training.max_seconds").placeholder == "no limit"
+    assert app.number_input(key="reconstruction.iterations").placeholder == "the method's"
+    device.set_value("cpu")
+    shown(app)
+    assert config_of(app) == Config(device="cpu")
+    app.selectbox(key="projections.projector").set_value("astra")
+    shown(app)
+    assert "projections.projector is 'astra', which needs a CUDA device, and device is 'cpu'" in texts(
+        app.error
+    ).replace("\\", "")
+    app.button_group(key="device").set_value("auto")
+    app.selectbox(key="reconstruction.method").set_value("cgls")
+    shown(app)
+    assert not app.error, "the preview is by Fourier slices"
+    assert config_of(app).astra_keys == ("projections.projector", "reconstruction.method")
+
+
 def test_own_intervals_are_asked_for_and_checked(runs_dir):
     app = page("experiment")
     app.button_group(key="coverage").set_value("own")

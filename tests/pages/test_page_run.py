@@ -20,9 +20,11 @@ from engine.dispatch.backend import StartStatus
 from engine.poses.manifold import embed
 from engine.record import annotations
 from engine.record.runlog import RunWriter
+from engine.record.runrecord import read_run
 from engine.service import notes, runs
 from engine.service.actor import Actor
 from pages._run import record_tab, results
+from pages._run.report import html_report
 from pages._shared import tables, text
 from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
 
@@ -143,6 +145,28 @@ def test_what_makes_results_doubtful_is_reported_above_them(finished):
         file.write(json.dumps(event) + "\n")
     (warning,) = page("run").warning
     assert warning.value == text.escaped(f"poses are ambiguous {TYPED}")
+
+
+def diverged(runs_dir):
+    """A run whose training ended at a step whose loss was not finite."""
+    run = RunWriter.create(runs_dir, Config(), ["engine"])
+    with run.stage("training"):
+        for step in range(10, 60, 10):
+            run.record("training", step=step, loss=10.0**step, **({"validation_mae": 0.7} if step == 30 else {}))
+    run.fail("the training diverged at step 57 of 1,800: the loss is no longer finite")
+    return run
+
+
+def test_a_training_that_diverged_shows_its_losses_at_once_and_among_the_losses(runs_dir):
+    run = diverged(runs_dir)
+    for parameters in ({}, {"tab": "Losses"}):
+        app = page("run", run.run_id, **parameters)
+        (chart,) = charts(app)
+        assert "Training of the network" in chart
+        assert "the training diverged at step 57 of 1,800" in texts(app.error).replace("\\", "")
+    report = html_report(read_run(run.path)).decode()
+    assert report.count('id="training"') == 1
+    assert "the training diverged at step 57" in report
 
 
 def test_an_unknown_tab_leads_to_the_first(finished):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 
 from engine.analysis import comparison
 from engine.config.history import ADDED, ORIGINAL, SCIENCE, completed
@@ -77,6 +80,58 @@ def test_what_a_record_says_is_kept():
     assert completed({"recovery": {"calibrate": True}})["recovery"]["calibrate"] is True
     odd = {"recovery": 5, "seed": 3}
     assert completed(odd)["recovery"] == 5
+
+
+def without_newer_keys(path, **hardware):
+    """A record of the last version whose runs took what was there: ASTRA where they saw CUDA, the clock's limit."""
+    table = tomllib.loads((path / "config.toml").read_text())
+    del table["device"], table["projections"]["projector"], table["reconstruction"]["method"]
+    (path / "config.toml").write_text(tomli_w.dumps(table))
+    facts = json.loads((path / "run.json").read_text())
+    facts.pop("devices")
+    facts["hardware"] |= hardware
+    (path / "run.json").write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "astra", "used"),
+    [
+        (["NVIDIA H100 80GB HBM3"], True, ("astra", "cgls")),
+        (["NVIDIA H100 80GB HBM3"], False, ("fourier", "normal_equations")),
+        ([], True, ("fourier", "normal_equations")),
+    ],
+)
+def test_runs_from_before_there_was_a_choice_took_astra_where_they_saw_cuda(runs_dir, gpus, astra, used):
+    path = runs_dir / LAST
+    facts = json.loads((path / "run.json").read_text())
+    facts["hardware"]["gpus"] = gpus
+    facts["packages"] = {"numpy": "2"} | ({"astra-toolbox": "2.5.0"} if astra else {})
+    (path / "run.json").write_text(json.dumps(facts))
+    config = read_run(path).config
+    assert (config.projections.projector, config.reconstruction.method) == used
+    assert (config.device, config.reconstruction.iterations) == ("auto", 10)
+    assert [row["config"]["projections"]["projector"] for row in catalogue.list_runs(runs_dir) if row["run_id"] == LAST]
+    assert Config().projections.projector == "fourier"
+
+
+@pytest.mark.parametrize(("steps", "limit"), [(1800, 186.5), (None, 551.7)])  # 30 s, and 1 s for every 11.5 steps
+def test_a_training_that_met_the_clock_before_that_had_to_be_asked_for_had_its_limit(runs_dir, steps, limit):
+    config = Config.model_validate({"training": {"steps": steps}})
+
+    def read(message, old=True):
+        with RunWriter.create(runs_dir, config, ["test"], devices={}) as run:
+            run.warn(message)
+            run.finish({})
+        if old:
+            without_newer_keys(run.path)
+        return read_run(run.path)
+
+    met = "training met training.max_seconds and was shortened: another run may end with other numbers"
+    assert read(met).config.training.max_seconds == limit
+    assert read("something else").config == config, "a limit that was not met changed nothing"
+    assert read(met, old=False).config == config
+    assert isinstance(read(met).config, Config)
+    assert completed({"training": 5}, cut_by_clock=True)["training"] == 5
 
 
 def test_every_key_has_a_history():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...config.schema import Config
 from .. import metrics
+from ..devices import Devices
 from ..stage import Source, Stage
 from ..stagecache import stage_key
 from .alignment import AlignmentStage
@@ -55,18 +56,22 @@ def stages_of(config: Config) -> tuple[str, ...]:
     return tuple(stage.name for stage in enabled(config))
 
 
-def stage_keys(config: Config, source: Source, environment: object = None) -> dict[str, str]:
+def stage_keys(
+    config: Config, source: Source, environment: object = None, devices: Devices | None = None
+) -> dict[str, str]:
     """By stage the key under which its result is cached; two experiments share a result if they share its key.
 
-    ``environment`` is what results depend on besides the experiment (versions of libraries, the device): it is the
-    same for all experiments of a machine, so it is not needed for comparing two of them.
+    ``environment`` is what all results depend on besides the experiment (versions of libraries, the rounding of the
+    machine), ``devices`` are those of :mod:`experiment.devices`: both are the same for all experiments of a machine
+    with the same ``device``, so they are not needed for comparing two of them.
     """
     keys: dict[str, str] = {}
     for stage in enabled(config):
         inherited = [keys[name] for name in stage.inherits(config) if name in keys]
         if stage.result is not None:
             own = stage.depends_on(config, source)
-            keys[stage.name] = stage_key(stage.name, stage.version, config.seed, environment, inherited, *own)
+            used = [config.device if devices is None else devices.get(part) for part in stage.runs_on(config)]
+            keys[stage.name] = stage_key(stage.name, stage.version, config.seed, environment, used, inherited, *own)
         elif inherited:  # not cached itself, but later stages depend on its inputs
             keys[stage.name] = stage_key(stage.name, stage.version, config.seed, environment, inherited)
     return keys

@@ -13,6 +13,7 @@ from ...config.schema import Config
 from ...config.settings import config_to_dict
 from ...poses.choices import MOST_PAIRS
 from ...record.arrays import Shape
+from ..devices import CPU, NETWORK
 from ..metrics import DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL
 from ..stage import Arrays, Artefact, Context, Cost, Source, Stage
 from .training import MODEL
@@ -40,6 +41,7 @@ class DistanceStage(Stage):
     name = "distance"
     needs = ("projections", "training")
     result = EstimatedDistances
+    finite = ("estimated",)
     metrics = (DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL)
     memory_keys = ("projections.count",)
     artefacts = (
@@ -55,6 +57,10 @@ class DistanceStage(Stage):
         if config.distance.method == "siamese":
             return (config.distance.head,)
         return (config_to_dict(config)["distance"], config.volume.symmetry)
+
+    def runs_on(self, config: Config) -> tuple[str, ...]:
+        """The network's device."""
+        return (NETWORK,) if config.distance.method == "siamese" else ()
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pairs; pixels where images are compared or embedded."""
@@ -163,7 +169,8 @@ def _learned(context: Context, pairs: Pairs) -> PairDistances:
 
     config = context.config
     small = standardise(fourier_crop(context["projections"].images, context.network_size))
-    features = embed(load_model(context.record.path / MODEL), small)
+    on_gpu = context.devices[NETWORK] != CPU
+    features = embed(load_model(context.record.path / MODEL, on_gpu), small, on_gpu=on_gpu)
     degrees = degrees_of(group(config.volume.symmetry), config.distance.feature_dim)
     return learned_distances(features, pairs, config.distance.head, degrees, context["training"].calibration)
 

@@ -10,6 +10,7 @@ from ...config.schema import Config
 from ...config.settings import config_to_dict
 from ...imaging.particles import ParticleSet
 from ...record.arrays import Shape
+from ..devices import ASTRA
 from ..metrics import NOISE_VARIANCE, SNR
 from ..stage import Artefact, Context, Cost, Source, Stage
 
@@ -22,6 +23,7 @@ class ProjectionsStage(Stage):
 
     name = "projections"
     result = ParticleSet
+    finite = ("images",)
     metrics = (NOISE_VARIANCE, SNR)
     artefacts = (
         Artefact("projections.npz", f"the first {SHOWN} projections, clean and as recorded", {
@@ -33,6 +35,10 @@ class ProjectionsStage(Stage):
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """The density and every setting of the projections."""
         return (source.volume, config_to_dict(config)["projections"])
+
+    def runs_on(self, config: Config) -> tuple[str, ...]:
+        """ASTRA's device, where that makes them."""
+        return (ASTRA,) if config.projections.projector == "astra" else ()
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pixels; clean, noisy, standardised images and one temporary copy."""

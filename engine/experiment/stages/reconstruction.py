@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.errors import naming
 from ...base.progress import Progress
 from ...config.schema import Config
 from ...config.settings import config_to_dict
 from ...record.arrays import Shape
+from ..devices import ASTRA
 from ..metrics import FSC_HALF, FSC_HALVES
 from ..stage import Artefact, Context, Cost, Source, Stage
 
@@ -33,6 +35,7 @@ class ReconstructionStage(Stage):
     name = "reconstruction"
     needs = ("projections", "recovery", "alignment")
     result = ReconstructedMaps
+    finite = ("density", "half1", "half2")
     metrics = (FSC_HALF, FSC_HALVES)
     artefacts = (
         Artefact("reconstruction.mrc", "the density"),
@@ -50,10 +53,14 @@ class ReconstructionStage(Stage):
         """The settings of the reconstruction."""
         return (config_to_dict(config)["reconstruction"],)
 
+    def runs_on(self, config: Config) -> tuple[str, ...]:
+        """ASTRA's device, where that makes the densities."""
+        return (ASTRA,) if config.reconstruction.method == "cgls" else ()
+
     def cost(self, config: Config, source: Source) -> Cost:
         """Pixels times iterations."""
         pixels = config.projections.count * source.frame(config) ** 2
-        return Cost(0.2 + 1.6e-8 * pixels * config.reconstruction.iterations)
+        return Cost(0.2 + 1.6e-8 * pixels * config.reconstruction.iterations_or_default)
 
     def run(self, context: Context, progress: Progress) -> ReconstructedMaps:
         """Reconstruct from the aligned poses or, without truth, from the recovered ones in their own frame."""
@@ -82,8 +89,9 @@ def reconstructed(
     if shifts is not None and context.config.projections.max_shift > 0:
         images = shift_images(images, -shifts)
     # The same halves each time, so that densities before and after refinement can be compared.
-    rng = context.stream("half sets")
-    result = reconstruct(images, poses, volume, rng, context.config.reconstruction.iterations, progress)
+    rng, settings = context.stream("half sets"), context.config.reconstruction
+    with naming(method="reconstruction.method"):
+        result = reconstruct(images, poses, volume, rng, settings.iterations, progress, settings.method)
     densities = [result.density, *result.halves]
     elements = group(context.config.volume.symmetry)
     if len(elements) > 1:

@@ -38,6 +38,7 @@ class RecoveryStage(Stage):
     version = 4
     needs = ("distance",)
     result = RecoveredPoses
+    finite = ("poses",)
     metrics = (RECOVERY_LOSS, RECOVERY_PAIRS)
     artefacts = (
         Artefact("recovery.npz", "poses in their own frame, loss by iteration, residuals of the starts", {

@@ -12,6 +12,7 @@ from ...base.progress import Progress
 from ...config.schema import Config
 from ...config.settings import config_to_dict
 from ...record.arrays import ROTATIONS, Shape
+from ..devices import ASTRA
 from ..metrics import REFINED_ANGLE_ERROR_MEAN, REFINED_ANGLE_ERROR_MEDIAN, REFINED_FSC_HALF, REFINED_FSC_HALVES
 from ..stage import Artefact, Context, Cost, Source, Stage
 from .alignment import aligned, write_star
@@ -39,6 +40,7 @@ class RefinementStage(Stage):
     needs = ("projections", "recovery", "alignment", "reconstruction")
     needs_truth = True
     result = RefinedPoses
+    finite = ("poses", "shifts", "maps.density", "maps.half1", "maps.half2")
     metrics = (REFINED_ANGLE_ERROR_MEDIAN, REFINED_ANGLE_ERROR_MEAN, REFINED_FSC_HALF, REFINED_FSC_HALVES)
     artefacts = (
         Artefact("refined.npz", "refined poses and shifts, aligned poses and their errors", {
@@ -64,6 +66,10 @@ class RefinementStage(Stage):
         """The settings of the reconstruction, which is made anew, and its own."""
         table = config_to_dict(config)
         return (table["reconstruction"], table["refinement"])
+
+    def runs_on(self, config: Config) -> tuple[str, ...]:
+        """ASTRA's device, where that makes densities of them."""
+        return (ASTRA,) if config.reconstruction.enabled and config.reconstruction.method == "cgls" else ()
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pixels times iterations."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.errors import naming
+from ...base.errors import InputError, naming
 from ...base.progress import Progress
 from ...config.schema import Config
 from ...config.settings import config_to_dict
 from ...io.sources import expand, is_random
 from ...record.arrays import Shape
-from ..schedule import expected_steps, longest_training, training_steps
+from ..devices import ASTRA, CPU, NETWORK
+from ..schedule import expected_steps, training_steps
 from ..stage import Artefact, Context, Cost, Source, Stage
 
 if TYPE_CHECKING:
@@ -108,8 +109,16 @@ class TrainingStage(Stage):
         return Cost(seconds, memory + _BYTES_PER_PAIR * training.validation_projections**2 / 2)
 
     def longest(self, config: Config, source: Source) -> float:
-        """The clock cuts a training short."""
-        return longest_training(config, expected_steps(config, source)) + _making_proteins(config)
+        """The clock cuts a training short where it is told to."""
+        return (config.training.max_seconds or float("inf")) + _making_proteins(config)
+
+    def runs_on(self, config: Config) -> tuple[str, ...]:
+        """The network's device; ASTRA's where that makes the projections."""
+        return (NETWORK, ASTRA) if config.projections.projector == "astra" else (NETWORK,)
+
+    def repeatable(self, result: TrainedNetwork) -> bool:
+        """Unless the clock cut it short."""
+        return not result.paced_by_clock
 
     def run(self, context: Context, progress: Progress) -> TrainedNetwork:
         """Simulate the training set and train; the weights go to :data:`MODEL` in the run's directory."""
@@ -124,13 +133,17 @@ class TrainingStage(Stage):
         data = _training_set(context, progress)
         steps = settings.steps or _default_steps(data)
         objective = Objective(config.distance.head, config.distance.feature_dim, group(config.volume.symmetry))
-        schedule = Schedule(steps, longest_training(config, steps), settings.learning_rate, settings.patience)
+        most_seconds = settings.max_seconds or float("inf")
+        schedule = Schedule(steps, most_seconds, settings.learning_rate, settings.patience)
         with naming(neighbours="pairs.neighbours"):
             sampler = sampler_for(
                 data, config.pairs.strategy, settings.batch_size, config.pairs.neighbours, objective.elements
             )
         radius = min(support_radius(data.images) + data.max_shift, size / 2)
-        trainer = Trainer(data, sampler, objective, schedule, radius, context.stream("training"), data.held_out)
+        trainer = Trainer(
+            data, sampler, objective, schedule, radius, context.stream("training"), data.held_out,
+            context.devices[NETWORK] != CPU,
+        )  # fmt: skip
         checkpoint = Checkpoint(context.record.path.parent, context.key)
         if (resumed := checkpoint.load()) is not None:
             context.record.log(
@@ -144,7 +157,8 @@ class TrainingStage(Stage):
             curve.append((values["step"], values["loss"], values.get("validation_mae", np.nan)))
             progress(_SIMULATING + (1 - _SIMULATING) * fraction, values)
 
-        trained = trainer.run(learning, checkpoint.offer)
+        with naming(learning_rate="training.learning_rate"):
+            trained = trainer.run(learning, checkpoint.offer)
         with context.record.writing(MODEL) as path:
             save_model(trained.model, path)
         figures = {name: value for name, value in vars(trained).items() if name != "model"}
@@ -192,11 +206,18 @@ def _training_set(context: Context, progress: Progress) -> TrainingSet:
 
     others = context.training_volumes
     if others is None:
-        return simulate_training(context.volume, acquisition, noise, *counts, size, rng, simulating)
-    framed = acquisition_of(config.projections.model_copy(update={"size": context.frame}))
-    return simulate_training_of_several(
-        others, len(others), framed, noise, *counts, size, rng, context.record.log, simulating
-    )
+        data = simulate_training(context.volume, acquisition, noise, *counts, size, rng, simulating)
+    else:
+        framed = acquisition_of(config.projections.model_copy(update={"size": context.frame}))
+        data = simulate_training_of_several(
+            others, len(others), framed, noise, *counts, size, rng, context.record.log, simulating
+        )
+    if not (np.isfinite(data.images).all() and np.isfinite(data.validation_images).all()):
+        raise InputError(
+            "training: its projections hold numbers that are not finite; some value of the density or the noise is too "
+            "large or too small to be counted with"
+        )
+    return data
 
 
 def _making_proteins(config: Config) -> float:
