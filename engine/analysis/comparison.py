@@ -75,7 +75,7 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     """
     values = _flat(completed(table))
     if values.get(_ITERATIONS) is None:
-        defaults: Mapping[str, int] = dict(ITERATIONS)
+        defaults = {str(method): count for method, count in ITERATIONS.items()}
         values[_ITERATIONS] = defaults.get(str(values.get(_METHOD)))  # in a damaged record it may be anything
     return {key: values.get(key) for key in sorted({*values, *known_keys()})}
 
