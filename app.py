@@ -10,10 +10,15 @@ PAGES = Path(__file__).parent / "pages"
 
 st.set_page_config(page_title="PoseLab", page_icon=str(PAGES / "icon.svg"), layout="wide")
 st.logo(str(PAGES / "logo.svg"))
-st.html("<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 3vw, 2.5rem) 2rem}</style>")
+# Tables that are made of words for the eye are exported by a button of their own, with names, ids and every digit.
+st.html(
+    "<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 3vw, 2.5rem) 2rem} "
+    ":is(.st-key-runs-table, .st-key-metrics-table, .st-key-parameters) [aria-label^='Download as CSV'] {display: none}"
+    "</style>"
+)
 st.navigation(
     [
-        st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:", default=True),
+        st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:", url_path="home", default=True),
         st.Page(PAGES / "experiment.py", title="New experiment", icon=":material/add_circle:"),
         st.Page(PAGES / "run.py", title="Run", icon=":material/monitoring:"),
         st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare_arrows:"),
@@ -22,6 +27,8 @@ st.navigation(
         st.Page(PAGES / "sampling.py", title="Sampling", icon=":material/scatter_plot:"),
         st.Page(PAGES / "recovery.py", title="Recovery", icon=":material/route:"),
         st.Page(PAGES / "volumes.py", title="Volumes", icon=":material/deployed_code:"),
+        # At its own address too, from which Streamlit (1.67) would go on to the bare one, a step more to go back.
+        st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:", url_path="runs", visibility="hidden"),
     ],
     position="top",
 ).run()

@@ -18,6 +18,7 @@ from ..config.history import completed
 from ..config.schema import Config
 from ..config.settings import if_not_given, known_keys
 from ..experiment import metrics
+from .meaning import as_meant
 
 SCIENCE_VERSION = "science version"
 """The name in :func:`parameters` of the version of the code's results, see :data:`config.history.SCIENCE`."""
@@ -67,10 +68,11 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     """Nested tables of a recorded configuration as dotted keys: all that this version knows or the table has.
 
     A key that an earlier version did not know has the value that its runs used (:mod:`config.history`), one without a
-    value None, so that runs of different versions can be compared.
+    value None, so that runs of different versions can be compared. Equivalent values are made equal, see
+    :mod:`analysis.meaning`.
     """
     values = _flat(completed(table))
-    return {key: values.get(key) for key in sorted({*values, *known_keys()})}
+    return as_meant({key: values.get(key) for key in sorted({*values, *known_keys()})})
 
 
 def parameters(rows: Sequence[Row]) -> dict[str, list[Any]]:

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,14 @@ def saying_full_disk(folder: Path) -> Iterator[None]:
         raise InputError(f"cannot write to {folder}: {error.strerror}; free some space there and run again") from error
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a ``.npz``, read-only. Raises FileNotFoundError, and InputError for a damaged file."""
+def read_arrays(path: Path, only: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a ``.npz``, read-only: all, or those of the names in ``only`` that it has.
+
+    Raises FileNotFoundError, and InputError for a damaged file.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files if only is None or name in only}
     except FileNotFoundError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

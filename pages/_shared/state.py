@@ -12,6 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from streamlit.runtime.pages_manager import PagesManager
 
+from engine.analysis.resolutions import CURVES, is_bound
 from engine.base.errors import InputError
 from engine.base.files import read_arrays
 from engine.base.paths import require_reachable
@@ -19,6 +20,7 @@ from engine.config.numeric import volume_of
 from engine.config.schema import Config, VolumeConfig
 from engine.dispatch import backends, runqueue
 from engine.dispatch.backend import StartStatus
+from engine.experiment import metrics
 from engine.imaging.volume import Volume
 from engine.record import catalogue
 from engine.record.runrecord import RunRecord, check_run_id, default_runs_dir, read_run, run_path
@@ -32,6 +34,7 @@ RUN, RUNS, CLONE = "run", "runs", "clone"  # the URL parameters, ?run=ID, ?runs=
 MOST_COMPARED = 12
 _PROBLEMS, _NOTICES = "problems", "notices"
 _NOTICE_S = 60.0
+_FSC_FILES = sorted({curve.filename for curve in CURVES.values()})
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -164,6 +167,42 @@ def runs() -> Listing:
     listing = _listing(runs_dir())
     st.session_state.setdefault(_NOTICES, {}).update(dict.fromkeys(listing.notices, time.monotonic()))
     return listing
+
+
+def bounds(row: catalogue.Row) -> frozenset[str]:
+    """The names of a run's resolutions of which only a bound is known; none where its curves are gone or damaged."""
+    recorded = row["metrics"] or {}
+    names = frozenset(name for name in CURVES if recorded.get(name) is not None)
+    if not names:
+        return names
+    path, kept = runs_dir() / row["run_id"], _bounds()
+    stamp = tuple(_modified(path / filename) for filename in _FSC_FILES)
+    if kept.get(path, ((), names))[0] != stamp:
+        kept[path] = stamp, frozenset(name for name in names if _is_bound(path, name))
+    return kept[path][1]
+
+
+@st.cache_resource(show_spinner=False)
+def _bounds() -> dict[Path, tuple[tuple[int, ...], frozenset[str]]]:
+    """By run what :func:`bounds` has found, and when the files were written that it has read."""
+    return {}
+
+
+def _is_bound(path: Path, name: str) -> bool:
+    filename, array = CURVES[name]
+    try:
+        curves = read_arrays(path / filename, only=(array,))
+    except (InputError, FileNotFoundError):
+        return False
+    return array in curves and is_bound(metrics.find(name), curves[array])
+
+
+def _modified(path: Path) -> int:
+    """When a file was written; 0 where it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def forget_runs() -> None:

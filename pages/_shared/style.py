@@ -6,7 +6,10 @@ cividis. Text and grid colours are left to the theme, so that the figures are re
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -19,10 +22,11 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F",
 )  # fmt: skip
 
-_RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-_RUN_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 TALL, MIDDLE, WIDE = 580, 340, 420
+_ROOM = 0.04  # of a logarithmic axis, at both of its ends: marks there are not cut
 MARGIN = {"l": 56, "r": 16, "t": 48, "b": 44}
 # At the bottom, where it may wrap on a narrow screen without covering the title.
 LEGEND = {
@@ -36,16 +40,51 @@ LEGEND = {
 }
 
 
-def run_colour(number: int) -> str:
-    """The colour of a run wherever runs are distinguished, from its ``number`` in the catalogue (1, 2, ...)."""
-    # Shifted by one after each round, so that every third or sixth run, such as one seed of a sweep, varies in colour.
-    rounds, place = divmod(number - 1, len(_RUN_COLOURS))
-    return _RUN_COLOURS[(place + rounds) % len(_RUN_COLOURS)]
+class Stroke(NamedTuple):
+    """How a line is drawn: its colour and its kind, as Plotly calls it."""
+
+    colour: str
+    dash: str
 
 
-def run_dash(number: int) -> str:
-    """The line style of a run; with the colour it distinguishes any 36 consecutive runs."""
-    return _RUN_DASHES[(number - 1) // len(_RUN_COLOURS) % len(_RUN_DASHES)]
+_STROKES = tuple(Stroke(colour, dash) for dash in _DASHES for colour in _COLOURS)
+
+
+def run_stroke(number: int) -> Stroke:
+    """A run's own stroke, from its ``number`` in the catalogue (1, 2, ...): it tells 36 runs in a row apart."""
+    # Shifted by one after each round: every third or sixth run, one seed of a sweep, is to have several colours too.
+    rounds, place = divmod(number - 1, len(_COLOURS))
+    return Stroke(_COLOURS[(place + rounds) % len(_COLOURS)], _DASHES[rounds % len(_DASHES)])
+
+
+def run_strokes(numbers: Iterable[int]) -> dict[int, Stroke]:
+    """By number the strokes of at most 36 runs that are compared, no two alike.
+
+    A run has its own one, whatever it is compared with, unless an older run of the comparison has that: then one that
+    nobody has, of a colour that as few others as possible have.
+    """
+    ordered = sorted(set(numbers))
+    strokes: dict[int, Stroke] = {}
+    for number in ordered:
+        if (own := run_stroke(number)) not in strokes.values():
+            strokes[number] = own
+    for number in ordered:
+        if number not in strokes:
+            strokes[number] = _least_used(list(strokes.values()))
+    return strokes
+
+
+def _least_used(taken: Sequence[Stroke]) -> Stroke:
+    """A stroke that is not taken, of the colour and then of the kind of line that are rarest."""
+    free = [stroke for stroke in _STROKES if stroke not in taken]
+    colours, dashes = Counter(colour for colour, _ in taken), Counter(dash for _, dash in taken)
+    return min(free or _STROKES, key=lambda stroke: (colours[stroke.colour], dashes[stroke.dash]))
+
+
+def place_stroke(place: int) -> Stroke:
+    """The stroke of what has that place (0, 1, ...) among at most 36: neighbours differ in colour and kind of line."""
+    rounds, at = divmod(place, len(_COLOURS))
+    return Stroke(_COLOURS[at], _DASHES[(at + rounds) % len(_DASHES)])
 
 
 def ends(axis: Axis | None) -> tuple[float, float]:
@@ -53,6 +92,28 @@ def ends(axis: Axis | None) -> tuple[float, float]:
     assert axis is not None
     assert axis.range is not None
     return axis.range
+
+
+def scale(axis: Axis) -> dict[str, Any]:
+    """How a plot's axis of values is laid out: from zero, or logarithmic where the data say so."""
+    if not axis.log:
+        return {"type": "linear", "rangemode": "tozero"}
+    low, high = (math.log10(end) for end in ends(axis))
+    room = _ROOM * (high - low)
+    return {"type": "log", "range": [low - room, high + room]}
+
+
+def places(values: Sequence[float | None], axis: Axis) -> list[float | None]:
+    """Where along an axis of :func:`scale` values stand: zero at the lower end of a logarithmic one."""
+    if not axis.log:
+        return list(values)
+    lowest, _ = ends(axis)
+    return [lowest if value == 0 else value for value in values]
+
+
+def downwards(values: Sequence[float | None], axis: Axis, symbol: str) -> list[str]:
+    """The symbols of values: those of zero on a logarithmic axis point to where they are, below its end."""
+    return ["triangle-down" if axis.log and value == 0 else symbol for value in values]
 
 
 def line(
@@ -84,5 +145,5 @@ def styled(figure: go.Figure, title: str, height: int) -> go.Figure:
         title={"text": title, "font": {"size": 15}}, height=height, margin=MARGIN, legend=LEGEND, bargap=0
     )
     figure.update_xaxes(exponentformat="power")
-    figure.update_yaxes(exponentformat="power")
+    figure.update_yaxes(exponentformat="power", minexponent=5, separatethousands=True)
     return figure
