@@ -10,7 +10,7 @@ PAGES = Path(__file__).parent / "pages"
 
 st.set_page_config(page_title="PoseLab", page_icon=str(PAGES / "icon.svg"), layout="wide")
 st.logo(str(PAGES / "logo.svg"))
-# Tables that are made of words for the eye are exported by a button of their own, with names, ids and every digit.
+# Tables whose numbers are formatted as text have their own export, with names, ids and all digits.
 st.html(
     "<style>.stMainBlockContainer {padding: 4.5rem clamp(1rem, 3vw, 2.5rem) 2rem} "
     ":is(.st-key-runs-table, .st-key-metrics-table, .st-key-parameters) [aria-label^='Download as CSV'] {display: none}"
@@ -27,7 +27,7 @@ st.navigation(
         st.Page(PAGES / "sampling.py", title="Sampling", icon=":material/scatter_plot:"),
         st.Page(PAGES / "recovery.py", title="Recovery", icon=":material/route:"),
         st.Page(PAGES / "volumes.py", title="Volumes", icon=":material/deployed_code:"),
-        # At its own address too, from which Streamlit (1.67) would go on to the bare one, a step more to go back.
+        # Streamlit (1.67) would redirect /runs to /, which adds an entry to the browser's history.
         st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:", url_path="runs", visibility="hidden"),
     ],
     position="top",

@@ -10,7 +10,7 @@ from pages._factors import factor
 from pages._factors.factor import Shown
 from pages._shared import charts, level_figures, state
 
-_SHOWN = 8  # projections of each level, half of them in each column
+_SHOWN = 8  # projections per level
 
 
 def _draw_projections(shown: Shown) -> None:

@@ -23,9 +23,9 @@ _TABLE, _STAR, _OPEN = "runs-table", "runs-star", "runs-open"
 _ADDRESS = "runs-address"
 _SORT, _ASCENDING = "sort", "ascending"  # also the URL parameters
 _CLICKED = "runs-head"
-_NAME_WIDTH = 190  # px; with a figure, the star and the sign of the state it fills a narrow screen
+_NAME_WIDTH = 190  # px; leaves room for a metric, the star and the sign of the state on a narrow screen
 _LONG, _HEIGHT = 18, 690  # lines; px
-# The second to fourth entry of the menu of a head: Streamlit would sort numbers as texts, and not tell the address.
+# The second to fourth entries of a column's menu: Streamlit would sort numbers as texts, without changing the address.
 _STYLE = """
 [data-testid=stDataFrameColumnMenu] [role=menu]:has(> :nth-child(4):not([role])) > :nth-child(n+2):nth-child(-n+4)
 {display: none}
@@ -75,13 +75,13 @@ def _restore_address() -> None:
 
 
 def _order_naturally() -> None:
-    """The best or the newest first, or from the least up, as suits the column that has been chosen."""
+    """Set the default order of the chosen column."""
     chosen = st.session_state[_SORT]
     st.session_state[_ASCENDING] = chosen == NAME or COLUMNS[chosen].ascends
 
 
 def _sort_by(head: str) -> None:
-    """The head of a column was clicked: sort by it or, where that is so, the other way round."""
+    """Sort by the column whose heading was clicked or, if that is so already, reverse the order."""
     if st.session_state.get(_SORT) == head:
         st.session_state[_ASCENDING] = not st.session_state[_ASCENDING]
     else:
@@ -119,7 +119,7 @@ def _config(key: str, column: Column, head: str, cells: Sequence[Any]) -> Any:
 
 
 def _column_configs(table: Mapping[str, Sequence[Any]], view: View) -> dict[str, Any]:
-    """Of the columns that the table has; an arrow in a head says that the lines are sorted by it, and which way."""
+    """The configuration of the table's columns; an arrow in the heading marks the one that the table is sorted by."""
     arrow = " ↑" if view.ascending else " ↓"
     configs: dict[str, Any] = {}
     for key, column in COLUMNS.items():
@@ -200,14 +200,14 @@ def _show_runs(view: View, shown: list[str], archived: bool, none_yet: bool) -> 
 
 
 def _show_below(groups: list[list[Row]], any_bound: bool) -> None:
-    """What a sign means, and the table for other programs."""
+    """Show an explanation of the sign for bounds, and the download of the table."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if any_bound:
             st.caption(f"{AT_BEST.strip()}: at best, for the FSC stays above its threshold up to Nyquist's frequency.")
         st.space("stretch")
         st.download_button(
             "Table (CSV)", lambda: _csv(groups), "runs.csv", "text/csv", on_click="ignore", type="tertiary",
-            icon=":material/table:", help="These lines with names, ids, all figures in all digits, and all settings",
+            icon=":material/table:", help="These runs with names, ids, metrics with all digits, and all settings",
         )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from .spreadsheet import joined, no_formula
 
 SEPARATOR = " · "  # between letter and name
 BEST = "◆ "
-"""What stands before the best value of a measure."""
+"""Prefix of the best value of a measure."""
 _LONGEST = 40
 _MANY = 3
 
@@ -118,10 +118,10 @@ def metric_table(lines: Sequence[Line], baseline: Line, keys: Sequence[str]) -> 
 def shown_table(
     lines: Sequence[Line], baseline: Line, keys: Sequence[str], bounds: Bounds
 ) -> dict[str, list[str | None]]:
-    """Columns of the page's table as texts: ``measure``, then one for each line, headed by its letters.
+    """Columns of the page's table as texts: ``measure``, then one per line, named after its letters.
 
-    A row a measure, mean ± standard deviation over seeds: :data:`BEST` before the best, ``≤`` before what is only a
-    bound. Beneath each, where lines can be compared, a row of differences from the baseline.
+    Each measure has a row, mean ± standard deviation over seeds, with :data:`BEST` before the best value and ``≤`` before
+    bounds. If lines can be compared, a row of differences from the baseline follows.
     """
     headings = [f"{line.letters} (baseline)" if line is baseline and len(lines) > 1 else line.letters for line in lines]
     table: dict[str, list[str | None]] = {"measure": [], **{heading: [] for heading in headings}}
@@ -140,7 +140,7 @@ def shown_table(
 
 
 def best(lines: Sequence[Line], key: str) -> list[Line]:
-    """The lines whose mean of a measure is the best; none where they are all alike or no way is better."""
+    """The lines with the best mean of a measure; none if all are equal or the metric has no better direction."""
     known = [(spread.mean, line) for line in lines if (spread := line.spreads[key]) is not None]
     better = MEASURES[key].metric.better
     if better is None or len({mean for mean, _ in known}) < 2:
@@ -163,7 +163,7 @@ def _mean_in_words(line: Line, key: str, bounds: Bounds) -> str | None:
 
 
 def _bounds_of(line: Line, bounds: Bounds) -> set[str]:
-    """A mean over runs of which one has only a bound is a bound too."""
+    """The metrics of which only a bound is known for any run of the line: their means are only bounds too."""
     return {name for run in line.runs for name in bounds.get(run.row["run_id"], ())}
 
 
@@ -178,9 +178,9 @@ def _signed(measure: Measure, value: float) -> str:
 
 
 def metric_csv(lines: Sequence[Line], baseline: Line, bounds: Bounds) -> bytes:
-    """The same numbers with all their digits, angles in rad too, and what is only a bound; run ids and all settings.
+    """The same numbers with all their digits, angles in rad too, which are only bounds, run ids, and all settings.
 
-    Settings that the runs of a line do not share stand beside one another, with blanks between.
+    Settings that differ within a line are listed, separated by spaces.
     """
     keys = [*measured(lines), *measured(lines, as_recorded=True)]
     file = io.StringIO()

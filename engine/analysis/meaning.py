@@ -1,4 +1,4 @@
-"""Settings that say the same in other words, brought to one form: comparing runs then finds no difference in them."""
+"""Equivalent settings in one form, so that runs that differ only in notation are equal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..io.sources import DEFAULT_RESOLUTION
 
 
 def as_meant(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a run by dotted key, with one form for what means the same.
+    """Settings of a run, by dotted key, with one form for equivalent values.
 
-    Without a variance or a ratio there is no noise, a variance of 0; a region of angles that has a name is that name;
-    the density of atoms has the resolution that it has when none is given. What is no valid setting stays as it is.
+    A noise that is not given is a variance of 0, a region of angles that has a name is replaced by it, and a resolution
+    that is not given is the default for a density made of atoms. Invalid settings are returned unchanged.
     """
     meant = dict(settings)
     if meant.get("projections.noise_variance") is None and meant.get("projections.snr") is None:
@@ -28,7 +28,7 @@ def as_meant(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(region: Any) -> Any:
-    """The name of a region of Euler angles in degrees; the region where it has none."""
+    """The name of a region of Euler angles in degrees, or the region itself if it has none."""
     try:
         bounds = tuple(tuple(float(end) for end in interval) for interval in region)
         return next((name for name in PUBLISHED_COVERAGES if euler_region(name) == bounds), region)

@@ -1,4 +1,4 @@
-"""Where a run keeps the Fourier shell correlations that its resolutions are read from, and which are only bounds."""
+"""Resolutions: the Fourier shell correlations they are read from, and which of them are only bounds."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..base.metric import Metric
 from ..experiment import metrics
 
 AT_BEST = "≤ "
-"""What stands before a resolution of which only a bound is known."""
+"""Prefix of a resolution that is only an upper bound."""
 
 
 Bounds = Mapping[str, Collection[str]]
-"""By run id the names of the metrics of which only a bound is known."""
+"""For each run id, the names of the metrics of which only a bound is known."""
 
 
 class Curve(NamedTuple):
-    """A Fourier shell correlation among the files of a run: the file, and the array in it."""
+    """The location of a Fourier shell correlation in a run's directory: file and array."""
 
     filename: str
     array: str
@@ -32,18 +32,18 @@ CURVES: Mapping[str, Curve] = {
     metrics.REFINED_FSC_HALF.name: Curve("refined_fsc.npz", "to_input"),
     metrics.REFINED_FSC_HALVES.name: Curve("refined_fsc.npz", "between_halves"),
 }
-"""By name of the metric the curve that it is read from."""
+"""The curve that each resolution is read from, by metric name."""
 
 
 def falls_below(curve: NDArray[np.floating], threshold: float) -> bool:
-    """Whether a Fourier shell correlation (shells,) is below a threshold anywhere."""
+    """Whether a Fourier shell correlation (shells,) is below a threshold in any shell."""
     return bool(np.any(curve < threshold))
 
 
 def is_bound(metric: Metric, curve: NDArray[np.floating]) -> bool:
-    """Whether a resolution is only a bound: its ``curve`` (shells,) never falls below the metric's threshold.
+    """Whether a resolution is only a bound, because its ``curve`` (shells,) never falls below the metric's threshold.
 
-    Then Nyquist's resolution has been recorded, the finest that the map can show; the true one is that or better.
+    The recorded resolution is then that of the Nyquist frequency, and the true one is at least as good.
 
     >>> is_bound(metrics.FSC_HALVES, np.array([0.99, 0.7, 0.2]))
     True
@@ -52,5 +52,5 @@ def is_bound(metric: Metric, curve: NDArray[np.floating]) -> bool:
 
 
 def shown(metric: Metric, value: float, bounds: Collection[str]) -> str:
-    """A value as tables have it, ``≤ 5.33`` where the metric's name is among the ``bounds``."""
+    """A value formatted for a table, ``≤ 5.33`` if the metric's name is in ``bounds``."""
     return f"{AT_BEST if metric.name in bounds else ''}{metric.cell(value)}"

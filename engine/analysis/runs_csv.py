@@ -1,4 +1,4 @@
-"""The table of runs for other programs: who they are, what came of them in every digit, and all of their settings."""
+"""The table of runs as CSV: identity, metrics with all digits, and all settings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .spreadsheet import joined, no_formula
 
 
 def runs_csv(groups: Sequence[Sequence[Row]], bounds: Bounds) -> str:
-    """A line for each group of runs: a run, or all that differ only in their seed.
+    """CSV with a line for each group, which is a run or all runs that differ only in their seed.
 
-    Measures are means over a group's runs, with the standard deviation beside them where any group has several; their
-    headings name the unit. Settings that a group's runs do not share stand beside one another, with blanks between.
+    Measures are means over a group's runs, with standard deviations if any group has several runs; headings include
+    units. Values that differ within a group are listed, separated by spaces.
     """
     rows = [row for group in groups for row in group]
     folded = any(len(group) > 1 for group in groups)

@@ -1,4 +1,4 @@
-"""Texts in CSV, which spreadsheets open."""
+"""Cells of CSV files, which are often opened in spreadsheets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def no_formula(value: object) -> object:
-    """The same to the eye: a text that a spreadsheet would take for a formula is preceded by an apostrophe.
+    """A cell; a text that a spreadsheet would evaluate as a formula is preceded by an apostrophe.
 
     >>> no_formula("=1+1"), no_formula("a"), no_formula(-1)
     ("'=1+1", 'a', -1)
@@ -20,7 +20,7 @@ def no_formula(value: object) -> object:
 
 
 def joined(values: Iterable[Any]) -> Any:
-    """The value that several runs share or, where they differ, their values with blanks between; lists as JSON.
+    """The common value of several runs or, if they differ, their values separated by spaces; lists as JSON.
 
     >>> joined([7, 7]), joined([1, 2]), joined([None]), joined([("a", "b")])
     (7, '1 2', '', '["a", "b"]')

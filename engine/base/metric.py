@@ -32,7 +32,7 @@ class Metric:
     format
         of its value in a table, as ``%`` has it.
     threshold
-        of a resolution: the Fourier shell correlation that it is read at; None of everything else.
+        for a resolution, the value of the Fourier shell correlation at which it is read; None for other metrics.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Metric:
         return math.degrees(1) if self.is_angle else 1.0
 
     def cell(self, value: float) -> str:
-        """A value in :attr:`shown_unit` as tables have it, by :attr:`format`, in the same way on every page.
+        """A value in :attr:`shown_unit`, formatted with :attr:`format` for a table, the same on every page.
 
         >>> [Metric("angle_error_median", "median angle error").cell(value) for value in (1.0237e-6, 34, 120, 0)]
         ['1.02e-6', '34.0', '120', '0']

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..base.metric import Metric
 
 AGAINST_INPUT, BETWEEN_HALVES = 0.5, 0.143
-"""Where Fourier shell correlations say the resolution: against a reference map, and between independent half maps."""
+"""Thresholds of Fourier shell correlations: against a reference map, and between independent half maps."""
 
 DISTANCE_MAE = Metric(
     "distance_mae", "distance error", "L_DE", "rad", needs_truth=True,

@@ -45,7 +45,7 @@ def metrics_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
         for series in panel.series:
             if series.name == BASELINE:
                 line = {"color": style.GREY, "dash": "dash", "width": 1}
-                (at,) = style.places(series.columns["y"].tolist(), panel.y)
+                (at,) = style.positions(series.columns["y"].tolist(), panel.y)
                 figure.add_hline(at, line=line, **place)
             elif "sd" in series.columns:
                 _add_mean(figure, series, panel, colours[series.role], place)
@@ -63,9 +63,9 @@ def metrics_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
 def _add_singles(figure: go.Figure, series: Series, panel: Panel, colour: str, place: dict[str, int]) -> None:
     values = series.columns["y"].tolist()
     figure.add_scatter(
-        x=series.columns["x"].tolist(), y=style.places(values, panel.y), mode="markers", cliponaxis=False,
+        x=series.columns["x"].tolist(), y=style.positions(values, panel.y), mode="markers", cliponaxis=False,
         marker={
-            "size": 5, "color": colour, "opacity": _FAINT, "symbol": style.downwards(values, panel.y, "circle"),
+            "size": 5, "color": colour, "opacity": _FAINT, "symbol": style.symbols(values, panel.y, "circle"),
         },
         showlegend=False, customdata=list(zip(map(escape, series.columns["run"].tolist()), values, strict=True)),
         hovertemplate="%{customdata[0]}: %{customdata[1]:.4g}<extra></extra>", **place,
@@ -76,10 +76,10 @@ def _add_mean(figure: go.Figure, series: Series, panel: Panel, colour: str, plac
     name, columns = escape(series.name), plain(series.columns)
     spread = "" if columns["sd"] == [None] else f" ± {columns['sd'][0]:.2g}, {columns['runs'][0]} runs"
     figure.add_scatter(
-        x=columns["x"], y=style.places(columns["y"], panel.y), name=name,
+        x=columns["x"], y=style.positions(columns["y"], panel.y), name=name,
         error_y={"type": "data", "array": columns["sd"], "color": colour, "thickness": 2},
         mode="markers", cliponaxis=False,
-        marker={"size": 11, "color": colour, "symbol": style.downwards(columns["y"], panel.y, "circle")},
+        marker={"size": 11, "color": colour, "symbol": style.symbols(columns["y"], panel.y, "circle")},
         customdata=columns["y"], hovertemplate=f"{name}<br>{panel.title} %{{customdata:.4g}}{spread}<extra></extra>",
         **place,
     )  # fmt: skip

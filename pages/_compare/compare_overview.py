@@ -19,7 +19,7 @@ from pages._compare.comparisons import by_reason, status
 from pages._shared import charts, columns, state, text
 
 _DRAWN = ("L_DE", "L_OR", "E_OR", "FSC", "FSC halves", "refined E_OR", "refined FSC", "took")
-_FEW = 5  # lines of runs, with which tables and chart have room beside one another
+_FEW = 5  # lines, up to which tables and chart fit side by side
 _MARKED = "background-color: rgba(230, 159, 0, 0.22)"
 
 
@@ -63,7 +63,7 @@ def _show_metrics(lines: Sequence[Line], baseline: Compared, keys: Sequence[str]
 
 
 def _explained(table: Mapping[str, Sequence[str | None]]) -> list[str]:
-    """What the signs mean that are in the table."""
+    """Explanations of the signs in the table."""
     cells = [cell for column in table.values() for cell in column if cell]
     signs = {
         BEST: "the best of its row", "±": "standard deviation over seeds", "Δ": "minus the baseline's",

@@ -26,7 +26,7 @@ class View:
 
 
 def strokes(runs: Sequence[Compared]) -> dict[str, Stroke]:
-    """By letter how the lines of each run are drawn, no two runs alike."""
+    """The stroke of each run, by letter; no two are equal."""
     by_number = style.run_strokes(run.row["number"] for run in runs)
     return {run.letter: by_number[run.row["number"]] for run in runs}
 

@@ -29,7 +29,7 @@ _AXES = {
     NOISE.name: "variance of the noise",
     CLOSE_PAIRS.name: "largest estimated distance of a pair that is used (°); no limit: 180",
 }
-_FEW = 4  # levels, of which measures and angle errors have room beside one another
+_FEW = 4  # levels, up to which measures and angle errors fit side by side
 
 
 class Shown(NamedTuple):
@@ -166,7 +166,7 @@ def _show_table(lines: Sequence[Line], shown: Shown) -> None:
 
 
 def _in_words(table: pd.DataFrame, factor: Factor) -> tuple[Any, dict[str, Any]]:
-    """The table with its numbers in words, by which it is sorted as the numbers that they are; and its columns."""
+    """The table with numbers formatted as text, which still sort as numbers; and the configuration of its columns."""
     configs: dict[str, Any] = {
         "level": st.column_config.TextColumn("level", pinned=True),
         "runs": st.column_config.NumberColumn("runs", help="number of these runs, one per seed", width=44),

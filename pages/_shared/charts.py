@@ -1,4 +1,4 @@
-"""Figures in their places on a page, and their data to take away."""
+"""Figures on a page, with their data for download."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"
 
 
 def show(drawn: Figure, name: str, data: Data) -> None:
-    """A figure and its data; ``name`` is unlike that of any other figure of the page."""
+    """Show a figure and its data; ``name`` is unique on the page."""
     st.plotly_chart(drawn, key=name, config=_CHART, alt=data.title)
-    _offer(name, data)
+    _offer_data(name, data)
 
 
 def show_abreast(draw: Callable[[Data], Figure], name: str, data: Data, columns: int) -> None:
-    """The panels of a figure in so many columns, each drawn by itself: on a narrow screen they stand above one another.
+    """Show the panels of a figure in columns, each drawn by itself, so that a narrow screen stacks them.
 
-    The title stands above the first; the data of all are offered together.
+    The title is above the first column; one download has the data of all.
     """
     for number, (place, part) in enumerate(zip(st.columns(columns), parts(data, columns), strict=False)):
         with place:
             st.plotly_chart(draw(part), key=f"{name} {number}", config=_CHART, alt=data.title)
-    _offer(name, data)
+    _offer_data(name, data)
 
 
 def show_halves(draw: Callable[[Data], Figure], name: str, data: Data) -> None:
-    """The panels of a figure in two columns: the first half of the series of each, and the others."""
+    """Show a figure in two columns: the first half of each panel's series, and the second half."""
     halves: list[list[Panel]] = [[], []]
     for panel in data.panels:
         middle = -(-len(panel.series) // 2)
@@ -45,16 +45,16 @@ def show_halves(draw: Callable[[Data], Figure], name: str, data: Data) -> None:
         with place:
             drawn = draw(replace(data, panels=panels, title="" if number else data.title))
             st.plotly_chart(drawn, key=f"{name} {number}", config=_CHART, alt=data.title)
-    _offer(name, data)
+    _offer_data(name, data)
 
 
 def parts(data: Data, count: int) -> list[Data]:
-    """A figure's panels in at most ``count`` groups, as many in each but the last; the first has the title."""
+    """A figure's panels in at most ``count`` groups of equal size but for the last; the first group has the title."""
     size = -(-len(data.panels) // count)
     groups = [data.panels[start : start + size] for start in range(0, len(data.panels), size)]
     return [replace(data, panels=group, title="" if number else data.title) for number, group in enumerate(groups)]
 
 
-def _offer(name: str, data: Data) -> None:
+def _offer_data(name: str, data: Data) -> None:
     with st.container(horizontal=True):
         downloads.figure_data(data.to_csv, name)

@@ -20,14 +20,14 @@ from engine.base.files import plain
 from engine.experiment.metrics import ANGLE_ERROR_MEDIAN, DISTANCE_MAE
 from pages._shared import picture_figures, style, text
 
-_PANEL_HEIGHTS = (400, 400, 330, 250)  # px, by how many stand beside one another: about as high as wide on a desk
+_PANEL_HEIGHTS = (400, 400, 330, 250)  # px, by number of columns: panels are about square on a wide screen
 _SYMBOLS = ("diamond", "diamond-open", "square", "square-open")
 
 
 def metrics_figure(data: Figure) -> go.Figure:
     """Each metric against the level: mean ± sd, single runs as dots, published results in grey.
 
-    A triangle that points down is a zero, which a logarithmic axis lacks.
+    Triangles pointing down mark zeros, which a logarithmic axis lacks.
     """
     rows = len(data.panels)
     figure = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.15 / rows)
@@ -52,9 +52,9 @@ def metrics_figure(data: Figure) -> go.Figure:
 def _add_published(figure: go.Figure, series: Series, symbol: str, axis: Axis, place: dict[str, Any]) -> None:
     columns = plain(series.columns)
     figure.add_scatter(
-        x=columns["x"], y=style.places(columns["y"], axis), mode=_mode(series),
+        x=columns["x"], y=style.positions(columns["y"], axis), mode=_mode(series),
         line={"color": style.GREY, "dash": "dot", "width": 1},
-        marker={"symbol": style.downwards(columns["y"], axis, symbol), "size": 9, "color": style.GREY},
+        marker={"symbol": style.symbols(columns["y"], axis, symbol), "size": 9, "color": style.GREY},
         name=series.name, legendgroup=series.name,
         customdata=list(zip(columns["level"], _spreads(columns, axis.unit), strict=True)),
         hovertemplate=f"{escape(series.name)}<br>%{{customdata[0]}}: %{{customdata[1]}}<extra></extra>", **place,
@@ -64,7 +64,7 @@ def _add_published(figure: go.Figure, series: Series, symbol: str, axis: Axis, p
 def _add_means(figure: go.Figure, series: Series, axis: Axis, place: dict[str, Any]) -> None:
     columns = plain(series.columns)
     figure.add_scatter(
-        x=columns["x"], y=style.places(columns["y"], axis),
+        x=columns["x"], y=style.positions(columns["y"], axis),
         error_y={"type": "data", "array": columns["sd"], "thickness": 1.5, "width": 5}, mode=_mode(series),
         line={"color": style.BLUE, "width": 2},
         marker={"symbol": "line-ew", "size": 18, "line": {"width": 3, "color": style.BLUE}}, name=series.name,
@@ -78,10 +78,10 @@ def _add_singles(figure: go.Figure, series: Series, axis: Axis, place: dict[str,
     columns = plain(series.columns)
     values = [_value(value, axis.unit) for value in columns["y"]]
     figure.add_scatter(
-        x=columns["x"], y=style.places(columns["y"], axis), mode="markers", cliponaxis=False,
+        x=columns["x"], y=style.positions(columns["y"], axis), mode="markers", cliponaxis=False,
         marker={
             "size": 6, "color": "white", "line": {"color": style.BLUE, "width": 1.5},
-            "symbol": style.downwards(columns["y"], axis, "circle"),
+            "symbol": style.symbols(columns["y"], axis, "circle"),
         },
         name=series.name,
         legendgroup=series.name, customdata=list(zip(map(escape, columns["run"]), values, strict=True)),
@@ -168,7 +168,7 @@ def _add_pairs(figure: go.Figure, panel: Panel, place: dict[str, int]) -> None:
 def error_panels_figure(data: Figure, height: int = 0) -> go.Figure:
     """Histograms of the angle errors, one beneath another on one scale, with each level's median.
 
-    ``height`` in px is that of the figure beside it, which it fills unless it needs more.
+    ``height`` is the least height of the figure in px, that of the figure beside it.
     """
     rows = len(data.panels)
     figure = make_subplots(

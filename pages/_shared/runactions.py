@@ -78,7 +78,7 @@ def _restore(run_id: str) -> None:
 
 
 def _offer_undo() -> None:
-    """For a minute after runs have been archived, a way to have them back."""
+    """Offer for a minute to restore the runs that were archived last."""
     when, ids = st.session_state.get(_ARCHIVED, (0.0, []))
     if not ids or time.monotonic() - when > _UNDO_S:
         return
@@ -140,7 +140,7 @@ def _save(rows: Sequence[Row], of: str, common: Sequence[str]) -> None:
             saved = state.attempt(note, row["run_id"], **changes) and saved
     if saved:
         session[_EDITED] = False
-        # No toast: in a fragment Streamlit (1.67) puts it in the place of the app's styles.
+        # No toast: in a fragment, Streamlit (1.67) replaces the app's styles with it.
         session[_SAVED] = time.monotonic(), "Saved." if len(rows) == 1 else f"Saved {_runs(rows)}."
 
 

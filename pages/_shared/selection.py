@@ -44,7 +44,7 @@ def _meant(selected_rows: tuple[int, ...], drawings: Sequence[_Drawn]) -> Sequen
 
 
 def clicked_head(table: str) -> str | None:
-    """The column whose head was clicked, once; to be called before the table is drawn, which then shows none."""
+    """The column whose heading was clicked since the last call; to be called before the table is drawn."""
     chosen = st.session_state.get(table, {}).get("selection", {})
     heads = chosen.get("columns", ())
     if not heads:

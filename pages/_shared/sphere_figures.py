@@ -74,7 +74,7 @@ def _add_globe(figure: go.Figure, points: Series, colour: str, place: dict[str, 
 
 
 def map_height(spheres: go.Figure, count: int) -> int:
-    """How high each of ``count`` maps is to be, px, so that they fill the place beside a figure of spheres."""
+    """The height in px of each of ``count`` maps that together are as high as the figure of spheres beside them."""
     return max(_LOWEST_MAP, (spheres.layout.height - _BESIDE_MAPS) // count)
 
 

@@ -170,7 +170,7 @@ def runs() -> Listing:
 
 
 def bounds(row: catalogue.Row) -> frozenset[str]:
-    """The names of a run's resolutions of which only a bound is known; none where its curves are gone or damaged."""
+    """The names of a run's resolutions of which only a bound is known; empty if its curves are missing or damaged."""
     recorded = row["metrics"] or {}
     names = frozenset(name for name in CURVES if recorded.get(name) is not None)
     if not names:
@@ -184,7 +184,7 @@ def bounds(row: catalogue.Row) -> frozenset[str]:
 
 @st.cache_resource(show_spinner=False)
 def _bounds() -> dict[Path, tuple[tuple[int, ...], frozenset[str]]]:
-    """By run what :func:`bounds` has found, and when the files were written that it has read."""
+    """The results of :func:`bounds` for each run, with the modification times of the files they were read from."""
     return {}
 
 
@@ -198,7 +198,7 @@ def _is_bound(path: Path, name: str) -> bool:
 
 
 def _modified(path: Path) -> int:
-    """When a file was written; 0 where it is not there."""
+    """The modification time of a file; 0 if there is none."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

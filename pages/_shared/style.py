@@ -26,7 +26,7 @@ _COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 TALL, MIDDLE, WIDE = 580, 340, 420
-_ROOM = 0.04  # of a logarithmic axis, at both of its ends: marks there are not cut
+_ROOM = 0.04  # of a logarithmic axis, added at both ends so that markers there are not cut
 MARGIN = {"l": 56, "r": 16, "t": 48, "b": 44}
 # At the bottom, where it may wrap on a narrow screen without covering the title.
 LEGEND = {
@@ -41,7 +41,7 @@ LEGEND = {
 
 
 class Stroke(NamedTuple):
-    """How a line is drawn: its colour and its kind, as Plotly calls it."""
+    """Colour and dash style of a line, in Plotly's terms."""
 
     colour: str
     dash: str
@@ -51,17 +51,17 @@ _STROKES = tuple(Stroke(colour, dash) for dash in _DASHES for colour in _COLOURS
 
 
 def run_stroke(number: int) -> Stroke:
-    """A run's own stroke, from its ``number`` in the catalogue (1, 2, ...): it tells 36 runs in a row apart."""
-    # Shifted by one after each round: every third or sixth run, one seed of a sweep, is to have several colours too.
+    """A run's own stroke, from its ``number`` in the catalogue (1, 2, ...): unique among 36 consecutive runs."""
+    # Shifted by one after each round, so that every third or sixth run, such as one seed of a sweep, varies in colour.
     rounds, place = divmod(number - 1, len(_COLOURS))
     return Stroke(_COLOURS[(place + rounds) % len(_COLOURS)], _DASHES[rounds % len(_DASHES)])
 
 
 def run_strokes(numbers: Iterable[int]) -> dict[int, Stroke]:
-    """By number the strokes of at most 36 runs that are compared, no two alike.
+    """The strokes of at most 36 runs that are compared, by number; no two are equal.
 
-    A run has its own one, whatever it is compared with, unless an older run of the comparison has that: then one that
-    nobody has, of a colour that as few others as possible have.
+    A run keeps its own stroke unless an older run in the comparison has the same one. It then gets an unused stroke
+    with the least used colour.
     """
     ordered = sorted(set(numbers))
     strokes: dict[int, Stroke] = {}
@@ -75,14 +75,14 @@ def run_strokes(numbers: Iterable[int]) -> dict[int, Stroke]:
 
 
 def _least_used(taken: Sequence[Stroke]) -> Stroke:
-    """A stroke that is not taken, of the colour and then of the kind of line that are rarest."""
+    """An unused stroke with the least used colour and, among these, the least used dash style."""
     free = [stroke for stroke in _STROKES if stroke not in taken]
     colours, dashes = Counter(colour for colour, _ in taken), Counter(dash for _, dash in taken)
     return min(free or _STROKES, key=lambda stroke: (colours[stroke.colour], dashes[stroke.dash]))
 
 
 def place_stroke(place: int) -> Stroke:
-    """The stroke of what has that place (0, 1, ...) among at most 36: neighbours differ in colour and kind of line."""
+    """The stroke of a position (0, 1, ...) among at most 36; neighbours differ in colour and dash style."""
     rounds, at = divmod(place, len(_COLOURS))
     return Stroke(_COLOURS[at], _DASHES[(at + rounds) % len(_DASHES)])
 
@@ -95,7 +95,7 @@ def ends(axis: Axis | None) -> tuple[float, float]:
 
 
 def scale(axis: Axis) -> dict[str, Any]:
-    """How a plot's axis of values is laid out: from zero, or logarithmic where the data say so."""
+    """Plotly's layout of an axis of values: linear from zero, or logarithmic."""
     if not axis.log:
         return {"type": "linear", "rangemode": "tozero"}
     low, high = (math.log10(end) for end in ends(axis))
@@ -103,16 +103,16 @@ def scale(axis: Axis) -> dict[str, Any]:
     return {"type": "log", "range": [low - room, high + room]}
 
 
-def places(values: Sequence[float | None], axis: Axis) -> list[float | None]:
-    """Where along an axis of :func:`scale` values stand: zero at the lower end of a logarithmic one."""
+def positions(values: Sequence[float | None], axis: Axis) -> list[float | None]:
+    """Positions of values along an axis of :func:`scale`: zero is at the lower end of a logarithmic one."""
     if not axis.log:
         return list(values)
     lowest, _ = ends(axis)
     return [lowest if value == 0 else value for value in values]
 
 
-def downwards(values: Sequence[float | None], axis: Axis, symbol: str) -> list[str]:
-    """The symbols of values: those of zero on a logarithmic axis point to where they are, below its end."""
+def symbols(values: Sequence[float | None], axis: Axis, symbol: str) -> list[str]:
+    """The symbol of each value; a triangle pointing down for a zero on a logarithmic axis."""
     return ["triangle-down" if axis.log and value == 0 else symbol for value in values]
 
 

@@ -55,7 +55,7 @@ class Series:
     columns: Mapping[str, NDArray[Any]]
     role: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
-    """Units of columns that lie along no axis; a column with an axis' label has the unit of that axis."""
+    """Units of columns that are not along an axis; a column named like an axis has the unit of that axis."""
 
     def __post_init__(self) -> None:
         lengths = {name: np.shape(values) for name, values in self.columns.items()}
@@ -103,11 +103,11 @@ class Panel:
         raise KeyError(name)
 
     def along(self, column: str) -> Axis | None:
-        """The axis that a column of a series lies along, by its name: ``x``, ``x_low``, ``x_high``, and so on."""
+        """The axis of a column, by its name: ``x``, ``x_low``, ``x_high``, and so on; None if it is not along one."""
         return {"x": self.x, "y": self.y, "z": self.z}.get(column.removesuffix("_low").removesuffix("_high"))
 
     def unit_of(self, series: Series, column: str) -> str:
-        """The unit of a column that lies along no axis; empty where it has none."""
+        """The unit of a column that is not along an axis; empty if it has none."""
         named = {axis.label: axis.unit for axis in (self.x, self.y, self.z, self.colour) if axis is not None}
         return series.units.get(column, named.get(column, ""))
 
@@ -133,10 +133,10 @@ class Figure:
         return f"Figure({self.name!r}, {len(self.panels)} panels, {sum(len(p.series) for p in self.panels)} series)"
 
     def headings(self) -> dict[str, str]:
-        """By column what stands above it in the table: what its axis shows, or its unit, in every panel that has it.
+        """The heading of each column in the table: its name and the titles of its axes, or its units, in all panels.
 
-        ``x`` is headed ``x: distance (rad)``, or ``x: rot (°); distance (°)`` where panels differ; ``sd``, which lies
-        along no axis, ``sd (°; rad²)``. Panels whose column has no unit are left out.
+        Examples are ``x: distance (rad)``, ``x: rot (°); distance (°)`` if panels differ, and ``sd (°; rad²)`` for a
+        column that is not along an axis.
         """
         along: dict[str, list[str]] = {}
         units: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Which scale values are shown on: a logarithmic one where they span decades."""
+"""The choice between linear and logarithmic axes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from .data import Axis
 
 _SPAN = 30.0
-"""On a linear axis what is so much smaller than the largest value cannot be told from zero."""
+"""A value smaller than the largest by more than this factor looks like zero on a linear axis."""
 
 
 def value_axis(label: str, unit: str, values: Iterable[float]) -> Axis:
-    """An axis for values, whether finite or not; logarithmic where those above zero span decades.
+    """An axis for values, logarithmic if the positive ones span decades; values that are not finite are ignored.
 
-    A logarithmic axis has a range of whole decades, whose lower end stands for values of zero: they are drawn there.
+    The range of a logarithmic axis is whole decades. Zeros are drawn at its lower end, which is then below all others.
 
     >>> value_axis("E_OR", "°", [1.8, 0.7]).log
     False
