@@ -120,8 +120,8 @@ def shown_table(
 ) -> dict[str, list[str | None]]:
     """Columns of the page's table as texts: ``measure``, then one per line, named after its letters.
 
-    Each measure has a row, mean ± standard deviation over seeds, with :data:`BEST` before the best value and ``≤`` before
-    bounds. If lines can be compared, a row of differences from the baseline follows.
+    Each measure has a row, mean ± standard deviation over seeds, with :data:`BEST` before the best value and ``≤``
+    before bounds. If lines can be compared, a row of differences from the baseline follows.
     """
     headings = [f"{line.letters} (baseline)" if line is baseline and len(lines) > 1 else line.letters for line in lines]
     table: dict[str, list[str | None]] = {"measure": [], **{heading: [] for heading in headings}}
