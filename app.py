@@ -12,7 +12,7 @@ st.logo(str(PAGES / "logo.svg"))
 st.html(PAGES / "pages.css")
 page = st.navigation(
     [
-        st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:", default=True),
+        st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:", url_path="home", default=True),
         st.Page(PAGES / "experiment.py", title="New experiment", icon=":material/add_circle:"),
         st.Page(PAGES / "run.py", title="Run", icon=":material/monitoring:"),
         st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare_arrows:"),
@@ -21,6 +21,8 @@ page = st.navigation(
         st.Page(PAGES / "sampling.py", title="Sampling", icon=":material/scatter_plot:"),
         st.Page(PAGES / "recovery.py", title="Recovery", icon=":material/route:"),
         st.Page(PAGES / "volumes.py", title="Volumes", icon=":material/deployed_code:"),
+        # Streamlit (1.67) would redirect /runs to /, which adds an entry to the browser's history.
+        st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:", url_path="runs", visibility="hidden"),
     ],
     position="top",
 )

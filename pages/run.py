@@ -49,8 +49,7 @@ def _show_actions(record: RunRecord) -> None:
         icon=":material/star:" if noted.starred else ":material/star_outline:",
         help="Remove the star" if noted.starred else "Star this run",
     )  # fmt: skip
-    with st.popover("Edit", icon=":material/edit:", help="Name, tags, note, star"):
-        runactions.edit([row])
+    runactions.edit([row])
     if record.status == "running":
         if st.button("Cancel", icon=":material/stop_circle:", help="Stops within seconds; finished stages are kept."):
             _cancel(record)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from engine.analysis.comparison import title
+from engine.analysis.resolutions import AT_BEST
+from engine.analysis.runs_csv import runs_csv
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.dispatch import backends, runqueue
@@ -15,18 +17,28 @@ from engine.record.events import latest_progress
 from engine.record.runrecord import clock_ahead
 from engine.service import runs as service
 from pages._runs import queue
-from pages._shared import runactions, runtable, selection, state, text
+from pages._shared import columns, runactions, runtable, selection, state, text
 from pages._shared.runtable import COLUMNS, FACETS, NAME, Column, Row, View
 
 _REFRESH_S = 2.0  # and less than one in _state.runs: what others do is seen within 3 s
 _TABLE, _STAR, _OPEN = "runs-table", "runs-star", "runs-open"
 _ADDRESS = "runs-address"
+_SORT, _ASCENDING = "sort", "ascending"  # also the URL parameters
+_CLICKED = "runs-head"
+_NAME_WIDTH = 190  # px; leaves room for a metric, the star and the sign of the state on a narrow screen
 _LONG, _HEIGHT = 18, 690  # lines; px
+# The second to fourth entries of a column's menu: Streamlit would sort numbers as texts, without changing the address.
+_STYLE = """
+[data-testid=stDataFrameColumnMenu] [role=menu]:has(> :nth-child(4):not([role])) > :nth-child(n+2):nth-child(-n+4)
+{display: none}
+"""
 
 
 def _controls(rows: list[Row]) -> tuple[View, list[str], bool]:
     """The view, the columns, and whether archived runs are shown; all of it is in the address."""
     linked: dict[str, Any] = {"bind": "query-params", "persist_state": "session"}
+    if head := st.session_state.pop(_CLICKED, None):
+        _sort_by(head)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         search = st.text_input(
             "Search", key="search", placeholder="name, id, note, tag, protein", icon=":material/search:", width=260,
@@ -40,17 +52,17 @@ def _controls(rows: list[Row]) -> tuple[View, list[str], bool]:
             with st.container(horizontal=True, width=520):
                 facets = {facet: _facet(rows, facet, linked) for facet in FACETS}
         with st.popover("Columns", icon=":material/view_column:"):
-            columns = st.multiselect(
+            shown = st.multiselect(
                 "Columns", list(COLUMNS), runtable.SHOWN, key="columns", width=420, **linked
             )  # fmt: skip
         sort = st.selectbox(
-            "Sort by", [NAME, *COLUMNS], list(COLUMNS).index("started") + 1, key="sort", width=170,
-            label_visibility="collapsed", icon=":material/sort:", **linked,
+            "Sort by", [NAME, *COLUMNS], list(COLUMNS).index("started") + 1, key=_SORT, width=170,
+            label_visibility="collapsed", icon=":material/sort:", on_change=_order_naturally, **linked,
         )  # fmt: skip
-        ascending = st.toggle("Ascending", key="ascending", **linked)
+        ascending = st.toggle("Ascending", key=_ASCENDING, **linked)
         folded = st.toggle("Fold seeds", key="fold", help="Runs that differ only in seed become one line.", **linked)
         archived = st.toggle("Archived", key="archive", help="Show the archived runs instead.", **linked)
-    return View(search or "", facets, starred, sort, ascending, folded), columns, archived
+    return View(search or "", facets, starred, sort, ascending, folded), shown, archived
 
 
 def _restore_address() -> None:
@@ -62,6 +74,21 @@ def _restore_address() -> None:
         st.query_params.from_dict(st.session_state.get(_ADDRESS, {}))
         st.rerun()
     st.session_state[_ADDRESS] = {key: st.query_params.get_all(key) for key in st.query_params}
+
+
+def _order_naturally() -> None:
+    """Set the default order of the chosen column."""
+    chosen = st.session_state[_SORT]
+    st.session_state[_ASCENDING] = chosen == NAME or COLUMNS[chosen].ascends
+
+
+def _sort_by(head: str) -> None:
+    """Sort by the column whose heading was clicked or, if that is so already, reverse the order."""
+    if st.session_state.get(_SORT) == head:
+        st.session_state[_ASCENDING] = not st.session_state[_ASCENDING]
+    else:
+        st.session_state[_SORT] = head
+        _order_naturally()
 
 
 def _clear_filters() -> None:
@@ -76,10 +103,14 @@ def _facet(rows: list[Row], facet: str, linked: dict[str, Any]) -> list[str]:
     return st.multiselect(facet.capitalize(), options, key=key, placeholder="any", width=244, **choice)
 
 
-def _config(key: str, column: Column) -> Any:
-    named: dict[str, Any] = {"label": column.label, "help": column.help, "width": column.width}
+def _config(key: str, column: Column, head: str, cells: Sequence[Any]) -> Any:
+    if column.measure is not None:
+        return columns.numbers(head, cells, column.help)
+    named: dict[str, Any] = {"label": head, "help": column.help, "width": column.width}
+    if column.kind == "text" and column.width is None:
+        named["width"] = columns.width(head, cells)
     match column.kind:
-        case "number" | "measure":
+        case "number":
             return st.column_config.NumberColumn(format=column.format, **named)
         case "time":
             return st.column_config.DatetimeColumn(format=column.format, **named)
@@ -89,23 +120,21 @@ def _config(key: str, column: Column) -> Any:
             return st.column_config.TextColumn(**named)
 
 
-def _column_configs() -> dict[str, Any]:
-    configs = {key: _config(key, column) for key, column in COLUMNS.items()}
+def _column_configs(table: Mapping[str, Sequence[Any]], view: View) -> dict[str, Any]:
+    """The configuration of the table's columns; an arrow in the heading marks the one that the table is sorted by."""
+    arrow = " ↑" if view.ascending else " ↓"
+    configs: dict[str, Any] = {}
     for key, column in COLUMNS.items():
-        if column.kind == "measure":
-            configs[f"{key} sd"] = st.column_config.NumberColumn(
-                "± sd", format=column.format, help=f"{column.label}: standard deviation over the seeds"
-            )
+        if key in table:
+            configs[key] = _config(key, column, column.label + (arrow if view.sort == key else ""), table[key])
+        if column.measure is not None and f"{key} sd" in table:
+            explained = f"{column.label}: standard deviation over the seeds"
+            configs[f"{key} sd"] = columns.numbers(column.measure.column(" sd"), table[f"{key} sd"], explained)
     configs["n"] = st.column_config.NumberColumn("n", help="number of runs in the line", width=50)
     configs[NAME] = st.column_config.ButtonColumn(
-        "name",
-        type="tertiary",
-        key=_OPEN,
-        pinned=True,
-        alignment="left",
-        width=200,
-        help="Click a name to open its run.",
-    )
+        f"name{arrow if view.sort == NAME else ''}", type="tertiary", key=_OPEN, pinned=True, alignment="left",
+        width=_NAME_WIDTH, help="Click a name to open its run.",
+    )  # fmt: skip
     configs["star"] = st.column_config.ButtonColumn("", type="tertiary", key=_STAR, on_click=_star, width=40)
     return configs
 
@@ -128,7 +157,7 @@ def _open(line: Sequence[str]) -> None:
 
 
 @st.fragment(run_every=_REFRESH_S)
-def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -> None:
+def _show_runs(view: View, shown: list[str], archived: bool, none_yet: bool) -> None:
     folder = state.runs_dir()
     try:
         rows = state.runs().rows
@@ -148,6 +177,9 @@ def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -
     groups = view.groups(row for row in rows if row["archived"] == archived)
     if click := st.session_state.get(_OPEN):
         _open(selection.line(_TABLE, click["row"]))
+    if (head := selection.clicked_head(_TABLE)) in (NAME, *COLUMNS):
+        st.session_state[_CLICKED] = head
+        st.rerun()
     ticked = selection.follow(_TABLE, [[row["run_id"] for row in group] for group in groups])
     by_id = {row["run_id"]: row for row in rows}
     status_line = _how_many(rows, groups, view, archived, len(backends.starting(folder)))
@@ -156,21 +188,40 @@ def _show_runs(view: View, columns: list[str], archived: bool, none_yet: bool) -
         st.info("No run matches the filters: remove one." if str(view) else "The archive is empty.")
         return
     running = [row["run_id"] for group in groups for row in group if row["status"] == "running"]
+    progress = {run_id: _progress(run_id) for run_id in running}
+    table = runtable.lines(groups, shown, progress, view.folded, state.bounds)
     st.dataframe(
-        runtable.lines(groups, columns, {run_id: _progress(run_id) for run_id in running}, view.folded),
-        column_config=_column_configs(),
+        table,
+        column_config=_column_configs(table, view),
         hide_index=True,
         height="content" if len(groups) < _LONG else _HEIGHT,
         on_select="rerun",
-        selection_mode="multi-row",
+        selection_mode=["multi-row", "single-column"],
         placeholder="–",
         key=_TABLE,
         alt="Runs",
     )
-    shown = [row for group in groups for row in group]
-    if ahead := [row for row in shown if clock_ahead(row["created"])]:
+    listed = [row for group in groups for row in group]
+    if ahead := [row for row in listed if clock_ahead(row["created"])]:
         names = text.some([title(row) for row in ahead])
         st.caption(text.escaped(f"{names}: started by the clock of a machine that is ahead of this one."))
+    _show_below(groups, any(str(cell).startswith(AT_BEST) for cells in table.values() for cell in cells))
+
+
+def _show_below(groups: list[list[Row]], any_bound: bool) -> None:
+    """Show an explanation of the sign for bounds, and the download of the table."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if any_bound:
+            st.caption(f"{AT_BEST.strip()}: at best, for the FSC stays above its threshold up to Nyquist's frequency.")
+        st.space("stretch")
+        st.download_button(
+            "Table (CSV)", lambda: _csv(groups), "runs.csv", "text/csv", on_click="ignore", type="tertiary",
+            icon=":material/table:", help="These runs with names, ids, metrics with all digits, and all settings",
+        )  # fmt: skip
+
+
+def _csv(groups: list[list[Row]]) -> str:
+    return runs_csv(groups, {row["run_id"]: state.bounds(row) for group in groups for row in group})
 
 
 def _progress(run_id: str) -> str:
@@ -216,6 +267,7 @@ def _show_page() -> None:
     if none_yet:
         _show_runs(View(), [], False, none_yet)
         return
+    st.html(f"<style>{_STYLE}</style>")
     with head:
         with st.popover("Queue", icon=":material/low_priority:"):
             queue.set_at_a_time()

@@ -12,7 +12,7 @@ from engine.config.schema import Config
 from engine.config.settings import config_from_dict
 from engine.experiment.strategies import MOST_PROJECTIONS, strategy_distances
 from pages._factors import distribution_figures, factor
-from pages._shared import state, text
+from pages._shared import charts, state, text
 
 _PAIRS_FAMILY = "pairs-family"  # the URL parameter
 
@@ -43,7 +43,7 @@ def _show_pairs() -> None:
     except InputError as error:
         state.show_error(error)
         return
-    factor.chart(PAIRS, distribution_figures.strategy_figure(data), "strategies", data)
+    charts.show(distribution_figures.strategy_figure(data), f"{PAIRS.study}-strategies", data)
     of = "the first of these runs" if shown is not None else "the default experiment"
     count = min(config.training.projections, MOST_PROJECTIONS)
     explanation = (

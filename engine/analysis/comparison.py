@@ -19,6 +19,7 @@ from ..config.schema import Config
 from ..config.settings import if_not_given, known_keys, optional_keys
 from ..experiment import metrics
 from ..imaging.choices import ITERATIONS
+from .meaning import as_meant
 
 SCIENCE_VERSION = "science version"
 """The name in :func:`parameters` of the version of the code's results, see :data:`config.history.SCIENCE`."""
@@ -70,14 +71,14 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     """Nested tables of a recorded configuration as dotted keys: all that this version knows or the table has.
 
     A key that an earlier version did not know has the value that its runs used (:mod:`config.history`), one without a
-    value None, so that runs of different versions can be compared. (Iterations by default are replaced by their number,
-    which earlier versions recorded.)
+    value None, so that runs of different versions can be compared. Equivalent values are made equal, see
+    :mod:`analysis.meaning`. (Iterations by default are replaced by their number, which earlier versions recorded.)
     """
     values = _flat(completed(table))
     if values.get(_ITERATIONS) is None:
         defaults = {str(method): count for method, count in ITERATIONS.items()}
         values[_ITERATIONS] = defaults.get(str(values.get(_METHOD)))  # in a damaged record it may be anything
-    return {key: values.get(key) for key in sorted({*values, *known_keys()})}
+    return as_meant({key: values.get(key) for key in sorted({*values, *known_keys()})})
 
 
 def parameters(rows: Sequence[Row]) -> dict[str, list[Any]]:

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
-from . import comparison
+from . import comparison, resolutions
 from .comparison import Row, Spread, fold_seeds, mean_and_spread
-from .measures import MEASURES
+from .measures import MEASURES, Measure
+from .resolutions import Bounds
+from .spreadsheet import joined, no_formula
 
 SEPARATOR = " · "  # between letter and name
+BEST = "◆ "
+"""Prefix of the best value of a measure."""
 _LONGEST = 40
 _MANY = 3
 
@@ -103,44 +107,95 @@ def metric_table(lines: Sequence[Line], baseline: Line, keys: Sequence[str]) -> 
         letters = f"{line.letters} (baseline)" if line is baseline else line.letters
         row: dict[str, Any] = {"runs": letters, "name": line.title, "n": len(line.runs)}
         for key in keys:
-            spread, reference = line.spreads[key], baseline.spreads[key]
+            spread = line.spreads[key]
             row[key] = None if spread is None else spread.mean
             row[f"{key} sd"] = None if spread is None else spread.sd
-            comparable = line is not baseline and spread is not None and reference is not None
-            row[f"{key} difference"] = spread.mean - reference.mean if comparable else None  # type: ignore[union-attr]
+            row[f"{key} difference"] = _difference(line, baseline, key)
         rows.append(row)
     return rows
 
 
-def with_bounds(
-    rows: Sequence[dict[str, Any]], lines: Sequence[Line], bounds: Mapping[str, Collection[str]]
-) -> list[dict[str, Any]]:
-    """The rows with ``≤`` before the means of those runs, by measure their letters, of which only a bound is known."""
-    marked = []
-    for row, line in zip(rows, lines, strict=True):
-        texts = {}
-        for key, letters in bounds.items():
-            if row.get(key) is not None:
-                sign = "≤ " if any(run.letter in letters for run in line.runs) else ""
-                texts[key] = f"{sign}{MEASURES[key].metric.format % row[key]}"
-        marked.append(row | texts)
-    return marked
+def shown_table(
+    lines: Sequence[Line], baseline: Line, keys: Sequence[str], bounds: Bounds
+) -> dict[str, list[str | None]]:
+    """Columns of the page's table as texts: ``measure``, then one per line, named after its letters.
+
+    Each measure has a row, mean ± standard deviation over seeds, with :data:`BEST` before the best value and ``≤``
+    before bounds. If lines can be compared, a row of differences from the baseline follows.
+    """
+    headings = [f"{line.letters} (baseline)" if line is baseline and len(lines) > 1 else line.letters for line in lines]
+    table: dict[str, list[str | None]] = {"measure": [], **{heading: [] for heading in headings}}
+    if any(len(line.runs) > 1 for line in lines):
+        _add_row(table, "runs", [f"{len(line.runs):,}" for line in lines])
+    for key in keys:
+        measure, winners = MEASURES[key], best(lines, key)
+        marks = [BEST if line in winners else "" for line in lines]
+        cells = [_mean_in_words(line, key, bounds) for line in lines]
+        _add_row(table, measure.label, [m + c if c else None for m, c in zip(marks, cells, strict=True)])
+        differences = [_difference(line, baseline, key) for line in lines]
+        if any(value is not None for value in differences):
+            words = [None if value is None else _signed(measure, value) for value in differences]
+            _add_row(table, f"Δ {measure.label}", words)
+    return table
 
 
-def metric_csv(lines: Sequence[Line], baseline: Line) -> bytes:
-    """The same numbers with all their digits, angles in rad too; runs are identified by run id."""
+def best(lines: Sequence[Line], key: str) -> list[Line]:
+    """The lines with the best mean of a measure; none if all are equal or the metric has no better direction."""
+    known = [(spread.mean, line) for line in lines if (spread := line.spreads[key]) is not None]
+    better = MEASURES[key].metric.better
+    if better is None or len({mean for mean, _ in known}) < 2:
+        return []
+    wanted = (min if better == "lower" else max)(mean for mean, _ in known)
+    return [line for mean, line in known if mean == wanted]
+
+
+def _add_row(table: dict[str, list[str | None]], name: str, cells: Sequence[str | None]) -> None:
+    for column, cell in zip(table.values(), [name, *cells], strict=True):
+        column.append(cell)
+
+
+def _mean_in_words(line: Line, key: str, bounds: Bounds) -> str | None:
+    spread, metric = line.spreads[key], MEASURES[key].metric
+    if spread is None:
+        return None
+    mean = resolutions.shown(metric, spread.mean, _bounds_of(line, bounds))
+    return mean if spread.sd is None else f"{mean} ± {metric.cell(spread.sd)}"
+
+
+def _bounds_of(line: Line, bounds: Bounds) -> set[str]:
+    """The metrics of which only a bound is known for any run of the line: their means are only bounds too."""
+    return {name for run in line.runs for name in bounds.get(run.row["run_id"], ())}
+
+
+def _difference(line: Line, baseline: Line, key: str) -> float | None:
+    spread, reference = line.spreads[key], baseline.spreads[key]
+    return None if line is baseline or spread is None or reference is None else spread.mean - reference.mean
+
+
+def _signed(measure: Measure, value: float) -> str:
+    sign = "+" if value > 0 else "−" if value < 0 else ""
+    return f"{sign}{measure.metric.cell(abs(value))}"
+
+
+def metric_csv(lines: Sequence[Line], baseline: Line, bounds: Bounds) -> bytes:
+    """The same numbers with all their digits, angles in rad too, which are only bounds, run ids, and all settings.
+
+    Settings that differ within a line are listed, separated by spaces.
+    """
     keys = [*measured(lines), *measured(lines, as_recorded=True)]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     columns = [f"{MEASURES[key].label}{what}" for key in keys for what in ("", " sd", " minus baseline")]
-    writer.writerow(["runs", "name", "n", *columns, "run ids"])
+    resolved = [metric for key in keys if (metric := MEASURES[key].metric).threshold is not None]
+    only_bounds = [f"{metric.short} is only a bound" for metric in resolved]
+    rows = [run.row for line in lines for run in line.runs]
+    places = {row["run_id"]: place for place, row in enumerate(rows)}
+    settings = comparison.parameters(rows)
+    writer.writerow(["runs", "name", "n", *columns, *only_bounds, "run ids", *settings])
     for line, row in zip(lines, metric_table(lines, baseline, keys), strict=True):
         numbers = ["" if value is None else f"{value:.9g}" for value in list(row.values())[3:]]
-        ids = " ".join(run.row["run_id"] for run in line.runs)
-        writer.writerow([row["runs"], _no_formula(line.title), len(line.runs), *numbers, ids])
+        marks = ["yes" if metric.name in _bounds_of(line, bounds) else "" for metric in resolved]
+        ids = [run.row["run_id"] for run in line.runs]
+        set_ = [no_formula(joined(values[places[run_id]] for run_id in ids)) for values in settings.values()]
+        writer.writerow([row["runs"], no_formula(line.title), len(ids), *numbers, *marks, " ".join(ids), *set_])
     return file.getvalue().encode()
-
-
-def _no_formula(text: str) -> str:
-    """The same to the eye: a spreadsheet would evaluate a name that starts like a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text

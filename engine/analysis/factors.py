@@ -62,7 +62,7 @@ class Factor:
         level = level_of(row, self.keys)
         if self.is_noise:
             variance, snr = level
-            return (variance or 0.0, None) if snr is None else (None, snr)
+            return (variance, None) if snr is None else (None, snr)
         return level
 
 

@@ -31,6 +31,8 @@ class Metric:
         its name above a column of a table; symbol or label when not given.
     format
         of its value in a table, as ``%`` has it.
+    threshold
+        for a resolution, the value of the Fourier shell correlation at which it is read; None for other metrics.
     """
 
     name: str
@@ -41,7 +43,8 @@ class Metric:
     needs_truth: bool = False
     meaning: str = ""
     column: str = ""
-    format: str = "%.3g"
+    format: str = "%#.3g"
+    threshold: float | None = None
 
     @property
     def heading(self) -> str:
@@ -68,6 +71,22 @@ class Metric:
     def shown_factor(self) -> float:
         """The factor from a recorded value to one in :attr:`shown_unit`."""
         return math.degrees(1) if self.is_angle else 1.0
+
+    def cell(self, value: float) -> str:
+        """A value in :attr:`shown_unit`, formatted with :attr:`format` for a table, the same on every page.
+
+        >>> [Metric("angle_error_median", "median angle error").cell(value) for value in (1.0237e-6, 34, 120, 0)]
+        ['1.02e-6', '34.0', '120', '0']
+        """
+        if value == 0:
+            return "0"
+        if self.format == "%d":
+            return f"{value:,.0f}"
+        written = self.format % value
+        if float(written) == 0:  # smaller than the format's last digit
+            written = f"{value:#.2g}"
+        mantissa, exponent, power = written.partition("e")
+        return f"{mantissa.removesuffix('.')}{exponent}{int(power)}" if exponent else mantissa.removesuffix(".")
 
     def text(self, value: object) -> str:
         """A value with its unit, angles in degrees too; a dash for what is not known; other than numbers as it is.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,12 @@ from ..record.arrays import Shape
 from .stages import stages
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file in a run's directory, read-only.
+def read_arrays(path: Path, only: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a file in a run's directory, read-only: all, or those of the names in ``only`` that it has.
 
     Raises FileNotFoundError, and InputError for a damaged file, or one with other arrays than a stage leaves.
     """
-    return arrays.read_arrays(path, shapes_of(path.name))
+    return arrays.read_arrays(path, shapes_of(path.name), only)
 
 
 def left(path: Path) -> tuple[tuple[str, int], ...]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from ..base.metric import Metric
 
+AGAINST_INPUT, BETWEEN_HALVES = 0.5, 0.143
+"""Thresholds of Fourier shell correlations: against a reference map, and between independent half maps."""
+
 DISTANCE_MAE = Metric(
     "distance_mae", "distance error", "L_DE", "rad", needs_truth=True,
     meaning="mean absolute error of the estimated distances, over pairs of test projections",
@@ -49,11 +52,11 @@ MIRRORED = Metric(
     meaning="whether the recovered poses were a mirror image, which the alignment turned back",
 )  # fmt: skip
 FSC_HALF = Metric(
-    "fsc_0.5_angstrom", "against input", "FSC 0.5", "Å", needs_truth=True, format="%.2f",
+    "fsc_0.5_angstrom", "against input", "FSC 0.5", "Å", needs_truth=True, format="%.2f", threshold=AGAINST_INPUT,
     meaning="resolution where the Fourier shell correlation against the input map falls below 0.5",
 )  # fmt: skip
 FSC_HALVES = Metric(
-    "fsc_0.143_angstrom", "of halves", "FSC 0.143", "Å", format="%.2f",
+    "fsc_0.143_angstrom", "of halves", "FSC 0.143", "Å", format="%.2f", threshold=BETWEEN_HALVES,
     meaning="resolution where the Fourier shell correlation between the half maps falls below 0.143",
 )  # fmt: skip
 REFINED_ANGLE_ERROR_MEDIAN = Metric(
@@ -67,10 +70,12 @@ REFINED_ANGLE_ERROR_MEAN = Metric(
 )  # fmt: skip
 REFINED_FSC_HALF = Metric(
     "refined_fsc_0.5_angstrom", "refined", "FSC 0.5", "Å", needs_truth=True, column="refined FSC 0.5", format="%.2f",
+    threshold=AGAINST_INPUT,
     meaning="resolution where the Fourier shell correlation against the input map, after refinement, falls below 0.5",
 )  # fmt: skip
 REFINED_FSC_HALVES = Metric(
     "refined_fsc_0.143_angstrom", "refined", "FSC 0.143", "Å", column="refined FSC 0.143", format="%.2f",
+    threshold=BETWEEN_HALVES,
     meaning="resolution where the Fourier shell correlation between the half maps, after refinement, falls below 0.143",
 )  # fmt: skip
 NOISE_VARIANCE = Metric(
@@ -82,7 +87,7 @@ RECOVERY_SECONDS = Metric(
     "recovery_seconds", "time of the recovery", unit="s", column="time", meaning="wall time of the recovery alone"
 )
 TOTAL_SECONDS = Metric(
-    "total_seconds", "wall time", unit="s", column="took", format="%.0f", meaning="wall time of the whole run"
+    "total_seconds", "wall time", unit="s", column="took", format="%.1f", meaning="wall time of the whole run"
 )
 PEAK_MEMORY = Metric(
     "peak_memory_mb", "peak memory", unit="MB", column="memory", format="%.0f",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -45,14 +45,18 @@ class Shape:
 ROTATIONS = Shape(("n", 3, 3), rotations=True)
 
 
-def read_arrays(path: Path, shapes: Mapping[str, Shape] | None = None) -> dict[str, np.ndarray]:
-    """The arrays of a ``.npz``, read-only; those that ``shapes`` names are what it says, as far as they are there.
+def read_arrays(
+    path: Path, shapes: Mapping[str, Shape] | None = None, only: Collection[str] | None = None
+) -> dict[str, np.ndarray]:
+    """The arrays of a ``.npz``, read-only: all, or those of the names in ``only`` that it has.
+
+    Those that ``shapes`` names are checked against it, as far as they are there.
 
     Raises FileNotFoundError, and InputError for a file that is damaged or holds something else.
     """
     try:
         with opened(path) as file:
-            arrays = _load(file)
+            arrays = _load(file, only)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -70,14 +74,14 @@ def read_arrays(path: Path, shapes: Mapping[str, Shape] | None = None) -> dict[s
     return arrays
 
 
-def _load(file: BinaryIO) -> dict[str, np.ndarray]:
+def _load(file: BinaryIO, only: Collection[str] | None) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(file) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > _MOST_BYTES:
         raise ValueError(f"it unpacks to {size / 1e9:.0f} GB; wanted at most {_MOST_BYTES / 1e9:.0f} GB")
     file.seek(0)
     with np.load(file, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+        return {name: stored[name] for name in stored.files if only is None or name in only}
 
 
 def _problem(array: np.ndarray, shape: Shape, sides: dict[str, int]) -> str:

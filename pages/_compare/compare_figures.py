@@ -17,8 +17,9 @@ from engine.analysis.comparison_table import SEPARATOR, Compared
 from engine.analysis.figures.compare import BASELINE, HALF
 from engine.analysis.figures.data import Figure, Panel, Series
 from engine.base.files import plain
-from pages._compare.compare_table import colour, dash
+from pages._compare.compare_table import strokes
 from pages._shared import style, text
+from pages._shared.style import Stroke
 
 _FEW_RUNS = 3  # up to so many, the legend has their names
 _ROW = 230  # px
@@ -29,7 +30,7 @@ _BENEATH = 44 + 3 * 20  # px: the axis and three lines of a legend
 def metrics_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
     """Measures with their standard deviations, one panel each, the runs by letter; single runs are small dots.
 
-    A dashed line marks the baseline's value.
+    A dashed line marks the baseline's value; triangles pointing down mark zeros, which a logarithmic axis lacks.
     """
     columns = min(2, len(data.panels))
     rows = -(-len(data.panels) // columns)
@@ -38,42 +39,49 @@ def metrics_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
         horizontal_spacing=0.12, vertical_spacing=0.32 / rows,
     )  # fmt: skip
     style.subtitled(figure)
-    colours = {run.letter: colour(run) for run in runs}
+    colours = {letter: stroke.colour for letter, stroke in strokes(runs).items()}
     for number, panel in enumerate(data.panels):
         place = {"row": number // columns + 1, "col": number % columns + 1}
         for series in panel.series:
             if series.name == BASELINE:
                 line = {"color": style.GREY, "dash": "dash", "width": 1}
-                figure.add_hline(float(series.columns["y"][0]), line=line, **place)
+                (at,) = style.positions(series.columns["y"].tolist(), panel.y)
+                figure.add_hline(at, line=line, **place)
             elif "sd" in series.columns:
-                _add_mean(figure, series, panel.title, colours[series.role], number == 0, place)
+                _add_mean(figure, series, panel, colours[series.role], place)
             else:
-                _add_singles(figure, series, colours[series.role], place)
+                _add_singles(figure, series, panel, colours[series.role], place)
+        figure.update_yaxes(**style.scale(panel.y), **place)
     names = data.panels[0].x.categories
     figure.update_xaxes(
         type="category", categoryorder="array", categoryarray=names, range=[-0.5, len(names) - 0.5], showgrid=False
     )
-    figure.update_yaxes(rangemode="tozero")
-    return _with_key(figure, data.title, 40 + _ROW * rows, len(names))
+    styled = style.styled(figure, data.title, 90 + _ROW * rows)
+    return styled.update_layout(margin={**style.MARGIN, "t": 64}, showlegend=False)
 
 
-def _add_singles(figure: go.Figure, series: Series, colour: str, place: dict[str, int]) -> None:
+def _add_singles(figure: go.Figure, series: Series, panel: Panel, colour: str, place: dict[str, int]) -> None:
+    values = series.columns["y"].tolist()
     figure.add_scatter(
-        x=series.columns["x"].tolist(), y=series.columns["y"].tolist(), mode="markers",
-        marker={"size": 5, "color": colour, "opacity": _FAINT}, showlegend=False, legendgroup=series.role,
-        customdata=[escape(name) for name in series.columns["run"].tolist()],
-        hovertemplate="%{customdata}: %{y:.4g}<extra></extra>", **place,
+        x=series.columns["x"].tolist(), y=style.positions(values, panel.y), mode="markers", cliponaxis=False,
+        marker={
+            "size": 5, "color": colour, "opacity": _FAINT, "symbol": style.symbols(values, panel.y, "circle"),
+        },
+        showlegend=False, customdata=list(zip(map(escape, series.columns["run"].tolist()), values, strict=True)),
+        hovertemplate="%{customdata[0]}: %{customdata[1]:.4g}<extra></extra>", **place,
     )  # fmt: skip
 
 
-def _add_mean(figure: go.Figure, series: Series, label: str, colour: str, legend: bool, place: dict[str, int]) -> None:
+def _add_mean(figure: go.Figure, series: Series, panel: Panel, colour: str, place: dict[str, int]) -> None:
     name, columns = escape(series.name), plain(series.columns)
     spread = "" if columns["sd"] == [None] else f" ± {columns['sd'][0]:.2g}, {columns['runs'][0]} runs"
     figure.add_scatter(
-        x=columns["x"], y=columns["y"], name=name, legendgroup=series.role, showlegend=legend,
+        x=columns["x"], y=style.positions(columns["y"], panel.y), name=name,
         error_y={"type": "data", "array": columns["sd"], "color": colour, "thickness": 2},
-        mode="markers", marker={"size": 11, "color": colour},
-        hovertemplate=f"{name}<br>{label} %{{y:.4g}}{spread}<extra></extra>", **place,
+        mode="markers", cliponaxis=False,
+        marker={"size": 11, "color": colour, "symbol": style.symbols(columns["y"], panel.y, "circle")},
+        customdata=columns["y"], hovertemplate=f"{name}<br>{panel.title} %{{customdata:.4g}}{spread}<extra></extra>",
+        **place,
     )  # fmt: skip
 
 
@@ -84,13 +92,13 @@ def angle_errors_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
         rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09, subplot_titles=[panel.title for panel in data.panels]
     )
     style.subtitled(figure).update_annotations(x=0, xanchor="left")
-    by_letter = {run.letter: run for run in runs}
+    by_letter, drawn = {run.letter: run for run in runs}, strokes(runs)
     for histogram in histograms.series:
         run, curve = by_letter[histogram.role], curves[histogram.name]
-        _add_histogram(figure, histogram, run, data.values)
+        _add_histogram(figure, histogram, run, drawn, data.values)
         at, share = curve.columns["x"], curve.columns["y"]
         figure.add_scatter(
-            x=at, y=share, customdata=np.radians(at), **_line(run) | {"showlegend": False},
+            x=at, y=share, customdata=np.radians(at), **_line(run, drawn) | {"showlegend": False},
             hovertemplate=f"{escape(run.label)}<br>%{{y:.3g}} % below %{{x:.3g}}° (%{{customdata:.3g}} rad)"
             "<extra></extra>", row=2, col=1,
         )  # fmt: skip
@@ -104,14 +112,16 @@ def angle_errors_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
     return _with_key(figure, data.title, style.TALL, len(histograms.series))
 
 
-def _add_histogram(figure: go.Figure, series: Series, run: Compared, values: Mapping[str, float]) -> None:
+def _add_histogram(
+    figure: go.Figure, series: Series, run: Compared, drawn: Mapping[str, Stroke], values: Mapping[str, float]
+) -> None:
     count = values[f"projections of {run.letter}"]
     beyond = values[f"projections of {run.letter} beyond"]
     further = f", {beyond:,.0f} of {count:,.0f} beyond →" if beyond else ""
     ends = np.stack([series.columns["x_low"], series.columns["x_high"]], axis=1)
     figure.add_scatter(
         x=series.columns["x"], y=series.columns["y"], customdata=np.concatenate([ends, np.radians(ends)], axis=1),
-        **_line(run, "hvh"),
+        **_line(run, drawn, "hvh"),
         hovertemplate=f"{escape(run.label)}<br>%{{customdata[0]:.3g}}–%{{customdata[1]:.3g}}° "
         f"(%{{customdata[2]:.3g}}–%{{customdata[3]:.3g}} rad)<br>%{{y:.3g}} % of the projections{further}"
         "<extra></extra>", row=1, col=1,
@@ -122,17 +132,17 @@ def training_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
     """Training loss and, beneath it, validation error against the optimiser's step."""
     losses, validations = data.panels
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
-    by_letter = {run.letter: run for run in runs}
+    by_letter, drawn = {run.letter: run for run in runs}, strokes(runs)
     quantity = text.indexed(validations.y.label)
     for loss in losses.series:
         run, name, validation = by_letter[loss.role], escape(loss.name), validations[loss.name]
         figure.add_scatter(
-            x=loss.columns["x"], y=loss.columns["y"], **_line(run),
+            x=loss.columns["x"], y=loss.columns["y"], **_line(run, drawn),
             hovertemplate=f"{name}<br>step %{{x}}: loss %{{y:.4g}}<extra></extra>", row=1, col=1,
         )  # fmt: skip
         figure.add_scatter(
             x=validation.columns["x"], y=validation.columns["y"], customdata=validation.columns["y_rad"],
-            **_line(run) | {"showlegend": False},
+            **_line(run, drawn) | {"showlegend": False},
             hovertemplate=f"{name}<br>step %{{x}}: {quantity} %{{y:.3g}}° (%{{customdata:.3g}} rad)<extra></extra>",
             row=2, col=1,
         )  # fmt: skip
@@ -146,10 +156,10 @@ def recovery_figure(data: Figure, runs: Sequence[Compared]) -> go.Figure:
     """Recovery loss against the iteration."""
     figure = make_subplots(rows=1, cols=1)
     panel = data.panel
-    by_letter = {run.letter: run for run in runs}
+    by_letter, drawn = {run.letter: run for run in runs}, strokes(runs)
     for series in panel.series:
         figure.add_scatter(
-            x=series.columns["x"], y=series.columns["y"], **_line(by_letter[series.role]),
+            x=series.columns["x"], y=series.columns["y"], **_line(by_letter[series.role], drawn),
             hovertemplate=f"{escape(series.name)}<br>iteration %{{x}}: %{{y:.4g}} {panel.y.unit}<extra></extra>",
             row=1, col=1,
         )  # fmt: skip
@@ -162,10 +172,11 @@ def _title(panel: Panel) -> str:
     return text.indexed(panel.y.title)
 
 
-def _line(run: Compared, shape: str = "linear") -> dict[str, Any]:
+def _line(run: Compared, drawn: Mapping[str, Stroke], shape: str = "linear") -> dict[str, Any]:
+    colour, dash = drawn[run.letter]
     return {
         "mode": "lines", "name": escape(run.label), "legendgroup": run.letter,
-        "line": {"color": colour(run), "dash": dash(run), "width": 2, "shape": shape},
+        "line": {"color": colour, "dash": dash, "width": 2, "shape": shape},
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from engine.analysis.comparison import in_words, parameters
 from engine.analysis.comparison_table import Compared
 from pages._shared import style, text
+from pages._shared.style import Stroke
 
 UNKNOWN = "?"
 DIFFERS = "≠ "
@@ -24,14 +25,10 @@ class View:
     folded: bool
 
 
-def colour(run: Compared) -> str:
-    """The run's colour, the same on every page."""
-    return style.run_colour(run.row["number"])
-
-
-def dash(run: Compared) -> str:
-    """The run's line style, the same on every page."""
-    return style.run_dash(run.row["number"])
+def strokes(runs: Sequence[Compared]) -> dict[str, Stroke]:
+    """The stroke of each run, by letter; no two are equal."""
+    by_number = style.run_strokes(run.row["number"] for run in runs)
+    return {run.letter: by_number[run.row["number"]] for run in runs}
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from engine.analysis.comparison_table import Compared
 from engine.dispatch import backends
 from engine.record.runrecord import RUN_ID
 from pages._compare import compare_table
-from pages._compare.compare_table import colour, dash
 from pages._shared import state, text
 from pages._shared.state import MOST_COMPARED, RUNS
+from pages._shared.style import Stroke
 
 _PICKED, _BASELINE = "compared", "compared-baseline"
 BASELINE = "baseline"  # the URL parameter
@@ -138,7 +138,9 @@ def _write_baseline() -> None:
 
 def show_key(runs: Sequence[Compared]) -> None:
     """Show a line per run: letter, colour and line style, name, state if it has not finished, distinctive settings."""
-    lines = "".join(map(_key, runs, compare_table.particulars(runs)))
+    strokes = compare_table.strokes(runs)
+    own = compare_table.particulars(runs)
+    lines = "".join(_key(run, strokes[run.letter], words) for run, words in zip(runs, own, strict=True))
     st.html(f"<style>{_STYLE}</style><div class='compared'>{lines}</div>")
 
 
@@ -153,22 +155,22 @@ _STYLE = """
 """
 
 
-def _stripes(colour: str, dash: str) -> str:
+def _stripes(stroke: Stroke) -> str:
     """A line of this style as a CSS background: Streamlit removes inline pictures from HTML."""
     stops, at = [], 0
-    for number, length in enumerate(_STRIPES[dash]):
-        stops.append(f"{'transparent' if number % 2 else colour} {at}px {at + length}px")
+    for number, length in enumerate(_STRIPES[stroke.dash]):
+        stops.append(f"{'transparent' if number % 2 else stroke.colour} {at}px {at + length}px")
         at += length
     return f"repeating-linear-gradient(90deg, {', '.join(stops)})"
 
 
-def _key(run: Compared, particulars: str) -> str:
+def _key(run: Compared, stroke: Stroke, own: str) -> str:
     row = run.row
     status = "" if row["status"] == "finished" else f"<em>{escape(row['status'])}</em>"
-    detail = escape(row["message"] if row["status"] != "finished" and row["message"] else particulars)
+    detail = escape(row["message"] if row["status"] != "finished" and row["message"] else own)
     name = escape(title(row))
     return (
-        f"<div><b>{run.letter}</b><i style='background: {_stripes(colour(run), dash(run))}'></i>"
+        f"<div><b>{run.letter}</b><i style='background: {_stripes(stroke)}'></i>"
         f"<a href='run?run={row['run_id']}' target='_self' title='{name}'>{name}</a>{status}"
         f"<span title='{detail}'>{detail}</span></div>"
     )

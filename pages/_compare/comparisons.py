@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -10,9 +11,8 @@ from engine.analysis.comparison import Row
 from engine.analysis.comparison_table import Compared
 from engine.analysis.figures import compare, levels
 from engine.analysis.figures.compare import Training
-from engine.analysis.figures.data import Figure as Data
 from engine.analysis.figures.directions import by_solid_angle, on_spheres
-from engine.analysis.measures import MEASURES, recorded
+from engine.analysis.measures import recorded
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.experiment import artefacts
@@ -22,21 +22,13 @@ from engine.record.events import FILENAME as EVENTS
 from engine.record.runrecord import read_run
 from pages._compare import compare_figures
 from pages._compare.compare_table import View
-from pages._shared import downloads, level_figures, sphere_figures, state, summary, text
+from pages._shared import charts, level_figures, sphere_figures, state, text
 from pages._shared.live import curve_arrays
 from pages._shared.state import Arrays
-from pages._shared.style import Figure
 
-_CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
-_PANEL = 320  # px, with its margins: makes panels of distances about square
-_FEW_MAPS, _MAP, _SMALL_MAP = 2, 250, 150  # px
+_ALONE = 560  # px, the width of a single panel of distances
 _MOST_DIRECTIONS = 4000  # of all spheres together: each is an element of the page
 _TRAINED = ("siamese",)
-_FSC_OF = {
-    f"{prefix}FSC{suffix}": (f"{prefix.replace(' ', '_')}fsc.npz", name, threshold)
-    for prefix in ("", "refined ")
-    for suffix, name, threshold in (("", "to_input", 0.5), (" halves", "between_halves", 0.143))
-}  # by measure: file, array, threshold
 
 
 def left(row: Row, growing: bool) -> tuple[tuple[str, int], ...]:
@@ -58,8 +50,10 @@ def show_distances(view: View) -> None:
     counts = {letter: one["counts"] for letter, one in alike.items()}
     errors = {run.letter: recorded(run.row, DISTANCE_MAE.name) for run in view.runs if run.letter in alike}
     data = levels.distances(counts, first, errors, "Distances, % of the run's pairs in a cell")
-    with st.container(width=_PANEL * level_figures.panel_columns(len(counts))):
-        chart(level_figures.distance_panels_figure(data), "distances", data)
+    beside = level_figures.beside(len(counts))
+    with st.container(width=_ALONE if beside == 1 else "stretch"):
+        draw = partial(level_figures.distance_panels_figure, beside=beside)
+        charts.show_abreast(draw, "compare-distances", data, beside)
 
 
 def show_angle_errors(view: View) -> None:
@@ -70,7 +64,7 @@ def show_angle_errors(view: View) -> None:
     logarithmic = st.toggle("Logarithmic angles", key="log", bind="query-params")
     errors = {letter: one["errors"] for letter, one in arrays_by_letter.items()}
     data = compare.angle_errors(view.runs, errors, logarithmic)
-    chart(compare_figures.angle_errors_figure(data, view.runs), "angle-errors", data)
+    charts.show(compare_figures.angle_errors_figure(data, view.runs), "compare-angle-errors", data)
 
 
 def show_losses(view: View) -> None:
@@ -81,7 +75,7 @@ def show_losses(view: View) -> None:
     with left_:
         if curves:
             trainings = compare.trainings(view.runs, curves)
-            chart(compare_figures.training_figure(trainings, view.runs), "training", trainings)
+            charts.show(compare_figures.training_figure(trainings, view.runs), "compare-training", trainings)
         untrained = [run for run in view.runs if run.letter not in curves]
         if untrained:
             st.caption(text.escaped(f"No training: {by_reason(untrained, _why_untrained)}."))
@@ -89,7 +83,7 @@ def show_losses(view: View) -> None:
         if kept:
             losses = {letter: one["loss_curve"] for letter, one in kept.items()}
             recoveries = compare.recoveries(view.runs, losses)
-            chart(compare_figures.recovery_figure(recoveries, view.runs), "recovery", recoveries)
+            charts.show(compare_figures.recovery_figure(recoveries, view.runs), "compare-recovery", recoveries)
 
 
 def _training(run: Compared) -> Training | None:
@@ -126,7 +120,7 @@ def show_projections(view: View) -> None:
         images = {labels[letter]: one[name] for letter, one in arrays_by_letter.items()}
         with column:
             data = levels.projections(images, title=title)
-            chart(level_figures.projections_by_level_figure(data), name, data)
+            charts.show(level_figures.projections_by_level_figure(data), f"compare-{name}", data)
 
 
 def show_directions(view: View) -> None:
@@ -141,26 +135,15 @@ def show_directions(view: View) -> None:
     with left:
         some = {letter: vectors[:each] for letter, vectors in directions.items()}
         spheres = on_spheres(some, errors, title="True viewing directions")
-        chart(sphere_figures.sphere_figure(spheres), "spheres", spheres)
+        globes = sphere_figures.sphere_figure(spheres)
+        charts.show(globes, "compare-spheres", spheres)
         if any(len(vectors) > each for vectors in directions.values()):
             st.caption(f"The first {each:,} projections of each run, coloured by their angle errors.")
     with right:
         labelled = {run.label: directions[run.letter] for run in view.runs if run.letter in arrays_by_letter}
-        height = _MAP if len(arrays_by_letter) <= _FEW_MAPS else _SMALL_MAP
         maps = by_solid_angle(labelled)
-        chart(sphere_figures.direction_heatmap_figure(maps, row_height=height), "maps", maps)
-
-
-def fsc_bounds(runs: Sequence[Compared], keys: Collection[str]) -> dict[str, set[str]]:
-    """For each measure of resolution, the letters of runs whose FSC stays above its threshold up to Nyquist."""
-    bounds: dict[str, set[str]] = {}
-    for key in (key for key in keys if key in _FSC_OF):
-        filename, name, threshold = _FSC_OF[key]
-        with_one = [run for run in runs if MEASURES[key].value(run.row) is not None]
-        curves = _read(with_one, filename, f"curve of {MEASURES[key].label}", name)
-        if letters := {letter for letter, arrays in curves.items() if summary.stays_above(arrays[name], threshold)}:
-            bounds[key] = letters
-    return bounds
+        drawn = sphere_figures.direction_heatmap_figure(maps, sphere_figures.map_height(globes, len(arrays_by_letter)))
+        charts.show(drawn, "compare-maps", maps)
 
 
 def _read(runs: Sequence[Compared], filename: str, what: str, *keys: str) -> dict[str, Arrays]:
@@ -198,10 +181,3 @@ def status(run: Compared) -> str:
 
 def _warn(message: str) -> None:
     st.warning(text.escaped(message), icon=":material/broken_image:")
-
-
-def chart(drawn: Figure, key: str, data: Data) -> None:
-    """Show a figure, with its data for download beneath it."""
-    st.plotly_chart(drawn, key=f"compare-{key}", config=_CHART)
-    with st.container(horizontal=True):
-        downloads.figure_data(data.to_csv, f"compare-{key}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
@@ -13,22 +16,20 @@ from engine.analysis import factors, level_table
 from engine.analysis.comparison import level_of
 from engine.analysis.factors import CLOSE_PAIRS, METRICS, NOISE, Factor, Level, Study
 from engine.analysis.figures import directions, distributions, levels
-from engine.analysis.figures.data import Figure as Data
 from engine.analysis.level_table import Line
 from engine.base.errors import InputError
 from engine.experiment.metrics import DISTANCE_MAE
 from engine.geometry.rotations import viewing_directions
 from pages._factors import distribution_figures, recovery_figures
 from pages._factors.factor_runs import FAMILY, LeftOut, choose, show_links
-from pages._shared import downloads, level_figures, sphere_figures, state, text
+from pages._shared import charts, columns, level_figures, sphere_figures, state, text
 from pages._shared.state import Arrays
-from pages._shared.style import Figure
 
 _AXES = {
     NOISE.name: "variance of the noise",
     CLOSE_PAIRS.name: "largest estimated distance of a pair that is used (°); no limit: 180",
 }
-_CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+_FEW = 4  # levels, up to which measures and angle errors fit side by side
 
 
 class Shown(NamedTuple):
@@ -43,10 +44,10 @@ class Shown(NamedTuple):
     problems: set[str]
 
 
-def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None] | None = None) -> Shown | None:
+def show(factor: Factor, parameter: str = FAMILY) -> Shown | None:
     """Show the part that all factors share; None, after explaining what to do, if there is nothing to compare.
 
-    ``parameter`` is the URL parameter that holds the chosen family; ``beside`` draws beneath the angle errors.
+    ``parameter`` is the URL parameter that holds the chosen family.
     """
     try:
         rows = state.runs().rows
@@ -69,30 +70,22 @@ def show(factor: Factor, parameter: str = FAMILY, beside: Callable[[Shown], None
     if len(study.levels) == 1:
         st.info(text.escaped(f"These runs have one level of {factor.name} only: {next(iter(shown.levels))}."))
     _show_left_out(left_out)
-    left, right = st.columns([6, 7])
+    lines = level_table.lines(study, factor)
+    _show_table(lines, shown)
+    left, right = st.columns(2) if len(study.levels) <= _FEW else (st.container(), st.container())
     with left:
-        lines = level_table.lines(study, factor)
         title = "Errors by level" if factor.metrics == METRICS else "Errors and cost of the recovery by level"
         axis = _AXES.get(factor.name, factor.name)
         data = levels.measures(lines, axis, title)
-        chart(factor, level_figures.metrics_figure(data), "metrics", data)
-        if factor.metrics == METRICS:
-            _draw_distances(shown)
-        else:
-            _draw_losses(shown)
+        measures = level_figures.metrics_figure(data)
+        charts.show(measures, f"{factor.study}-metrics", data)
     with right:
-        _show_table(lines, shown)
-        _draw_errors(shown)
-        if beside is not None:
-            beside(shown)
+        _draw_errors(shown, measures.layout.height)
+    if factor.metrics == METRICS:
+        _draw_distances(shown)
+    else:
+        _draw_losses(shown)
     return shown
-
-
-def chart(factor: Factor, drawn: Figure, key: str, data: Data) -> None:
-    """Show a figure, with its data for download beneath it."""
-    st.plotly_chart(drawn, key=f"{factor.study} {key}", config=_CHART)
-    with st.container(horizontal=True):
-        downloads.figure_data(data.to_csv, f"{factor.study}-{key}")
 
 
 def read(shown: Shown, name: str, *keys: str, first_only: bool = False) -> dict[str, list[Arrays]]:
@@ -156,9 +149,10 @@ def _show_table(lines: Sequence[Line], shown: Shown) -> None:
     factor = shown.factor
     rows = level_table.table(lines, factor)
     not_shown = {"variance"} if any(line.published for line in lines) else {"variance", "whose"}
+    words, configs = _in_words(pd.DataFrame(rows), factor)
     st.dataframe(
-        rows, hide_index=True, height="content" if len(rows) <= 14 else 530, placeholder="–",
-        column_config=_columns(factor), column_order=[key for key in rows[0] if key not in not_shown],
+        words, hide_index=True, height="content" if len(rows) <= 14 else 530, placeholder="–",
+        column_config=configs, column_order=[key for key in rows[0] if key not in not_shown],
         key=f"{factor.name} table",
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -171,20 +165,22 @@ def _show_table(lines: Sequence[Line], shown: Shown) -> None:
         st.caption(sentence)
 
 
-def _columns(factor: Factor) -> dict[str, Any]:
+def _in_words(table: pd.DataFrame, factor: Factor) -> tuple[Any, dict[str, Any]]:
+    """The table with numbers formatted as text, which still sort as numbers; and the configuration of its columns."""
     configs: dict[str, Any] = {
         "level": st.column_config.TextColumn("level", pinned=True),
         "runs": st.column_config.NumberColumn("runs", help="number of these runs, one per seed", width=44),
     }
+    words = table.style
     for measure in map(level_table.measure, factor.metrics):
         metric = measure.metric
-        configs[measure.label] = st.column_config.NumberColumn(
-            measure.label, format=metric.format, help=metric.meaning, width=72
-        )
-        configs[measure.column(" sd")] = st.column_config.NumberColumn(
-            "± sd", format=metric.format, help="standard deviation over the seeds", width=60
-        )
-    return configs
+        explained = {"": metric.meaning, " sd": "standard deviation over the seeds"}
+        for what, meaning in explained.items():
+            name = measure.column(what)
+            cells = [None if math.isnan(value) else metric.cell(value) for value in table[name].astype(float)]
+            configs[name] = st.column_config.NumberColumn(name, help=meaning, width=columns.width(name, cells))
+            words = words.format(metric.cell, na_rep="–", subset=[name])
+    return words, configs
 
 
 def _about_published(lines: Sequence[Line], shown: Shown) -> list[str]:
@@ -211,7 +207,9 @@ def _draw_distances(shown: Shown) -> None:
     spreads = {name: level.spread(DISTANCE_MAE.name) for name, level in shown.levels.items()}
     errors = {name: None if (spread := spreads[name]) is None else spread.mean for name in counts}
     data = levels.distances(counts, edges, errors)
-    chart(shown.factor, level_figures.distance_panels_figure(data), "distances", data)
+    beside = level_figures.beside(len(counts))
+    draw = partial(level_figures.distance_panels_figure, beside=beside)
+    charts.show_abreast(draw, f"{shown.factor.study}-distances", data, beside)
 
 
 def _distance_counts(shown: Shown) -> tuple[dict[str, NDArray[np.integer]], NDArray[np.floating] | None]:
@@ -224,30 +222,37 @@ def _draw_losses(shown: Shown) -> None:
     kept = read(shown, "recovery.npz", "loss_curve")
     if kept:
         data = levels.recovery_losses({name: [one["loss_curve"] for one in each] for name, each in kept.items()})
-        chart(shown.factor, recovery_figures.losses_figure(data), "losses", data)
+        charts.show(recovery_figures.losses_figure(data), f"{shown.factor.study}-losses", data)
 
 
-def _draw_errors(shown: Shown) -> None:
+def _draw_errors(shown: Shown, height: int) -> None:
     kept = read(shown, "poses.npz", "errors")
     if not kept:
         st.caption("These runs have no recorded poses.")
         return
     data = levels.angle_errors({name: np.concatenate([one["errors"] for one in each]) for name, each in kept.items()})
-    chart(shown.factor, level_figures.error_panels_figure(data), "errors", data)
+    if len(shown.levels) <= _FEW:
+        charts.show(level_figures.error_panels_figure(data, height), f"{shown.factor.study}-errors", data)
+    else:
+        beside = level_figures.beside(len(data.panels))
+        charts.show_abreast(level_figures.error_panels_figure, f"{shown.factor.study}-errors", data, beside)
 
 
 def draw_orientations(shown: Shown) -> None:
     """Show the true viewing directions, on spheres and maps, and the distributions of angles and distances."""
+    study = shown.factor.study
     one_seed = {name: viewing_directions(rotations) for name, rotations in poses(shown, first_only=True).items()}
     if not one_seed:
         return
     left, right = st.columns(2)
     with left:
         spheres = directions.on_spheres(one_seed, title="Viewing directions of one seed")
-        chart(shown.factor, sphere_figures.sphere_figure(spheres), "spheres", spheres)
+        globes = sphere_figures.sphere_figure(spheres)
+        charts.show(globes, f"{study}-spheres", spheres)
     with right:
         maps = directions.by_solid_angle(one_seed, "Viewing directions of one seed, by solid angle")
-        chart(shown.factor, sphere_figures.direction_heatmap_figure(maps), "direction-map", maps)
+        drawn = sphere_figures.direction_heatmap_figure(maps, sphere_figures.map_height(globes, len(one_seed)))
+        charts.show(drawn, f"{study}-direction-map", maps)
     every = poses(shown)
     counts, edges = _distance_counts(shown)
     left, right = st.columns(2)
@@ -257,7 +262,7 @@ def draw_orientations(shown: Shown) -> None:
             first = next(iter(shown.levels.values())).rows[0]
             symmetric = level_of(first, ("volume.symmetry",)) != "C1"
             angles = distributions.orientations(every, true, edges, symmetric)
-            chart(shown.factor, distribution_figures.orientation_figure(angles), "angles", angles)
+            charts.show(distribution_figures.orientation_figure(angles), f"{study}-angles", angles)
     with right:
         components = distributions.quaternion_components(every)
-        chart(shown.factor, distribution_figures.quaternion_figure(components), "quaternions", components)
+        charts.show(distribution_figures.quaternion_figure(components), f"{study}-quaternions", components)

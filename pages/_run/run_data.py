@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from engine.analysis.figures import angles, densities, directions, distances, fsc, losses, manifold, neighbours
 from engine.analysis.figures import projections as pictures
 from engine.analysis.figures.data import Figure
+from engine.analysis.resolutions import CURVES
 from engine.base.errors import InputError
 from engine.config.numeric import volume_of
 from engine.config.schema import Config, VolumeConfig
@@ -95,11 +96,10 @@ def reconstruction(record: RunRecord, reading: Reading) -> tuple[str, NDArray[np
 def fsc_curves(record: RunRecord, reading: Reading) -> dict[str, NDArray[Any]]:
     """The FSC curves of a run, by the key of the metric that holds the resolution at their threshold."""
     curves = {}
-    for prefix in ("", "refined_"):
-        if (kept := reading.arrays(record.path / f"{prefix}fsc.npz")) is not None:
-            if "to_input" in kept:
-                curves[f"{prefix}fsc_0.5_angstrom"] = kept["to_input"]
-            curves[f"{prefix}fsc_0.143_angstrom"] = kept["between_halves"]
+    for name, (filename, array) in CURVES.items():
+        kept = reading.arrays(record.path / filename)
+        if kept is not None and array in kept:
+            curves[name] = kept[array]
     return curves
 
 

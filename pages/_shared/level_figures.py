@@ -5,6 +5,7 @@ The data are from :mod:`engine.analysis.figures.levels`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -13,29 +14,31 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from engine.analysis.figures.data import Figure, Panel, Series
+from engine.analysis.figures.data import Axis, Figure, Panel, Series
 from engine.analysis.figures.levels import DIAGONAL, MEAN, MEDIAN, PAIRS, PROJECTIONS, PUBLISHED, SINGLE
 from engine.base.files import plain
 from engine.experiment.metrics import ANGLE_ERROR_MEDIAN, DISTANCE_MAE
 from pages._shared import picture_figures, style, text
 
-_COLOURS = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE, style.SKY)
-_DASHES = ("solid", "dash", "dot", "dashdot")
+_PANEL_HEIGHTS = (400, 400, 330, 250)  # px, by number of columns: panels are about square on a wide screen
 _SYMBOLS = ("diamond", "diamond-open", "square", "square-open")
 
 
 def metrics_figure(data: Figure) -> go.Figure:
-    """Each metric against the level: mean ± sd, single runs as dots, published results in grey."""
+    """Each metric against the level: mean ± sd, single runs as dots, published results in grey.
+
+    Triangles pointing down mark zeros, which a logarithmic axis lacks.
+    """
     rows = len(data.panels)
     figure = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.15 / rows)
     for row, panel in enumerate(data.panels, start=1):
         place = {"row": row, "col": 1, "showlegend": row == 1}
         published = [series for series in panel.series if series.role == PUBLISHED]
-        for series, symbol in zip(published, _SYMBOLS, strict=False):
-            _add_published(figure, series, symbol, panel.y.unit, place)
-        _add_means(figure, panel[MEAN], panel.y.unit, place)
-        _add_singles(figure, panel[SINGLE], panel.y.unit, place)
-        figure.update_yaxes(title=text.indexed(panel.title), rangemode="tozero", row=row, col=1)
+        for series, symbol in zip(published, itertools.cycle(_SYMBOLS), strict=False):
+            _add_published(figure, series, symbol, panel.y, place)
+        _add_means(figure, panel[MEAN], panel.y, place)
+        _add_singles(figure, panel[SINGLE], panel.y, place)
+        figure.update_yaxes(title=text.indexed(panel.title), **style.scale(panel.y), row=row, col=1)
     axis = data.panels[-1].x
     if axis.categories:
         ends = [-0.5, len(axis.categories) - 0.5]
@@ -46,34 +49,41 @@ def metrics_figure(data: Figure) -> go.Figure:
     return style.styled(figure, data.title, 200 * rows).update_layout(margin={**style.MARGIN, "b": 96})
 
 
-def _add_published(figure: go.Figure, series: Series, symbol: str, unit: str, place: dict[str, Any]) -> None:
+def _add_published(figure: go.Figure, series: Series, symbol: str, axis: Axis, place: dict[str, Any]) -> None:
     columns = plain(series.columns)
     figure.add_scatter(
-        x=columns["x"], y=columns["y"], mode=_mode(series), line={"color": style.GREY, "dash": "dot", "width": 1},
-        marker={"symbol": symbol, "size": 9, "color": style.GREY}, name=series.name, legendgroup=series.name,
-        customdata=list(zip(columns["level"], _spreads(columns, unit), strict=True)),
+        x=columns["x"], y=style.positions(columns["y"], axis), mode=_mode(series),
+        line={"color": style.GREY, "dash": "dot", "width": 1},
+        marker={"symbol": style.symbols(columns["y"], axis, symbol), "size": 9, "color": style.GREY},
+        name=series.name, legendgroup=series.name,
+        customdata=list(zip(columns["level"], _spreads(columns, axis.unit), strict=True)),
         hovertemplate=f"{escape(series.name)}<br>%{{customdata[0]}}: %{{customdata[1]}}<extra></extra>", **place,
     )  # fmt: skip
 
 
-def _add_means(figure: go.Figure, series: Series, unit: str, place: dict[str, Any]) -> None:
+def _add_means(figure: go.Figure, series: Series, axis: Axis, place: dict[str, Any]) -> None:
     columns = plain(series.columns)
     figure.add_scatter(
-        x=columns["x"], y=columns["y"],
+        x=columns["x"], y=style.positions(columns["y"], axis),
         error_y={"type": "data", "array": columns["sd"], "thickness": 1.5, "width": 5}, mode=_mode(series),
         line={"color": style.BLUE, "width": 2},
         marker={"symbol": "line-ew", "size": 18, "line": {"width": 3, "color": style.BLUE}}, name=series.name,
-        legendgroup="ours", customdata=list(zip(map(escape, columns["level"]), _spreads(columns, unit), strict=True)),
+        legendgroup="ours",
+        customdata=list(zip(map(escape, columns["level"]), _spreads(columns, axis.unit), strict=True)),
         hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>", **place,
     )  # fmt: skip
 
 
-def _add_singles(figure: go.Figure, series: Series, unit: str, place: dict[str, Any]) -> None:
+def _add_singles(figure: go.Figure, series: Series, axis: Axis, place: dict[str, Any]) -> None:
     columns = plain(series.columns)
-    values = [_value(value, unit) for value in columns["y"]]
+    values = [_value(value, axis.unit) for value in columns["y"]]
     figure.add_scatter(
-        x=columns["x"], y=columns["y"], mode="markers",
-        marker={"size": 6, "color": "white", "line": {"color": style.BLUE, "width": 1.5}}, name=series.name,
+        x=columns["x"], y=style.positions(columns["y"], axis), mode="markers", cliponaxis=False,
+        marker={
+            "size": 6, "color": "white", "line": {"color": style.BLUE, "width": 1.5},
+            "symbol": style.symbols(columns["y"], axis, "circle"),
+        },
+        name=series.name,
         legendgroup=series.name, customdata=list(zip(map(escape, columns["run"]), values, strict=True)),
         hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>", **place,
     )  # fmt: skip
@@ -98,32 +108,30 @@ def _spreads(columns: Mapping[str, list[Any]], unit: str) -> list[str]:
     ]
 
 
-def panel_columns(count: int) -> int:
-    """The number of columns of distance panels, few enough for a narrow screen."""
-    return 1 if count == 1 else 2 if count <= 6 else 3
+def beside(count: int) -> int:
+    """The number of columns of panels on a wide screen: such that the rows are full, if possible."""
+    return count if count <= 4 else 3 if count in (5, 6, 9) else 4
 
 
-def distance_panels_figure(data: Figure) -> go.Figure:
-    """Estimated against true distance, one panel per level, on one scale: the share of the level's pairs in a cell."""
-    count = len(data.panels)
-    columns = panel_columns(count)
-    rows = -(-count // columns)
+def distance_panels_figure(data: Figure, beside: int = 1) -> go.Figure:
+    """Estimated against true distance, one panel per level in a column: the share of the level's pairs in a cell.
+
+    ``beside`` is the number of such columns side by side; all are on one scale.
+    """
+    rows = len(data.panels)
     error = text.indexed(DISTANCE_MAE.short)
     figure = make_subplots(
-        rows=rows, cols=columns, shared_xaxes=True, shared_yaxes=True, horizontal_spacing=0.05,
-        vertical_spacing=0.22 / rows, subplot_titles=[
+        rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.22 / rows, subplot_titles=[
             f"{escape(panel.title)}<br>{error} {text.degrees(panel.values.get(DISTANCE_MAE.name))}"
             for panel in data.panels
         ],
     )  # fmt: skip
     style.subtitled(figure)
-    for number, panel in enumerate(data.panels):
-        place = {"row": number // columns + 1, "col": number % columns + 1}
+    for row, panel in enumerate(data.panels, start=1):
+        place = {"row": row, "col": 1}
         _add_pairs(figure, panel, place)
-        if number + columns >= count:
-            figure.update_xaxes(title=panel.x.title, showticklabels=True, **place)
-        if number % columns == 0:
-            figure.update_yaxes(title=panel.y.title, **place)
+        figure.update_yaxes(title=panel.y.title, **place)
+    figure.update_xaxes(title=data.panels[-1].x.title, row=rows, col=1)
     low, high = np.log10(style.ends(data.panels[0].colour)) - 2  # of shares, not of per cent
     decades = np.arange(np.ceil(low), np.floor(high) + 1)
     bar = {
@@ -134,9 +142,9 @@ def distance_panels_figure(data: Figure) -> go.Figure:
     figure.update_layout(
         coloraxis={"colorscale": style.SCALE, "cmin": low, "cmax": max(high, low + 0.1), "colorbar": bar}
     )
-    figure.update_xaxes(range=data.panels[0].x.range, tickvals=[0, 60, 120])  # 180 would overlap the next panel's 0
+    figure.update_xaxes(range=data.panels[0].x.range, tickvals=[0, 60, 120, 180])
     figure.update_yaxes(range=data.panels[0].y.range, tickvals=[0, 60, 120, 180])
-    styled = style.styled(figure, data.title, 170 + 250 * rows)
+    styled = style.styled(figure, data.title, 170 + _PANEL_HEIGHTS[beside - 1] * rows)
     return styled.update_layout(margin={**style.MARGIN, "t": 84, "b": 90})
 
 
@@ -157,8 +165,11 @@ def _add_pairs(figure: go.Figure, panel: Panel, place: dict[str, int]) -> None:
     )  # fmt: skip
 
 
-def error_panels_figure(data: Figure) -> go.Figure:
-    """Histograms of the angle errors, one beneath another on one scale, with each level's median."""
+def error_panels_figure(data: Figure, height: int = 0) -> go.Figure:
+    """Histograms of the angle errors, one beneath another on one scale, with each level's median.
+
+    ``height`` is the least height of the figure in px, that of the figure beside it.
+    """
     rows = len(data.panels)
     figure = make_subplots(
         rows=rows, cols=1, shared_xaxes=True, shared_yaxes=True, vertical_spacing=0.2 / rows,
@@ -178,7 +189,7 @@ def error_panels_figure(data: Figure) -> go.Figure:
     figure.update_xaxes(range=data.panels[0].x.range)
     figure.update_xaxes(title=data.panels[-1].x.title, row=rows, col=1)
     figure.update_yaxes(range=data.panels[0].y.range, title=data.panels[0].y.title)
-    return style.styled(figure, data.title, 140 + 125 * rows)
+    return style.styled(figure, data.title, max(height, 140 + 125 * rows))
 
 
 def _median(panel: Panel) -> float:
@@ -203,7 +214,7 @@ def _add_bars(figure: go.Figure, panel: Panel, row: int) -> None:
 
 
 def projections_by_level_figure(data: Figure, columns: int = 4) -> go.Figure:
-    """The first projections of each level, one row per level, each with its own grey scale."""
+    """The first ``columns`` projections of each level, one row per level, each with its own grey scale."""
     rows = len(data.panels)
     figure = make_subplots(
         rows=rows, cols=1, subplot_titles=[escape(panel.title) for panel in data.panels], vertical_spacing=0.12 / rows
@@ -217,7 +228,8 @@ def projections_by_level_figure(data: Figure, columns: int = 4) -> go.Figure:
 
 def level_line(number: int) -> dict[str, Any]:
     """Colour, dashes and width of the lines of a level, by its position (0, 1, ...)."""
-    return {"color": _COLOURS[number % len(_COLOURS)], "dash": _DASHES[number % len(_DASHES)], "width": 2}
+    colour, dash = style.place_stroke(number)
+    return {"color": colour, "dash": dash, "width": 2}
 
 
 def add_level_line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from engine.record.annotations import LONGEST_NOTE
 from engine.service import notes
 from pages._shared import selection, state
 from pages._shared.runtable import Row
+
+_EDITED, _SAVED, _ARCHIVED = "edited", "saved lately", "archived lately"
+_SAVED_S, _UNDO_S = 6.0, 60.0
 
 
 def show(rows: Sequence[Row], archived: bool, table: str, status_line: str) -> None:
@@ -25,16 +29,15 @@ def show(rows: Sequence[Row], archived: bool, table: str, status_line: str) -> N
             help=f"Tick 2 to {state.MOST_COMPARED} runs",
         )
         opened = st.button("Open", icon=":material/monitoring:", disabled=len(ids) != 1, help="Or click a run's name")
-        with st.popover("Edit", icon=":material/edit:", disabled=not ids, help="Name, tags, note, star"):
-            if rows:
-                edit(rows)
+        edit(rows)
         if archived:
-            _button("Restore", ":material/unarchive:", ids, table, lambda run_id: note(run_id, archived=False))
+            _button("Restore", ":material/unarchive:", ids, table, _restore)
             with st.popover("Delete", icon=":material/delete:", disabled=not ids):
                 st.markdown(f"Delete {_runs(ids)} with all files? This cannot be undone.")
                 _button("Delete for good", ":material/delete_forever:", ids, table, _delete)
         else:
-            _button("Archive", ":material/archive:", ids, table, lambda run_id: note(run_id, archived=True))
+            _button("Archive", ":material/archive:", ids, table, _archive)
+            _offer_undo()
         hint = f"**{len(ids):,} ticked**" if ids else "Click a name to open it, tick runs to compare them"
         st.caption(f"{status_line} · {hint}")
     if compare:
@@ -50,6 +53,7 @@ def toggle_star(row: Row) -> None:
 
 def _button(label: str, icon: str, ids: list[str], table: str, action: Callable[[str], None]) -> None:
     def act() -> None:
+        st.session_state.pop(_ARCHIVED, None)
         for run_id in ids:
             state.attempt(action, run_id)
         selection.clear(table)
@@ -63,16 +67,51 @@ def note(run_id: str, **changes: Any) -> None:
     state.forget_runs()
 
 
+def _archive(run_id: str) -> None:
+    note(run_id, archived=True)
+    _, ids = st.session_state.get(_ARCHIVED, (0.0, []))
+    st.session_state[_ARCHIVED] = time.monotonic(), [*ids, run_id]
+
+
+def _restore(run_id: str) -> None:
+    note(run_id, archived=False)
+
+
+def _offer_undo() -> None:
+    """Offer for a minute to restore the runs that were archived last."""
+    when, ids = st.session_state.get(_ARCHIVED, (0.0, []))
+    if not ids or time.monotonic() - when > _UNDO_S:
+        return
+
+    def undo() -> None:
+        del st.session_state[_ARCHIVED]
+        for run_id in ids:
+            state.attempt(_restore, run_id)
+
+    st.caption(f"Archived {_runs(ids)}.", width="content")
+    st.button("Undo", icon=":material/undo:", on_click=undo)
+
+
 def _delete(run_id: str) -> None:
     notes.delete(state.actor(), state.runs_dir(), run_id)
     state.forget_runs()
 
 
 def edit(rows: Sequence[Row]) -> None:
-    """Show a form for one run's name, tags, note and star; for several runs, their tags and stars.
+    """Show a button that opens a form for one run's name, tags, note and star; for several, their tags and stars.
 
     Only fields changed in the form are written, so that changes made by others meanwhile are kept.
     """
+    help_ = "Name, tags, note, star"
+    with st.popover("Edit", icon=":material/edit:", disabled=not rows, help=help_, key=_EDITED, on_change="rerun"):
+        if rows:
+            _show_form(rows)
+    when, saved = st.session_state.get(_SAVED, (0.0, ""))
+    if saved and time.monotonic() - when < _SAVED_S:
+        st.caption(f":material/check: {saved}", width="content")
+
+
+def _show_form(rows: Sequence[Row]) -> None:
     first = rows[0]
     of = first["run_id"] if len(rows) == 1 else f"{len(rows)} {hash(tuple(row['run_id'] for row in rows))}"
     common = [tag for tag in first["tags"] if all(tag in row["tags"] for row in rows)]
@@ -92,13 +131,18 @@ def _save(rows: Sequence[Row], of: str, common: Sequence[str]) -> None:
     fields = {"name": "name", "tags": "tags", "starred": "star", "note": "note"}
     session = st.session_state
     given = {key: session[f"{field} {of}"] for key, field in fields.items() if f"{field} {of}" in session}
+    saved = True
     for row in rows:
         kept = [tag for tag in row["tags"] if tag in given["tags"] or tag not in common]
         wanted = given | {"tags": [*dict.fromkeys([*kept, *given["tags"]])]}
         changes = {key: value for key, value in wanted.items() if value != (row[key] or type(value)())}
         if changes:
-            state.attempt(note, row["run_id"], **changes)
+            saved = state.attempt(note, row["run_id"], **changes) and saved
+    if saved:
+        session[_EDITED] = False
+        # No toast: in a fragment, Streamlit (1.67) replaces the app's styles with it.
+        session[_SAVED] = time.monotonic(), "Saved." if len(rows) == 1 else f"Saved {_runs(rows)}."
 
 
-def _runs(ids: Sequence[str]) -> str:
-    return "1 run" if len(ids) == 1 else f"{len(ids):,} runs"
+def _runs(some: Sequence[Any]) -> str:
+    return "1 run" if len(some) == 1 else f"{len(some):,} runs"

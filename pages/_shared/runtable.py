@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
+from engine.analysis import resolutions
 from engine.analysis.comparison import fold_seeds, mean_and_spread, title
-from engine.analysis.measures import MEASURES
+from engine.analysis.measures import MEASURES, Measure
 from engine.analysis.verdict import Verdict, of_row
+from engine.base.metric import Metric
 from pages._shared import text
 
 Row = dict[str, Any]
@@ -29,13 +31,20 @@ class Column:
 
     label: str
     value: Callable[[Row], Any]
-    kind: Literal["text", "tags", "number", "id", "measure", "time"] = "text"
+    kind: Literal["text", "tags", "number", "id", "time"] = "text"
     format: str | None = None
     help: str | None = None
     shown: bool = True
     width: int | None = None
     if_known: bool = False
     """Whether to omit the column if none of the runs has a value."""
+    measure: Measure | None = None
+
+    @property
+    def ascends(self) -> bool:
+        """Whether it is sorted in ascending order by default: best or newest first, other columns ascending."""
+        better = None if self.measure is None else self.measure.metric.better
+        return self.kind != "time" and better != "higher"
 
 
 def _inside(row: Row, section: str, key: str) -> Any:
@@ -83,12 +92,13 @@ def _started(row: Row) -> Any:
 
 def _measure(key: str, shown: bool = True, if_known: bool = False) -> Column:
     measure = MEASURES[key]
-    metric = measure.metric
-    return Column(measure.label, measure.value, "measure", metric.format, metric.meaning, shown, if_known=if_known)
+    meaning = measure.metric.meaning
+    return Column(measure.label, measure.value, help=meaning, shown=shown, if_known=if_known, measure=measure)
 
 
 NAME, STATE = "name", "state"
 COLUMNS: dict[str, Column] = {
+    "E_OR": _measure("E_OR"),
     "state": Column("state", lambda row: row["status"], width=125),
     "verdict": Column(
         "verdict", lambda row: _verdict(row) or None, help="E_OR beside that of random poses", width=95, if_known=True
@@ -105,7 +115,6 @@ COLUMNS: dict[str, Column] = {
     "seed": Column("seed", lambda row: row["seed"], "id", shown=False),
     "L_DE": _measure("L_DE"),
     "L_OR": _measure("L_OR"),
-    "E_OR": _measure("E_OR"),
     "E_OR mean": _measure("E_OR mean", shown=False),
     "L_DE rad": _measure("L_DE rad", shown=False),
     "E_OR rad": _measure("E_OR rad", shown=False),
@@ -181,42 +190,50 @@ def labels(rows: Iterable[Row], facet: str) -> list[str]:
 
 
 def lines(
-    groups: Sequence[Group], columns: Sequence[str], progress: Mapping[str, str], folded: bool
-) -> dict[str, list[Any]]:
-    """The table's cells, column by column: ``star``, ``name``, then ``columns``.
+    groups: Sequence[Group],
+    columns: Sequence[str],
+    progress: Mapping[str, str],
+    folded: bool,
+    bounds: Callable[[Row], Collection[str]],
+) -> dict[str, Any]:
+    """The table's cells, column by column: ``name``, then ``columns``, with ``star`` after the first of them.
 
-    If folded, also ``n``, the number of runs of each line, and after each measure its standard deviation, ``KEY sd``.
-    ``progress`` is the progress of running runs, by run id.
+    Measures are texts, with ``≤`` if only a bound is known. If folded, also ``n``, the number of runs of each line, and
+    after each measure its standard deviation, ``KEY sd``. ``progress`` is the progress of running runs, by run id;
+    ``bounds`` gives the names of a run's metrics of which only a bound is known.
     """
-    table: dict[str, list[Any]] = {
-        "star": ["★" if all(row["starred"] for row in group) else "☆" for group in groups],
-        NAME: [_no_icon(_group_title(group)) for group in groups],
-    }
-    if folded:
-        table["n"] = [len(group) for group in groups]
+    table: dict[str, Any] = {}
     for key in columns:
         column = COLUMNS[key]
         if column.if_known and all(column.value(row) is None for group in groups for row in group):
             continue
         if key == STATE:
             table[key] = [_state(group, progress) for group in groups]
-        elif column.kind == "measure":
-            spreads = [_spread(group, column) for group in groups]
-            table[key] = _numbers(mean for mean, _ in spreads)
+        elif column.measure is not None:
+            spreads = [mean_and_spread([column.value(row) for row in group]) for group in groups]
+            metric = column.measure.metric
+            table[key] = [
+                None if spread is None else resolutions.shown(metric, spread.mean, _of_any(group, metric, bounds))
+                for group, spread in zip(groups, spreads, strict=True)
+            ]
             if folded:
-                table[f"{key} sd"] = _numbers(sd for _, sd in spreads)
+                sds = [None if spread is None else spread.sd for spread in spreads]
+                table[f"{key} sd"] = [None if sd is None else metric.cell(sd) for sd in sds]
         else:
             cells = [column.value(group[0]) for group in groups]
             if column.kind == "id":  # as text: a browser rounds integers above 2^53
                 cells = [None if cell is None else str(cell) for cell in cells]
             table[key] = _numbers(cells) if column.kind == "number" else cells
-    return table
+    star = {"star": ["★" if all(row["starred"] for row in group) else "☆" for group in groups]}
+    beside = {columns[0], f"{columns[0]} sd"} if columns else set()
+    first = {key: cells for key, cells in table.items() if key in beside}
+    n = {"n": [len(group) for group in groups]} if folded else {}
+    return {NAME: [_no_icon(_group_title(group)) for group in groups]} | n | first | star | table
 
 
-def _spread(group: Group, column: Column) -> tuple[float | None, float | None]:
-    """Mean and standard deviation of a measure over a line's runs, None if unknown."""
-    spread = mean_and_spread([column.value(row) for row in group])
-    return (None, None) if spread is None else (spread.mean, spread.sd)
+def _of_any(group: Group, metric: Metric, bounds: Callable[[Row], Collection[str]]) -> set[str]:
+    """The bounds of a line's runs: a mean is only a bound if that is true of any of its runs."""
+    return set() if metric.threshold is None else {name for row in group for name in bounds(row)}
 
 
 def _numbers(cells: Iterable[float | None]) -> Any:
@@ -235,8 +252,9 @@ def _sort_value(group: Group, key: str) -> Any:
     if key == NAME:
         return _natural(_group_title(group))
     column = COLUMNS[key]
-    if column.kind == "measure":
-        return _spread(group, column)[0]
+    if column.measure is not None:
+        spread = mean_and_spread([column.value(row) for row in group])
+        return None if spread is None else spread.mean
     value = column.value(group[0])
     if column.kind in ("number", "id", "time"):
         return value

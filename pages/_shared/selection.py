@@ -43,6 +43,16 @@ def _meant(selected_rows: tuple[int, ...], drawings: Sequence[_Drawn]) -> Sequen
     return min(reversed(drawings), key=lambda drawn: len(set(selected_rows).symmetric_difference(drawn.rows))).lines
 
 
+def clicked_head(table: str) -> str | None:
+    """The column whose heading was clicked since the last call; to be called before the table is drawn."""
+    chosen = st.session_state.get(table, {}).get("selection", {})
+    heads = chosen.get("columns", ())
+    if not heads:
+        return None
+    st.session_state[table] = {"selection": {"rows": list(chosen.get("rows", ()))}}
+    return str(heads[0])
+
+
 def clear(table: str) -> None:
     """Remove all ticks; only before the table is drawn, as in a callback."""
     st.session_state[table] = {"selection": {"rows": []}}

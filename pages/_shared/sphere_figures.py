@@ -19,7 +19,7 @@ from engine.analysis.figures.data import Axis, Figure, Series
 from pages._shared import style
 
 _AXES = {"x": (0.0, 0.0), "y": (90.0, 0.0), "z": (0.0, 90.0)}  # longitude and latitude of the object's axes
-_ROW = 250  # px
+_ROW, _LOWEST_MAP, _BESIDE_MAPS = 250, 150, 90  # px
 
 
 def sphere_figure(data: Figure, colours: Mapping[str, str] | None = None) -> go.Figure:
@@ -27,7 +27,7 @@ def sphere_figure(data: Figure, colours: Mapping[str, str] | None = None) -> go.
 
     Names are shown verbatim. Points are coloured by their error if the data have one, else by name.
     """
-    columns = min(len(data.panels), 2 if len(data.panels) <= 4 else 3)
+    columns = min(len(data.panels), 2)
     rows = -(-len(data.panels) // columns)
     figure = make_subplots(
         rows=rows, cols=columns, specs=[[{"type": "geo"}] * columns] * rows,
@@ -73,6 +73,11 @@ def _add_globe(figure: go.Figure, points: Series, colour: str, place: dict[str, 
     )  # fmt: skip
 
 
+def map_height(spheres: go.Figure, count: int) -> int:
+    """The height in px of each of ``count`` maps that together are as high as the figure of spheres beside them."""
+    return max(_LOWEST_MAP, (spheres.layout.height - _BESIDE_MAPS) // count)
+
+
 def direction_heatmap_figure(data: Figure, row_height: int = _ROW) -> go.Figure:
     """A map for each panel of :func:`engine.analysis.figures.directions.by_solid_angle`, on one scale.
 
@@ -90,7 +95,7 @@ def direction_heatmap_figure(data: Figure, row_height: int = _ROW) -> go.Figure:
         )  # fmt: skip
     bar = {"title": {"text": "projections<br>in a cell", "side": "top"}}
     figure.update_layout(coloraxis=_colour_axis(data.panels[0].colour, bar))
-    return style.styled(figure, data.title, 90 + row_height * len(data.panels))
+    return style.styled(figure, data.title, _BESIDE_MAPS + row_height * len(data.panels))
 
 
 def error_map_figure(data: Figure) -> go.Figure:
@@ -106,7 +111,7 @@ def error_map_figure(data: Figure) -> go.Figure:
     )  # fmt: skip
     bar = {"title": {"text": "median<br>error (°)", "side": "top"}}
     figure.update_layout(coloraxis=_colour_axis(panel.colour, bar))
-    return style.styled(figure, data.title, 90 + _ROW)
+    return style.styled(figure, data.title, _BESIDE_MAPS + _ROW)
 
 
 def _maps(data: Figure) -> go.Figure:

@@ -12,12 +12,14 @@ import streamlit as st
 from numpy.typing import NDArray
 from streamlit.runtime.pages_manager import PagesManager
 
+from engine.analysis.resolutions import CURVES, is_bound
 from engine.base.errors import InputError
 from engine.base.paths import require_reachable
 from engine.config.numeric import volume_of
 from engine.config.schema import Config, VolumeConfig
 from engine.dispatch import backends, runqueue
 from engine.dispatch.backend import StartStatus
+from engine.experiment import metrics
 from engine.experiment.artefacts import modified_ns, read_arrays
 from engine.imaging.volume import Volume
 from engine.record import catalogue
@@ -32,6 +34,7 @@ RUN, RUNS, CLONE = "run", "runs", "clone"  # the URL parameters, ?run=ID, ?runs=
 MOST_COMPARED = 12
 _PROBLEMS, _NOTICES, _LAST_RUN = "problems", "notices", "the run last seen"
 _NOTICE_S = 60.0
+_FSC_FILES = sorted({curve.filename for curve in CURVES.values()})
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -185,6 +188,34 @@ def waiting() -> list[runqueue.QueuedRun]:
         return runqueue.waiting(runs_dir())
     except InputError:
         return []
+
+
+def bounds(row: catalogue.Row) -> frozenset[str]:
+    """The names of a run's resolutions of which only a bound is known; empty if its curves are missing or damaged."""
+    recorded = row["metrics"] or {}
+    names = frozenset(name for name in CURVES if recorded.get(name) is not None)
+    if not names:
+        return names
+    path, kept = runs_dir() / row["run_id"], _bounds()
+    stamp = tuple(modified_ns(path / filename) for filename in _FSC_FILES)
+    if kept.get(path, ((), names))[0] != stamp:
+        kept[path] = stamp, frozenset(name for name in names if _is_bound(path, name))
+    return kept[path][1]
+
+
+@st.cache_resource(show_spinner=False)
+def _bounds() -> dict[Path, tuple[tuple[int | None, ...], frozenset[str]]]:
+    """The results of :func:`bounds` for each run, with the modification times of the files they were read from."""
+    return {}
+
+
+def _is_bound(path: Path, name: str) -> bool:
+    filename, array = CURVES[name]
+    try:
+        curves = read_arrays(path / filename, only=(array,))
+    except (InputError, FileNotFoundError):
+        return False
+    return array in curves and is_bound(metrics.find(name), curves[array])
 
 
 def forget_runs() -> None:

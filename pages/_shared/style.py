@@ -6,7 +6,10 @@ that the figures are readable on light and dark backgrounds; so are counts and e
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -19,8 +22,8 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F",
 )  # fmt: skip
 
-_RUN_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-_RUN_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 SCALE = [
     "#2C66C7", "#765DBF", "#9E55AF", "#BA4F98", "#CD4F80", "#DA5267", "#E05C4E", "#E26833", "#E0770C",
@@ -34,6 +37,7 @@ every one of them has a contrast of 3 or more with both backgrounds (WCAG 2.2, 1
 
 TALL, MIDDLE, WIDE = 580, 340, 420
 _SMALL = 12  # px, the smallest print
+_ROOM = 0.04  # of a logarithmic axis, added at both ends so that markers there are not cut
 MARGIN = {"l": 56, "r": 16, "t": 48, "b": 44}
 # At the bottom, where it may wrap on a narrow screen without covering the title.
 LEGEND = {
@@ -48,16 +52,51 @@ LEGEND = {
 }
 
 
-def run_colour(number: int) -> str:
-    """The colour of a run wherever runs are distinguished, from its ``number`` in the catalogue (1, 2, ...)."""
+class Stroke(NamedTuple):
+    """Colour and dash style of a line, in Plotly's terms."""
+
+    colour: str
+    dash: str
+
+
+_STROKES = tuple(Stroke(colour, dash) for dash in _DASHES for colour in _COLOURS)
+
+
+def run_stroke(number: int) -> Stroke:
+    """A run's own stroke, from its ``number`` in the catalogue (1, 2, ...): unique among 36 consecutive runs."""
     # Shifted by one after each round, so that every third or sixth run, such as one seed of a sweep, varies in colour.
-    rounds, place = divmod(number - 1, len(_RUN_COLOURS))
-    return _RUN_COLOURS[(place + rounds) % len(_RUN_COLOURS)]
+    rounds, place = divmod(number - 1, len(_COLOURS))
+    return Stroke(_COLOURS[(place + rounds) % len(_COLOURS)], _DASHES[rounds % len(_DASHES)])
 
 
-def run_dash(number: int) -> str:
-    """The line style of a run; with the colour it distinguishes any 36 consecutive runs."""
-    return _RUN_DASHES[(number - 1) // len(_RUN_COLOURS) % len(_RUN_DASHES)]
+def run_strokes(numbers: Iterable[int]) -> dict[int, Stroke]:
+    """The strokes of at most 36 runs that are compared, by number; no two are equal.
+
+    A run keeps its own stroke unless an older run in the comparison has the same one. It then gets an unused stroke
+    with the least used colour.
+    """
+    ordered = sorted(set(numbers))
+    strokes: dict[int, Stroke] = {}
+    for number in ordered:
+        if (own := run_stroke(number)) not in strokes.values():
+            strokes[number] = own
+    for number in ordered:
+        if number not in strokes:
+            strokes[number] = _least_used(list(strokes.values()))
+    return strokes
+
+
+def _least_used(taken: Sequence[Stroke]) -> Stroke:
+    """An unused stroke with the least used colour and, among these, the least used dash style."""
+    free = [stroke for stroke in _STROKES if stroke not in taken]
+    colours, dashes = Counter(colour for colour, _ in taken), Counter(dash for _, dash in taken)
+    return min(free or _STROKES, key=lambda stroke: (colours[stroke.colour], dashes[stroke.dash]))
+
+
+def place_stroke(place: int) -> Stroke:
+    """The stroke of a position (0, 1, ...) among at most 36; neighbours differ in colour and dash style."""
+    rounds, at = divmod(place, len(_COLOURS))
+    return Stroke(_COLOURS[at], _DASHES[(at + rounds) % len(_DASHES)])
 
 
 def ends(axis: Axis | None) -> tuple[float, float]:
@@ -65,6 +104,28 @@ def ends(axis: Axis | None) -> tuple[float, float]:
     assert axis is not None
     assert axis.range is not None
     return axis.range
+
+
+def scale(axis: Axis) -> dict[str, Any]:
+    """Plotly's layout of an axis of values: linear from zero, or logarithmic."""
+    if not axis.log:
+        return {"type": "linear", "rangemode": "tozero"}
+    low, high = (math.log10(end) for end in ends(axis))
+    room = _ROOM * (high - low)
+    return {"type": "log", "range": [low - room, high + room]}
+
+
+def positions(values: Sequence[float | None], axis: Axis) -> list[float | None]:
+    """Positions of values along an axis of :func:`scale`: zero is at the lower end of a logarithmic one."""
+    if not axis.log:
+        return list(values)
+    lowest, _ = ends(axis)
+    return [lowest if value == 0 else value for value in values]
+
+
+def symbols(values: Sequence[float | None], axis: Axis, symbol: str) -> list[str]:
+    """The symbol of each value; a triangle pointing down for a zero on a logarithmic axis."""
+    return ["triangle-down" if axis.log and value == 0 else symbol for value in values]
 
 
 def line(
@@ -104,5 +165,6 @@ def styled(figure: go.Figure, title: str, height: int) -> go.Figure:
         axes(exponentformat="power", tickfont={"size": _SMALL})
         # With a format Plotly labels 2 and 5 between decades that are far apart in full, not with one small digit.
         axes(tickformat="~g", selector={"type": "log"})
+    figure.update_yaxes(minexponent=5, separatethousands=True)
     figure.update_coloraxes(colorbar={"tickfont": {"size": _SMALL}})
     return figure

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
+from engine.analysis.resolutions import AT_BEST, CURVES, is_bound
 from engine.analysis.verdict import GOOD, POOR, chance_level, of_run
 from engine.base.metric import Metric
 from engine.config.schema import Config
@@ -19,10 +19,6 @@ from pages._shared import text
 
 _FIRST = (metrics.ANGLE_ERROR_MEDIAN, metrics.ANGLE_ERROR_MEAN, metrics.DISTANCE_MAE, metrics.RECOVERY_LOSS)
 """The metrics of every run of the published method, in this order."""
-_THRESHOLDS = {
-    metrics.FSC_HALF.name: 0.5, metrics.FSC_HALVES.name: 0.143, metrics.REFINED_FSC_HALF.name: 0.5,
-    metrics.REFINED_FSC_HALVES.name: 0.143,
-}  # fmt: skip
 _UNSHOWN = {
     metric.name
     for metric in (
@@ -61,7 +57,7 @@ def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]
     ]
     if (refined := recorded.get(metrics.REFINED_ANGLE_ERROR_MEDIAN.name)) is not None:
         listed.append(_merit(metrics.REFINED_ANGLE_ERROR_MEDIAN, refined)._replace(refined=True))
-    elsewhere = {*(metric.name for metric in _FIRST), metrics.REFINED_ANGLE_ERROR_MEDIAN.name, *_THRESHOLDS, *_UNSHOWN}
+    elsewhere = {*(metric.name for metric in _FIRST), metrics.REFINED_ANGLE_ERROR_MEDIAN.name, *CURVES, *_UNSHOWN}
     listed += [_merit(metrics.find(name), value) for name, value in recorded.items() if name not in elsewhere]
     resolutions = [_resolution(metrics.find(key), recorded.get(key), curve) for key, curve in curves.items()]
     return listed + [
@@ -94,15 +90,10 @@ def _merit(metric: Metric, value: Any, more: str = "") -> Merit:
     return Merit(metric.heading, shown, "", explained)
 
 
-def stays_above(curve: NDArray[Any], threshold: float) -> bool:
-    """Whether an FSC never falls below its threshold, so that the resolution is Nyquist's or better."""
-    return not np.any(curve < threshold)
-
-
 def _resolution(metric: Metric, resolution: float | None, curve: NDArray[Any]) -> Merit:
     explained = f"{metric.meaning[:1].upper()}{metric.meaning[1:]}."
-    if resolution is not None and stays_above(curve, _THRESHOLDS[metric.name]):
-        return Merit(metric.heading, f"≤ {text.number(resolution, 'Å')}", "never falls below", explained)
+    if resolution is not None and is_bound(metric, curve):
+        return Merit(metric.heading, f"{AT_BEST}{text.number(resolution, 'Å')}", "never falls below", explained)
     return Merit(metric.heading, text.number(resolution, "Å"), "resolution", explained)
 
 

@@ -28,7 +28,7 @@ def test_differences_name_each_key_and_every_value():
     assert comparison.differences(rows) == {
         "seed": [0, 3, 0],
         "projections.coverage": ["full", "full", [[0.0, 90.0], [0.0, 45.0], [0.0, 360.0]]],
-        "projections.noise_variance": [None, 16.0, None],
+        "projections.noise_variance": [0.0, 16.0, 0.0],
     }
     assert comparison.differences([rows[0]] * 3) == {}
 
@@ -77,7 +77,7 @@ def test_by_factor_takes_the_largest_group_that_agrees_and_says_why_the_others_a
     ]  # fmt: skip
     found = comparison.by_factor(rows, noise)
     levels = {level: [one["run_id"][-1] for one in group] for level, group in found.levels.items()}
-    assert levels == {(None, None): ["1", "2"], (5.0, None): ["4"], (16.0, None): ["3"]}
+    assert levels == {(0.0, None): ["1", "2"], (5.0, None): ["4"], (16.0, None): ["3"]}
     assert {one["run_id"][-1]: why for one, why in found.left_out} == {
         "5": "projections.count is 500, not 1000",
         "6": "it is running",
@@ -142,3 +142,40 @@ def test_published_results_are_those_of_the_file():
         np.testing.assert_array_equal(list(one.metrics.values()), expected)
     headline = ours[0]
     assert headline.metrics["angle_error_median"] == 0.1993
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"projections": {"noise_variance": 0}}, {}),
+        ({"projections": {"coverage": [[0, 360], [0, 180], [0, 360]]}}, {}),
+        ({"projections": {"coverage": [[0, 180], [0, 72], [0, 180]]}}, {"projections": {"coverage": "quarter"}}),
+        ({"volume": {"resolution": 8}}, {}),
+        ({"volume": {"source": "x.cif.gz", "resolution": 8.0}}, {"volume": {"source": "x.cif.gz"}}),
+    ],
+)
+def test_settings_that_mean_the_same_are_no_difference_and_fold(one, other):
+    rows = [row(1, **one), row(2, seed=1, **other)]
+    assert comparison.differences(rows) == {"seed": [0, 1]}
+    assert len(comparison.fold_seeds(rows)) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"projections": {"snr": 0.5}}, {"projections": {"noise_variance": 0}}),
+        ({"projections": {"coverage": [[0, 360], [0, 179], [0, 360]]}}, {}),
+        ({"volume": {"source": "x.mrc", "voxel_size": 3}}, {"volume": {"source": "x.mrc"}}),
+    ],
+)
+def test_settings_that_mean_something_else_differ(one, other):
+    rows = [row(1, **one), row(2, **other)]
+    assert len(comparison.differences(rows)) >= 1
+    assert len(comparison.fold_seeds(rows)) == 2
+
+
+def test_what_is_no_configuration_is_compared_as_it_is():
+    broken = row(1) | {"config": {"volume": 3, "projections": {"coverage": [["x"]], "noise_variance": "much"}}}
+    found = comparison.differences([broken, row(2)])
+    assert found["projections.coverage"] == [[["x"]], "full"]
+    assert found["projections.noise_variance"] == ["much", 0.0]

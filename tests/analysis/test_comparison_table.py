@@ -3,10 +3,12 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 
 import pytest
 
 from engine.analysis import comparison_table
+from engine.analysis.measures import MEASURES
 from tests.analysis_testing import row
 
 
@@ -64,7 +66,7 @@ def test_table_and_csv_have_the_same_numbers():
     ]  # fmt: skip
     assert [entry["E_OR sd"] for entry in table] == [pytest.approx(math.degrees(math.sqrt(0.02))), None, None]
     assert [entry["E_OR difference"] for entry in table] == [None, pytest.approx(math.degrees(0.4)), None]
-    written = list(csv.DictReader(io.StringIO(comparison_table.metric_csv(lines, baseline).decode())))
+    written = list(csv.DictReader(io.StringIO(comparison_table.metric_csv(lines, baseline, {}).decode())))
     for line, entry in zip(written, table, strict=True):
         assert line["runs"] == entry["runs"]
         for column, key in (
@@ -73,19 +75,48 @@ def test_table_and_csv_have_the_same_numbers():
             assert (float(line[column]) if line[column] else None) == pytest.approx(entry[key])
     assert float(written[0]["E_OR (rad)"]) == pytest.approx(0.2)
     assert written[0]["run ids"].split() == [runs[0].row["run_id"], runs[1].row["run_id"]]
+    assert [line["projections.noise_variance"] for line in written] == ["0.0", "16.0", "0.0"]
+    assert written[0]["seed"] == "0 1"
 
 
-def test_of_a_bound_the_mean_is_marked():
+def test_a_bound_is_marked_in_table_and_csv():
     runs = comparison_table.compared([row(n) | {"metrics": {"fsc_0.5_angstrom": 6.254}} for n in (1, 2)])
     lines = comparison_table.metric_lines(runs, folded=False)
-    table = comparison_table.metric_table(lines, lines[0], ["FSC"])
-    marked = comparison_table.with_bounds(table, lines, {"FSC": {"B"}})
-    assert [entry["FSC"] for entry in marked] == ["6.25", "≤ 6.25"]
-    assert [entry["FSC"] for entry in table] == [6.254, 6.254]
+    bounds = {runs[1].row["run_id"]: {"fsc_0.5_angstrom"}}
+    assert comparison_table.shown_table(lines, lines[0], ["FSC"], bounds) == {
+        "measure": ["FSC 0.5 (Å)", "Δ FSC 0.5 (Å)"], "A (baseline)": ["6.25", None], "B": ["≤ 6.25", "0"],
+    }  # fmt: skip
+    written = list(csv.DictReader(io.StringIO(comparison_table.metric_csv(lines, lines[0], bounds).decode())))
+    assert [line["FSC 0.5 is only a bound"] for line in written] == ["", "yes"]
+    assert [line["FSC 0.5 (Å)"] for line in written] == ["6.254", "6.254"]
+
+
+def test_the_shown_table_has_a_row_a_measure_and_one_of_differences():
+    runs = seeds_and_others()
+    lines = comparison_table.metric_lines(runs, folded=True)
+    table = comparison_table.shown_table(lines, lines[1], ["E_OR"], {})
+    assert table["measure"] == ["runs", "E_OR (°)", "Δ E_OR (°)"]
+    assert table["A, B"] == ["2", "◆ 11.5 ± 8.10", "−22.9"]
+    assert table["C (baseline)"] == ["1", "34.4", None]
+    assert table["D"] == ["1", None, None]
+    (alone,) = comparison_table.metric_lines(runs[2:3], folded=True)
+    assert comparison_table.shown_table([alone], alone, ["E_OR"], {}) == {"measure": ["E_OR (°)"], "C": ["34.4"]}
+
+
+def test_the_best_is_what_the_metric_says_is_better(monkeypatch):
+    rows = [row(n) | {"metrics": {"recovery_loss": value}} for n, value in enumerate((0.2, 0.1, 0.1, None), start=1)]
+    lines = comparison_table.metric_lines(comparison_table.compared(rows), folded=False)
+    assert [line.letters for line in comparison_table.best(lines, "L_OR")] == ["B", "C"]
+    assert comparison_table.best(lines[1:], "L_OR") == [], "all alike"
+    assert comparison_table.best(lines[:1], "L_OR") == []
+    for better, letters in (("higher", ["A"]), (None, [])):
+        other = replace(MEASURES["L_OR"], metric=replace(MEASURES["L_OR"].metric, better=better))
+        monkeypatch.setitem(comparison_table.MEASURES, "L_OR", other)
+        assert [line.letters for line in comparison_table.best(lines, "L_OR")] == letters
 
 
 def test_a_spreadsheet_does_not_reckon_with_names():
     runs = comparison_table.compared([row(1) | {"name": "=1+1"}])
     (line,) = comparison_table.metric_lines(runs, folded=False)
-    (entry,) = csv.DictReader(io.StringIO(comparison_table.metric_csv([line], line).decode()))
+    (entry,) = csv.DictReader(io.StringIO(comparison_table.metric_csv([line], line, {}).decode()))
     assert entry["name"] == "'=1+1"

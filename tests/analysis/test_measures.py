@@ -80,7 +80,7 @@ print(json.dumps({
     "factor table": list(level_table.table(of_levels, factors.COVERAGE)[0]),
     "factor CSV": level_table.to_csv(of_levels, factors.COVERAGE).decode().splitlines()[0],
     "factor chart": [panel.y.title for panel in levels.measures(of_levels, "coverage").panels],
-    "Compare CSV": comparison_table.metric_csv(compared, compared[0]).decode().splitlines()[0],
+    "Compare CSV": comparison_table.metric_csv(compared, compared[0], {}).decode().splitlines()[0],
     "Compare chart": [panel.y.title for panel in compared_figure.panels],
 }))
 """

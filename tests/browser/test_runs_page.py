@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import time
 from collections.abc import Iterator
@@ -18,13 +19,14 @@ pytest.importorskip("playwright")
 
 from playwright.sync_api import Browser, Page, expect
 
+from pages._shared import columns, runtable
 from tests.benchmarks.bench_pages import make_varied_runs
 from tests.browser.serving import CHROMIUM, browser, serving, settle
 
 ME = Actor("somebody")
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
-FIRST_LINE, SECOND_LINE, TICK, NAME, STAR = 52, 85, 16, 90, 252  # px within the table
+HEADING, FIRST_LINE, SECOND_LINE, TICK, NAME, ERROR, STAR = 16, 52, 85, 16, 90, 250, 315  # px within the table
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +111,82 @@ def test_ticked_runs_are_compared_whoever_adds_runs_meanwhile(chromium: Browser,
     page.wait_for_url(f"**/compare?runs={wanted[0]}*{wanted[1]}")
     notes.annotate(ME, runs_dir, newer.name, archived=True)
     expect(other.get_by_text("30 runs, 0 running")).to_be_visible(timeout=3_000)
+
+
+def headings(page: Page) -> list[str]:
+    """Of the columns of the table that are in sight."""
+    found = "[...document.querySelectorAll('[data-testid=stDataFrame] canvas [role=columnheader]')]"
+    return page.evaluate(f"{found}.map(head => head.innerText)")
+
+
+def test_a_click_on_a_heading_sorts_and_the_address_has_it(chromium: Browser, address: str) -> None:
+    page = opened(chromium, address)
+    click(page, ERROR, HEADING)
+    page.wait_for_url("**/?sort=E_OR&ascending=true")
+    settle(page)
+    assert "E_OR (°) ↑" in headings(page)
+    click(page, ERROR, HEADING)
+    page.wait_for_url("**/?sort=E_OR")
+    page.get_by_test_id("stDataFrame").hover(position={"x": ERROR, "y": HEADING})
+    page.get_by_test_id("stDataFrame").click(position={"x": 290, "y": HEADING})
+    menu = page.get_by_test_id("stDataFrameColumnMenu")
+    expect(menu.get_by_text("Autosize")).to_be_visible()
+    for hidden in ("Sort ascending", "Sort descending"):
+        expect(menu.get_by_text(hidden)).to_be_hidden()
+
+
+def test_every_digit_has_room_in_its_column(chromium: Browser, address: str) -> None:
+    page = opened(chromium, address)
+    family = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stDataFrame]')).fontFamily")
+    texts = ["8.93e-4", "1.48e-6", "113 ± 3.14", "9.32e-2 ± 2.84e-3", "◆ ≤ 10.33", "−9.31e-3", "0.00193", "44,850"]
+    texts += [column.measure.column(" sd") + " ↑" for column in runtable.COLUMNS.values() if column.measure]
+    measure = "([font, texts]) => {const c = document.createElement('canvas').getContext('2d'); c.font = font;"
+    widths = page.evaluate(
+        f"{measure} return texts.map(text => c.measureText(text).width)}}", [f"13.125px {family}", texts]
+    )
+    assert len(widths) > 10
+    for text, needed in zip(texts, widths, strict=True):
+        assert needed > 10
+        assert columns.width("", [text]) >= needed + 2 * 8, text  # a cell has 8 px at either side
+        assert columns.width(text, []) >= needed + 2 * 8, text
+
+
+def test_a_narrow_screen_has_a_figure_beside_each_name(chromium: Browser, address: str) -> None:
+    page = chromium.new_context(viewport={"width": 390, "height": 844}).new_page()
+    page.goto(address)
+    settle(page)
+    assert headings(page) == ["name", "E_OR (°)", "", "state"]
+
+
+@pytest.mark.parametrize("path", ["", "/runs"])
+def test_opening_the_page_is_one_step_in_the_history(chromium: Browser, address: str, path: str) -> None:
+    page = chromium.new_context().new_page()
+    before = page.evaluate("history.length")
+    page.goto(address + path)
+    settle(page)
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    assert page.evaluate("history.length") == before + 1
+
+
+def test_the_table_is_exported_by_its_own_button_only(chromium: Browser, address: str, runs_dir: Path) -> None:
+    page = opened(chromium, address)
+    page.get_by_test_id("stDataFrame").hover()
+    assert page.get_by_role("button", name="Download as CSV").count() == 0
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Table (CSV)").click()
+    lines = list(csv.DictReader(download.value.path().open(encoding="utf-8", newline="")))
+    assert [line["run id"] for line in lines] == ids(runs_dir)
+    assert {"name", "E_OR (°)", "projections.coverage"} <= lines[0].keys()
+
+
+def test_saving_keeps_the_styles_of_the_page(chromium: Browser, address: str) -> None:
+    page = opened(chromium, address)
+    padding = "getComputedStyle(document.querySelector('.stMainBlockContainer')).paddingTop"
+    before = page.evaluate(padding)
+    click(page, TICK, FIRST_LINE)
+    expect(page.get_by_text("1 ticked")).to_be_visible()
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_role("button", name="Save")).to_have_count(0)
+    assert page.evaluate(padding) == before

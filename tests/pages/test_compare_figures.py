@@ -44,16 +44,33 @@ def runs():
 
 def test_colour_and_dash_tell_any_36_runs_in_a_row_apart():
     for first in (1, 20, 37):
-        looks = {(style.run_colour(n), style.run_dash(n)) for n in range(first, first + 36)}
-        assert len(looks) == 36
-    assert style.GREY not in {style.run_colour(n) for n in range(1, 100)}
-    assert style.run_dash(1) == style.run_dash(6) == "solid" != style.run_dash(7)
+        assert len({style.run_stroke(n) for n in range(first, first + 36)}) == 36
+    assert style.GREY not in {style.run_stroke(n).colour for n in range(1, 100)}
+    assert style.run_stroke(1).dash == style.run_stroke(6).dash == "solid" != style.run_stroke(7).dash
+    assert len({style.place_stroke(n) for n in range(36)}) == 36
+    for n in range(35):
+        assert not set(style.place_stroke(n)) & set(style.place_stroke(n + 1)), "neighbours differ in both"
+
+
+def test_whichever_runs_are_compared_no_two_look_alike_and_few_share_a_colour(rng):
+    for count in (2, 6, 12, 36):
+        for _ in range(50):
+            numbers = [int(n) for n in rng.choice(2000, count, replace=False) + 1]
+            strokes = style.run_strokes(numbers)
+            assert len(set(strokes.values())) == count
+            own = [n for n in sorted(numbers) if strokes[n] == style.run_stroke(n)]
+            assert len(own) == len({style.run_stroke(n) for n in numbers}), "of those with one style one keeps it"
+            assert all(
+                n in own for n in numbers if [style.run_stroke(m) for m in numbers].count(style.run_stroke(n)) == 1
+            )
+            assert style.run_strokes(numbers[::-1]) == strokes, "whatever their order"
+    assert len({stroke.colour for stroke in style.run_strokes([1, 37, 73, 109, 145, 181]).values()}) == 6
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 6])
 def test_six_levels_of_a_sweep_hardly_share_a_colour_whatever_its_number_of_seeds(every):
     for first in range(1, 37):
-        assert len({style.run_colour(n) for n in range(first, first + 6 * every, every)}) >= 5
+        assert len({style.run_stroke(n).colour for n in range(first, first + 6 * every, every)}) >= 5
 
 
 # The address ---------------------------------------------------------------------------------------------------------
@@ -116,7 +133,16 @@ def test_what_a_run_has_of_its_own_is_listed_seed_last(runs):
 
 def test_no_noise_is_not_called_automatic():
     runs = compared([run_row(1), run_row(2, projections={"noise_variance": 4.0})])
-    assert compare_table.particulars(runs) == ["noise variance none", "noise variance 4"]
+    assert compare_table.particulars(runs) == ["noise variance 0", "noise variance 4"]
+
+
+def test_no_noise_is_no_difference_from_noise_of_variance_zero():
+    runs = compared([run_row(1), run_row(2, projections={"noise_variance": 0.0}), run_row(3, seed=3)])
+    (row,) = compare_table.parameter_rows(runs, 0, only_differences=True)
+    assert row.key == "seed"
+    rows = {row.key: row for row in compare_table.parameter_rows(runs, 0, only_differences=False)}
+    assert not any(rows["projections.noise_variance"].differs)
+    assert len(set(rows["projections.noise_variance"].values)) == 1
 
 
 # Figures -------------------------------------------------------------------------------------------------------------
@@ -138,16 +164,32 @@ def test_measures_are_drawn_with_their_deviations_single_runs_and_the_baseline(r
         if "sd" in one.columns:
             np.testing.assert_array_equal(np.array(drawn.error_y.array, dtype=float), one.columns["sd"])
         else:
-            assert list(drawn.customdata) == ["A · &lt;b&gt;5&lt;/b&gt;", "B · &lt;b&gt;6&lt;/b&gt;"]
+            assert [name for name, _ in drawn.customdata] == ["A · &lt;b&gt;5&lt;/b&gt;", "B · &lt;b&gt;6&lt;/b&gt;"]
     (line,) = figure.layout.shapes
     assert line.y0 == line.y1 == data.panel[compare.BASELINE].columns["y"][0]
     assert figure.layout.annotations[0].text == "E<sub>OR</sub> (°)"
     assert figure.layout.xaxis.categoryarray == ("A, B", "C", "D")
-    colours = {run.letter: compare_table.colour(run) for run in runs}
+    colours = {letter: stroke.colour for letter, stroke in compare_table.strokes(runs).items()}
     assert [one.marker.color for one in figure.data] == [colours[letter] for letter in "AACD"]
     assert figure.data[1].hovertemplate.startswith(
-        "A, B · &lt;b&gt;5&lt;/b&gt; (+1)<br>E_OR (°) %{y:.4g} ± 8.1, 2 runs"
+        "A, B · &lt;b&gt;5&lt;/b&gt; (+1)<br>E_OR (°) %{customdata:.4g} ± 8.1, 2 runs"
     )
+
+
+def test_values_that_span_decades_are_on_a_logarithmic_axis_zeros_at_its_end():
+    angles = (0.0, 1e-6, 1.8, 120.0)
+    runs = compared([run_row(n, {"angle_error_median": np.radians(angle)}) for n, angle in enumerate(angles, start=1)])
+    data = compare.measures(comparison_table.metric_lines(runs, folded=False), runs[0], ["E_OR"])
+    figure = compare_figures.metrics_figure(data, runs)
+    lowest, highest = data.panel.y.range
+    axis = figure.layout.yaxis
+    assert axis.type == "log"
+    assert axis.range[0] < np.log10(lowest) < np.log10(1e-6)
+    assert axis.range[1] > np.log10(highest) > np.log10(120)
+    np.testing.assert_allclose([one.y[0] for one in figure.data], [lowest, *angles[1:]])
+    assert [one.marker.symbol[0] for one in figure.data] == ["triangle-down", "circle", "circle", "circle"]
+    assert figure.data[0].customdata[0] == 0, "what is said of it"
+    assert figure.layout.shapes[0].y0 == lowest, "the baseline"
 
 
 def test_names_are_shown_letter_by_letter(runs):
@@ -176,7 +218,7 @@ def test_histograms_and_cumulative_curves_are_drawn_as_they_are(runs, rng, logar
         np.testing.assert_array_equal(drawn.x, series.columns["x"])
         np.testing.assert_array_equal(drawn.y, series.columns["y"])
     histogram, curve = traces(figure, 1)[0], traces(figure, 2)[0]
-    assert histogram.line.color == curve.line.color == compare_table.colour(runs[0])
+    assert histogram.line.color == curve.line.color == compare_table.strokes(runs)["A"].colour
     assert ("1 of 100 beyond" in traces(figure, 1)[1].hovertemplate) == (not logarithmic)
     ends = np.array(figure.layout.xaxis.range)
     np.testing.assert_allclose(10**ends if logarithmic else ends, histograms.x.range)
@@ -194,7 +236,7 @@ def test_training_curves_are_drawn_as_they_are(runs):
         np.testing.assert_array_equal(drawn.x, panel.series[0].columns["x"])
         np.testing.assert_array_equal(drawn.y, panel.series[0].columns["y"])
     np.testing.assert_array_equal(measured.customdata, data.panels[1].series[0].columns["y_rad"])
-    assert loss.line.color == compare_table.colour(runs[1])
+    assert loss.line.color == compare_table.strokes(runs)["B"].colour
 
 
 def test_a_recovery_loss_of_zero_is_not_drawn_on_a_logarithmic_axis(runs):
@@ -203,4 +245,4 @@ def test_a_recovery_loss_of_zero_is_not_drawn_on_a_logarithmic_axis(runs):
     assert figure.layout.yaxis.type == "linear"
     assert figure.layout.yaxis.title.text == "L<sub>OR</sub> (rad²)"
     assert [list(one.y) for one in figure.data] == [[1, 0], [1, 0.5]]
-    assert figure.data[1].line.dash == compare_table.dash(runs[1])
+    assert figure.data[1].line.dash == compare_table.strokes(runs)["B"].dash

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
+import re
 import shutil
+import statistics
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import streamlit as st
 
@@ -28,7 +30,8 @@ ME = Actor("somebody")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
 TABS = ("Overview", "Distances", "Angle errors", "Losses", "Projections", "Directions")
-WITH_CHARTS = {"Overview": 1, "Distances": 1, "Angle errors": 1, "Losses": 1, "Projections": 2, "Directions": 2}
+WITH_DATA = {"Overview": 1, "Distances": 1, "Angle errors": 1, "Losses": 1, "Projections": 2, "Directions": 2}
+WITH_CHARTS = {"Distances": 3}  # of six runs, in columns
 
 
 @pytest.fixture
@@ -70,6 +73,18 @@ def table(app, column: str):
     return found
 
 
+def heads(app) -> list[str]:
+    """The columns of the table of measures: one per line of runs."""
+    return list(table(app, "measure"))[1:]
+
+
+def measure(app, label: str) -> list:
+    """A row of that table."""
+    frame = table(app, "measure")
+    (cells,) = frame[frame["measure"] == label].to_numpy()[:, 1:].tolist()
+    return [None if pd.isna(cell) else cell for cell in cells]
+
+
 def charts(app) -> list[dict]:
     return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
 
@@ -90,7 +105,7 @@ def test_without_an_address_runs_can_be_picked(eight):
     app.multiselect[0].set_value(eight[:2])
     shown(app)
     assert app.query_params["runs"] in (",".join(eight[:2]), [",".join(eight[:2])])
-    assert len(table(app, "n")) == 1  # they differ in their seed
+    assert heads(app) == ["A, B"]  # they differ in their seed
     app.multiselect[0].set_value([])
     shown(app)
     assert "runs" not in app.query_params
@@ -103,7 +118,7 @@ def test_without_an_address_runs_can_be_picked(eight):
 def test_one_run_is_shown_by_itself(finished):
     app = compare([finished.run_id])
     assert "Only one run" in said(app)
-    assert table(app, "n")["runs"].tolist() == ["A (baseline)"]
+    assert heads(app) == ["A"]
     assert len(charts(app)) == 1
     key = app.get("html")[0].proto.body
     assert "&lt;b&gt;Noise&lt;/b&gt;" in key
@@ -121,14 +136,16 @@ def test_a_resolution_that_is_only_a_bound_is_marked(finished, runs_dir):
     told["metrics"] |= {"fsc_0.5_angstrom": 21.5, "refined_angle_error_median": 0.01}
     (runs_dir / other / "result.json").write_text(json.dumps(told))
     app = compare([finished.run_id, other], average="false")
-    metrics = table(app, "n")
-    assert metrics["FSC"].tolist() == [f"≤ {finished.metrics['fsc_0.5_angstrom']:.2f}", "21.50"]
-    assert metrics["FSC difference"][1] == pytest.approx(21.5 - finished.metrics["fsc_0.5_angstrom"])
+    finest = finished.metrics["fsc_0.5_angstrom"]
+    assert measure(app, "FSC 0.5 (Å)") == [f"◆ ≤ {finest:.2f}", "21.50"], "the better one is the bound"
+    assert measure(app, "Δ FSC 0.5 (Å)") == [None, f"+{21.5 - finest:.2f}"]
     assert "stays above its threshold" in said(app)
-    assert metrics["refined E_OR"].tolist()[1] == pytest.approx(math.degrees(0.01))
-    assert "refined FSC" not in metrics
-    only = table(compare([finished.run_id]), "n")
-    assert "refined E_OR" not in only
+    assert "best of its row" in said(app)
+    assert measure(app, "refined E_OR (°)") == [None, "0.573"]
+    assert "refined FSC 0.5 (Å)" not in table(app, "measure")["measure"].tolist()
+    only = compare([finished.run_id])
+    assert "refined E_OR (°)" not in table(only, "measure")["measure"].tolist()
+    assert "best of its row" not in said(only)
 
 
 # Many runs -----------------------------------------------------------------------------------------------------------
@@ -139,26 +156,33 @@ def test_seeds_are_folded_and_chart_table_and_csv_agree(eight, runs_dir, monkeyp
     make = comparison_table.metric_csv
     monkeypatch.setattr(comparison_table, "metric_csv", lambda *given: written.append(make(*given)) or written[-1])
     app = compare(eight)
-    metrics = table(app, "n")
-    assert metrics["runs"].tolist() == ["A, B (baseline)", "C, D", "E, F", "G, H"]
-    assert metrics["n"].tolist() == [2, 2, 2, 2]
+    assert heads(app) == ["A, B (baseline)", "C, D", "E, F", "G, H"]
+    assert measure(app, "runs") == ["2"] * 4
     rows = {row["run_id"]: row for row in catalogue.list_runs(runs_dir)}
     errors = [MEASURES["E_OR"].value(rows[run_id]) for run_id in eight]
     means = [(first + second) / 2 for first, second in zip(errors[::2], errors[1::2], strict=True)]
-    assert metrics["E_OR"].tolist() == pytest.approx(means)
-    assert metrics["E_OR difference"][1] == pytest.approx(metrics["E_OR"][1] - metrics["E_OR"][0])
+    deviations = [statistics.stdev(pair) for pair in zip(errors[::2], errors[1::2], strict=True)]
+    best = min(means)
+    assert measure(app, "E_OR (°)") == [
+        f"{'◆ ' if mean == best else ''}{MEASURES['E_OR'].metric.cell(mean)} ± {MEASURES['E_OR'].metric.cell(sd)}"
+        for mean, sd in zip(means, deviations, strict=True)
+    ]
+    changes = [float(cell.replace("−", "-")) for cell in measure(app, "Δ E_OR (°)")[1:]]
+    assert changes == pytest.approx([mean - means[0] for mean in means[1:]], rel=0.005)
 
     figure = charts(app)[0]
     titles = [note["text"] for note in figure["layout"]["annotations"]]
     axis = f"x{titles.index('E<sub>OR</sub> (°)') + 1}"
     drawn = {one["x"][0]: one for one in figure["data"] if one["xaxis"] == axis and "error_y" in one}
     read = list(csv.DictReader(io.StringIO(written[-1].decode())))
-    for row, line in zip(read, metrics.to_dict("records"), strict=True):
-        mark = drawn[line["runs"].removesuffix(" (baseline)")]
-        assert mark["y"] == [line["E_OR"]]
-        assert mark["error_y"]["array"] == [line["E_OR sd"]]
-        assert float(row["E_OR (°)"]) == pytest.approx(line["E_OR"])
-        assert float(row["E_OR (°) sd"]) == pytest.approx(line["E_OR sd"])
+    for row, mean, sd in zip(read, means, deviations, strict=True):
+        mark = drawn[row["runs"].removesuffix(" (baseline)")]
+        assert mark["y"] == pytest.approx([mean])
+        assert mark["error_y"]["array"] == pytest.approx([sd])
+        assert float(row["E_OR (°)"]) == pytest.approx(mean)
+        assert float(row["E_OR (°) sd"]) == pytest.approx(sd)
+    assert [row["run ids"] for row in read] == [" ".join(pair) for pair in zip(eight[::2], eight[1::2], strict=True)]
+    assert [row["projections.coverage"] for row in read] == [rows[run_id]["coverage"] for run_id in eight[::2]]
 
 
 def test_only_differences_until_all_parameters_are_asked_for(eight, runs_dir):
@@ -179,14 +203,14 @@ def test_the_baseline_is_in_the_address(eight):
     shown(app)
     assert app.query_params["baseline"] in (eight[1], [eight[1]])
     assert table(app, "parameter")[column].tolist() == ["≠ 0", "0"]
-    assert table(app, "n")["runs"].tolist() == ["A, B (baseline)", "C, D"]
+    assert heads(app) == ["A, B (baseline)", "C, D"]
     app = compare(eight[:2], baseline=eight[5])  # not among them
     assert app.selectbox[0].value == eight[0]
 
 
 def test_seeds_are_apart_when_asked_for(eight):
     app = compare(eight[:4], average="false")
-    assert table(app, "n")["n"].tolist() == [1, 1, 1, 1]
+    assert heads(app) == ["A (baseline)", "B", "C", "D"]
 
 
 def data_to_download(monkeypatch) -> dict:
@@ -205,7 +229,8 @@ def data_to_download(monkeypatch) -> dict:
 def test_every_section_of_six_runs_is_drawn_and_each_figure_offers_its_data(eight, monkeypatch, tab):
     offered = data_to_download(monkeypatch)
     app = compare(eight[:6], section=tab)
-    assert len(charts(app)) == len(offered) == WITH_CHARTS[tab]
+    assert len(offered) == WITH_DATA[tab]
+    assert len(charts(app)) == WITH_CHARTS.get(tab, len(offered))
     for name, make in offered.items():
         assert name.startswith("compare-")
         rows = list(csv.DictReader(io.StringIO(make())))
@@ -219,20 +244,40 @@ def test_the_data_to_download_are_what_the_runs_have_left(eight, runs_dir, monke
     compare(eight[:2], section="Losses")
     rows = list(csv.DictReader(io.StringIO(offered["compare-recovery.csv"]())))
     for letter, run_id in zip("AB", eight, strict=False):
-        written = [float(row["y"]) for row in rows if row["series"].startswith(letter)]
+        written = [float(row["y: L_OR (rad²)"]) for row in rows if row["series"].startswith(letter)]
         assert written == np.load(runs_dir / run_id / "recovery.npz")["loss_curve"].tolist()
 
 
-def test_panels_of_distances_are_in_one_figure(eight):
-    (figure,) = charts(compare(eight[:6], section="Distances"))
-    assert sum(one["type"] == "heatmap" for one in figure["data"]) == 6
-    assert [note["text"][0] for note in figure["layout"]["annotations"][:6]] == list("ABCDEF")
+def test_panels_of_distances_fill_the_page_in_columns_on_one_scale(eight):
+    figures = charts(compare(eight[:6], section="Distances"))
+    assert [sum(one["type"] == "heatmap" for one in figure["data"]) for figure in figures] == [2, 2, 2]
+    titles = [note["text"][0] for figure in figures for note in figure["layout"]["annotations"][:2]]
+    assert titles == list("ABCDEF")
+    assert len({json.dumps(figure["layout"]["coloraxis"]["cmin"]) for figure in figures}) == 1
+    assert len(charts(compare(eight[:2], section="Distances"))) == 2
 
 
 def test_a_run_keeps_its_colour_whatever_it_is_compared_with(eight):
     (one,) = charts(compare([eight[3], eight[0]], section="Angle errors"))
     (other,) = charts(compare(eight[2:6], section="Angle errors"))
+    assert [run["name"][0] for run in one["data"][:1] + other["data"][2:3]] == ["A", "B"], "the third of them"
     assert one["data"][0]["line"]["color"] == other["data"][2]["line"]["color"]
+
+
+def test_two_runs_with_the_same_catalogue_style_are_told_apart(eight, monkeypatch):
+    listing = catalogue.list_runs
+
+    def numbered(*given, **named):
+        return [row | {"number": 1 + 36 * place} for place, row in enumerate(listing(*given, **named))]
+
+    monkeypatch.setattr(catalogue, "list_runs", numbered)
+    state.forget_runs()
+    app = compare(eight[:4], section="Angle errors")
+    (figure,) = charts(app)
+    lines = {(one["line"]["color"], one["line"]["dash"]) for one in figure["data"]}
+    assert len(lines) == 4
+    key = app.get("html")[0].proto.body
+    assert len(set(re.findall(r"background: (repeating-linear-gradient[^']*)", key))) == 4
 
 
 # Bad addresses and runs ----------------------------------------------------------------------------------------------
@@ -241,7 +286,7 @@ def test_a_run_keeps_its_colour_whatever_it_is_compared_with(eight):
 def test_fifty_ids_show_those_there_are_and_a_line_on_the_others(eight):
     unknown = [f"20250101-000000-1bd2-{number:06x}" for number in range(42)]
     app = compare([*unknown[:20], *eight, *unknown[20:]])
-    assert table(app, "n")["n"].sum() == 8
+    assert measure(app, "runs") == ["2"] * 4
     (warning,) = app.warning
     assert "and 39 more are not here" in warning.value.replace("\\", "")
 
@@ -251,13 +296,13 @@ def test_more_than_twelve_runs_are_cut_to_twelve(eight, runs_dir):
         copied(runs_dir, run_id, number)
     app = compare(ids(runs_dir))
     assert "The first 12 of 14 runs are shown" in said(app)
-    assert table(app, "n")["n"].sum() == 12
+    assert sum(map(int, measure(app, "runs"))) == 12
 
 
 @pytest.mark.parametrize("asked", ["../../etc/passwd", TYPED, "'; DROP TABLE runs; --", ",,,"])
 def test_an_invalid_run_id_is_reported_in_one_line(eight, asked):
     app = compare([asked, eight[0]])
-    assert table(app, "n")["n"].tolist() == [1]
+    assert heads(app) == ["A"]
     assert len(app.warning) == (asked != ",,,")
     assert "Nothing to compare yet" in said(compare([asked]))
 
@@ -268,7 +313,7 @@ def test_a_directory_deleted_by_hand_is_reported_while_the_page_is_open(eight, r
     state.forget_runs()
     shown(app)
     assert f"{eight[1]} is not here" in said(app)
-    assert table(app, "n")["n"].tolist() == [1, 1]
+    assert heads(app) == ["A (baseline)", "B"]
     state.forget_runs()
     assert UNKNOWN_ID in said(compare([UNKNOWN_ID]))
 
@@ -295,7 +340,7 @@ def test_a_half_written_run_is_shown_as_far_as_it_goes(eight, runs_dir):
     (warning,) = app.warning
     assert warning.value.startswith("B ·")
     assert "distances" in warning.value
-    assert sum(one["type"] == "heatmap" for one in charts(app)[0]["data"]) == 3
+    assert sum(one["type"] == "heatmap" for figure in charts(app) for one in figure["data"]) == 3
 
 
 def test_runs_without_results_are_compared_by_their_parameters(runs_dir):
@@ -304,8 +349,8 @@ def test_runs_without_results_are_compared_by_their_parameters(runs_dir):
         ids_ = [failed.name, running.path.name]
         assert "None of these runs has reported a metric yet" in said(compare(ids_[1:]))
         app = compare(ids_)
-        assert table(app, "n")["n"].tolist() == [1, 1]
-        assert "E_OR" not in table(app, "n")
+        assert heads(app) == ["A (baseline)", "B"]
+        assert "E_OR (°)" not in table(app, "measure")["measure"].tolist()
         assert table(app, "parameter")["parameter"].tolist() == ["seed"]
         key = app.get("html")[0].proto.body
         assert "the &lt;i&gt;disk&lt;/i&gt; is full" in key
@@ -324,7 +369,7 @@ def test_a_waiting_run_is_reported_and_an_archived_one_is_shown(eight, runs_dir,
     state.forget_runs()
     app = compare([queued, eight[0]])
     assert f"shown as soon as there are results: {queued}." in said(app)
-    assert table(app, "n")["n"].tolist() == [1]
+    assert heads(app) == ["A"]
     assert eight[0] in app.multiselect[0].options
     assert eight[0] not in page("compare").multiselect[0].options
 
@@ -340,7 +385,7 @@ def test_who_comes_back_without_an_address_finds_the_comparison_of_before(eight,
     shown(app)
     assert app.query_params["runs"] in (",".join(eight[:3]), [",".join(eight[:3])])
     assert app.selectbox[0].value == eight[1]
-    assert table(app, "n")["n"].tolist() == [1, 1, 1]
+    assert heads(app) == ["A", "B (baseline)", "C"]
 
 
 def test_settings_without_runs_are_no_comparison_to_come_back_to(eight):

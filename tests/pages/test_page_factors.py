@@ -182,15 +182,43 @@ def test_each_level_has_its_panels_and_each_figure_offers_its_data(eight, monkey
     app = page("coverage")
     figures = charts(app)
     rows = [row for row in csv.DictReader(io.StringIO(offered["coverage-metrics.csv"]())) if row["panel"] == "E_OR (°)"]
-    means = [float(row["y"]) for row in rows if row["series"] == "these runs, mean ± sd"]
+    y = "y: L_DE (°); L_OR (rad²); E_OR (°)"
+    means = [float(row[y]) for row in rows if row["series"] == "these runs, mean ± sd"]
     assert means == pytest.approx(list(table(app)["E_OR (°)"]))
+    assert {"sd (°; rad²)", "x: coverage"} <= rows[0].keys()
+    beside = figures.pop("")
     assert len(offered.keys() - {"coverage.csv"}) == len(figures) == 7, "the other is the table's"
-    distances = figures["Distances, % of the level's pairs in a cell"]["data"]
-    assert [trace["name"] for trace in distances if trace["type"] == "heatmap"] == ["full", "half"]
+    both = (figures["Distances, % of the level's pairs in a cell"], beside)
+    assert [trace["name"] for figure in both for trace in figure["data"] if trace["type"] == "heatmap"] == [
+        "full", "half",
+    ]  # fmt: skip
     errors = figures["Angle errors, % of the projections"]["data"]
     assert sum(trace["type"] == "bar" for trace in errors) == 2
     assert {"Euler angles and distances of the true poses", "Quaternion components of the true poses"} <= set(figures)
     assert any("by solid angle" in title for title in figures)
+
+
+def is_table(element, frame) -> bool:
+    """Whether an element of a page is the table with this content."""
+    value = getattr(element, "value", None)
+    return hasattr(value, "equals") and value.equals(frame)
+
+
+def test_the_table_comes_first_and_says_of_what_each_deviation_is(eight):
+    app = page("noise")
+    measures = table(app)
+    tables = [n for n, element in enumerate(app.main) if element.type != "plotly_chart" and is_table(element, measures)]
+    assert tables[0] < next(n for n, element in enumerate(app.main) if element.type == "plotly_chart")
+    heads = list(measures)
+    assert [head for head in heads if " sd" in head] == ["L_DE sd (°)", "L_OR sd (rad²)", "E_OR sd (°)"]
+
+
+def test_projections_of_each_level_stand_in_two_columns(eight):
+    figures = [json.loads(chart.proto.spec) for chart in page("noise").get("plotly_chart")]
+    first = next(n for n, one in enumerate(figures) if one["layout"]["title"]["text"] == "Projections at each level")
+    shown = figures[first : first + 2]
+    assert [sum(trace["type"] == "heatmap" for trace in figure["data"]) for figure in shown] == [2, 2]
+    assert shown[1]["layout"]["title"]["text"] == ""
 
 
 def test_published_figures_stand_beside_by_name(eight):

@@ -91,7 +91,8 @@ def test_the_data_to_download_are_of_the_figure_that_is_shown(finished, monkeypa
     assert table.count("1,000 single pairs") == 1000
     page("run", finished.run_id, tab="Manifold", embedding="spectral", dimensions="3D")
     rows = list(csv.DictReader(io.StringIO(offered[f"{finished.run_id}-embedding.csv"]())))
-    points = np.array([[float(row[axis]) for axis in "xyz"] for row in rows])
+    heads = ("x: first dimension", "y: second dimension", "z: third dimension")
+    points = np.array([[float(row[head]) for head in heads] for row in rows])
     kept = squareform(np.load(finished.path / "distances.npz")["among_first"])
     np.testing.assert_array_equal(points, embed(kept, 3, "spectral"))
 

@@ -12,6 +12,7 @@ from ...experiment.metrics import ANGLE_ERROR_MEDIAN, DISTANCE_MAE, RECOVERY_LOS
 from ..comparison_table import Compared, Line, line_of
 from ..measures import MEASURES, Measure
 from .data import Axis, Figure, Panel, Series
+from .scales import value_axis
 
 Array = NDArray[np.floating]
 
@@ -39,7 +40,7 @@ def measures(lines: Sequence[Line], baseline: Compared, keys: Sequence[str]) -> 
     """Measures of the lines with their standard deviations, one panel per measure (:data:`analysis.measures.MEASURES`).
 
     A line with several runs has a second series with the values of each (:func:`singles_of`). Where the baseline's line
-    is known, its mean is a reference line. Angles are in degrees.
+    is known, its mean is a reference line. Angles are in degrees. Axes are logarithmic where values span decades.
     """
     reference = line_of(lines, baseline)
     runs = Axis("runs", categories=tuple(line.letters for line in lines))
@@ -49,7 +50,9 @@ def measures(lines: Sequence[Line], baseline: Compared, keys: Sequence[str]) -> 
         if (spread := reference.spreads[key]) is not None:
             series.append(Series(BASELINE, "reference", {"y": np.array([spread.mean])}))
         measure = MEASURES[key]
-        panels.append(Panel(runs, Axis(measure.metric.short, measure.unit), tuple(series), measure.label))
+        values = [value for line in lines for value in line.singles[key] if value is not None]
+        y = value_axis(measure.metric.short, measure.unit, values)
+        panels.append(Panel(runs, y, tuple(series), measure.label))
     return Figure(
         "metrics", "Metrics, mean ± standard deviation over seeds", tuple(panels),
         "Means over runs that differ only in their seed, their standard deviations, and the single runs.",
@@ -63,7 +66,7 @@ def _line_series(line: Line, key: str) -> list[Series]:
         "x": np.array([line.letters]), "y": np.array([mean]), "sd": np.array([np.nan if sd is None else sd]),
         "runs": np.array([count]),
     }  # fmt: skip
-    means = Series(line.label, "points", columns, role)
+    means = Series(line.label, "points", columns, role, {"sd": MEASURES[key].unit})
     if len(line.runs) == 1:
         return [means]
     known = [(run.label, value) for run, value in zip(line.runs, line.singles[key], strict=True) if value is not None]

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base.files import plain
+from ..spreadsheet import no_formula
 
 Kind = Literal["line", "points", "bars", "steps", "band", "heatmap", "image", "sphere", "mesh", "reference"]
 """How a series is meant to be drawn: ``band`` has columns of lower and upper ends, ``heatmap`` and ``image`` one row a
 cell, ``mesh`` vertices or faces, ``reference`` is a line for comparison."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,8 @@ class Axis:
     categories: tuple[str, ...] = ()
     ticks: tuple[tuple[float, str], ...] = ()
     """Positions of ticks and their labels, where these are not the positions themselves."""
+    quantity: str = ""
+    """The quantity of the numbers along the axis, if the tick labels show another one: ``cos(tilt)``."""
 
     @property
     def title(self) -> str:
@@ -53,6 +54,8 @@ class Series:
     kind: Kind
     columns: Mapping[str, NDArray[Any]]
     role: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Units of columns that are not along an axis; a column named like an axis has the unit of that axis."""
 
     def __post_init__(self) -> None:
         lengths = {name: np.shape(values) for name, values in self.columns.items()}
@@ -99,6 +102,15 @@ class Panel:
                 return series
         raise KeyError(name)
 
+    def along(self, column: str) -> Axis | None:
+        """The axis of a column, by its name: ``x``, ``x_low``, ``x_high``, and so on; None if it is not along one."""
+        return {"x": self.x, "y": self.y, "z": self.z}.get(column.removesuffix("_low").removesuffix("_high"))
+
+    def unit_of(self, series: Series, column: str) -> str:
+        """The unit of a column that is not along an axis; empty if it has none."""
+        named = {axis.label: axis.unit for axis in (self.x, self.y, self.z, self.colour) if axis is not None}
+        return series.units.get(column, named.get(column, ""))
+
 
 @dataclass(frozen=True, eq=False)
 class Figure:
@@ -120,15 +132,36 @@ class Figure:
     def __repr__(self) -> str:
         return f"Figure({self.name!r}, {len(self.panels)} panels, {sum(len(p.series) for p in self.panels)} series)"
 
+    def headings(self) -> dict[str, str]:
+        """The heading of each column in the table: its name and the titles of its axes, or its units, in all panels.
+
+        Examples are ``x: distance (rad)``, ``x: rot (°); distance (°)`` if panels differ, and ``sd (°; rad²)`` for a
+        column that is not along an axis.
+        """
+        along: dict[str, list[str]] = {}
+        units: dict[str, list[str]] = {}
+        for panel in self.panels:
+            for series in panel.series:
+                for name in series.columns:
+                    axis = panel.along(name)
+                    along.setdefault(name, []).append("" if axis is None else axis.quantity or axis.title)
+                    units.setdefault(name, []).append(panel.unit_of(series, name))
+        headings = {}
+        for name in along:
+            titles, of_name = ("; ".join(filter(None, dict.fromkeys(each[name]))) for each in (along, units))
+            headings[name] = f"{name}: {titles}" if titles else f"{name} ({of_name})" if of_name else name
+        return headings
+
     def to_csv(self) -> str:
-        """All series in one table: panel, series, then every column that any of them has.
+        """All series in one table: panel, series, then every column that any of them has under its heading.
 
         A text that a spreadsheet would take for a formula is preceded by an apostrophe.
         """
-        names = list(dict.fromkeys(name for panel in self.panels for s in panel.series for name in s.columns))
+        headings = self.headings()
+        names = list(headings)
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["panel", "series", *names])
+        writer.writerow(["panel", "series", *headings.values()])
         for panel in self.panels:
             for series in panel.series:
                 columns = [plain(series.columns[n]) if n in series.columns else [""] * len(series) for n in names]
@@ -155,6 +188,4 @@ def cells(
 
 
 def _cell(value: object) -> object:
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return "" if value is None else no_formula(value)

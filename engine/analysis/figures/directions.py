@@ -20,7 +20,11 @@ _PER_CELL = 3  # projections that an even distribution would put into a cell
 _FEWEST_ROWS, _MOST_ROWS = 4, 18
 _ROT = Axis("rot", "°", range=(-180.0, 180.0))
 _COSINE = Axis(
-    "tilt", "°", range=(-1.0, 1.0), ticks=tuple((float(np.cos(np.radians(t))), str(t)) for t in (0, 45, 90, 135, 180))
+    "tilt",
+    "°",
+    range=(-1.0, 1.0),
+    ticks=tuple((float(np.cos(np.radians(t))), str(t)) for t in (0, 45, 90, 135, 180)),
+    quantity="cos(tilt)",
 )  # at cos(tilt) what stands there is the tilt
 
 
@@ -72,7 +76,8 @@ def errors_by_direction(poses: Array, errors: Array, title: str = "Angle error o
     median, mean, counts = cell_errors(viewing_directions(poses), np.degrees(errors), edges)
     columns = cells(*edges, median=median, mean=mean, projections=counts)
     colour = error_axis("median error", np.radians(median[counts > 0]))
-    panel = Panel(_ROT, _COSINE, (Series("angle error", "heatmap", columns),), colour=colour)
+    errors_in_cells = Series("angle error", "heatmap", columns, units={"median": "°", "mean": "°"})
+    panel = Panel(_ROT, _COSINE, (errors_in_cells,), colour=colour)
     caption = "Median angle error of the projections whose true viewing direction lies in a cell of equal solid angle."
     return Figure("error-map", title, (panel,), caption)
 

@@ -69,7 +69,7 @@ def _profile(profile: Array, of_whom: str) -> tuple[Series, ...]:
     at = ((np.arange(len(profile)) + 0.5) * 180 / len(profile))[known]
     low, middle, high, mean_absolute = profile[known].T
     return (
-        Series(f"10–90 % of {of_whom}", "band", {"x": at, "low": low, "high": high}),
+        Series(f"10–90 % of {of_whom}", "band", {"x": at, "low": low, "high": high}, units={"low": "°", "high": "°"}),
         Series("median", "line", {"x": at, "y": middle}),
         Series("mean absolute", "line", {"x": at, "y": mean_absolute}),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ...experiment.metrics import AGAINST_INPUT, BETWEEN_HALVES
+from ..resolutions import falls_below
 from .data import Axis, Figure, Panel, Series
 
 Array = NDArray[np.floating]
@@ -33,9 +35,9 @@ def fourier_shell_correlations(
     nyquist = float(frequencies[-1])
     end = nyquist * 1.01
     series, values = [], {}
-    curves = [(HALVES, between_halves, 0.143, at_143)]
+    curves = [(HALVES, between_halves, BETWEEN_HALVES, at_143)]
     if to_input is not None:
-        curves.insert(0, (INPUT, to_input, 0.5, at_half))
+        curves.insert(0, (INPUT, to_input, AGAINST_INPUT, at_half))
     for curve_name, curve, threshold, resolution in curves:
         series.append(Series(curve_name, "line", {"x": frequencies, "y": curve}, role=curve_name))
         line = {"x": np.array([0.0, end]), "y": np.full(2, threshold)}
@@ -43,9 +45,9 @@ def fourier_shell_correlations(
         if resolution is None or not np.isfinite(resolution):
             continue
         values[f"resolution at {threshold:g} (Å)"] = resolution
-        if resolution and np.any(curve < threshold):
+        if resolution and falls_below(curve, threshold):
             point = {"x": np.array([1 / resolution]), "y": np.array([threshold]), "resolution": np.array([resolution])}
-            series.append(Series(f"below {threshold:g}", "points", point, role=curve_name))
+            series.append(Series(f"below {threshold:g}", "points", point, curve_name, {"resolution": "Å"}))
     lowest = min(-0.05, *(float(np.min(curve)) for _, curve, _, _ in curves))
     ticks = tuple((1 / tick, f"{tick:.3g}") for tick in resolution_ticks(nyquist))
     x = Axis("spatial frequency", "1/Å", range=(0.0, end), ticks=ticks)

@@ -13,6 +13,7 @@ from ...experiment.metrics import ANGLE_ERROR_MEDIAN, DISTANCE_MAE, RECOVERY_LOS
 from ..level_table import Line, measure
 from .data import Axis, Figure, Panel, Series, cells
 from .projections import gallery_panel
+from .scales import value_axis
 
 Array = NDArray[np.floating]
 Counts = NDArray[np.integer]
@@ -32,7 +33,7 @@ def measures(lines: Sequence[Line], axis: str, title: str = "Errors by level") -
     """Each metric of the lines against their level, a panel a metric: mean ± sd, single runs, published results.
 
     ``axis`` is what the levels are. They are numbers where all are, else words in their order. Angles are in degrees,
-    and in rad beside them; ``level`` is the level in words.
+    and in rad beside them; ``level`` is the level in words. Axes are logarithmic where values span decades.
     """
     order = tuple(dict.fromkeys(line.place for line in lines))
     numeric = all(isinstance(place, float) for place in order)
@@ -42,13 +43,15 @@ def measures(lines: Sequence[Line], axis: str, title: str = "Errors by level") -
         shown = measure(metric)
         known = [line for line in lines if line.spreads[metric] is not None]
         kind: Any = "line" if numeric else "points"
+        units = {"sd": shown.unit}
         series = [
-            Series(whose, kind, _means([line for line in known if line.whose == whose], metric), PUBLISHED)
+            Series(whose, kind, _means([line for line in known if line.whose == whose], metric), PUBLISHED, units)
             for whose in dict.fromkeys(line.whose for line in lines if line.published)
         ]
-        series.append(Series(MEAN, kind, _means([line for line in known if not line.published], metric)))
+        series.append(Series(MEAN, kind, _means([line for line in known if not line.published], metric), units=units))
         series.append(Series(SINGLE, "points", _singles([line for line in lines if not line.published], metric)))
-        panels.append(Panel(x, Axis(shown.metric.short, shown.unit), tuple(series), shown.label))
+        values = [float(value) for one in series for value in one.columns["y"]]
+        panels.append(Panel(x, value_axis(shown.metric.short, shown.unit, values), tuple(series), shown.label))
     caption = "Means over runs that differ only in their seed, with standard deviations, the single runs, and what was "
     return Figure("levels", title, tuple(panels), f"{caption}published.")
 

@@ -63,7 +63,8 @@ def embedding(points: Array, poses: Array, errors: Array, method: str, colour: s
     unit = "" if METHODS[method] == "spectral" else "rad"
     x, y, z = (Axis(f"{place} dimension", unit) for place in ("first", "second", "third"))
     shown = error_axis("error", errors[:count]) if colour == "error" else Axis(colour, "°", range=_ANGLES[colour])
-    panel = Panel(x, y, (Series("projections", "points", columns),), z=z if dimensions == 3 else None, colour=shown)
+    projections = Series("projections", "points", columns, units=dict.fromkeys(COLOURS, "°"))
+    panel = Panel(x, y, (projections,), z=z if dimensions == 3 else None, colour=shown)
     label = "Spectral embedding" if METHODS[method] == "spectral" else method
     title = f"{label} of the {of} distances, {count:,} projections"
     return Figure("embedding", title, (panel,), f"Projections as points at their {of} distances, coloured by {colour}.")

@@ -59,14 +59,14 @@ def test_cells_about_centres_stand_row_by_row():
 
 def test_the_table_has_all_series_and_leaves_empty_what_one_has_not():
     line = Series("loss", "line", {"x": np.array([0.1, 0.2]), "y": np.array([1 / 3, np.nan])})
-    bars = Series("count", "bars", {"x": np.float32([0.1]), "low": np.array([7])})
-    x, y = Axis("x"), Axis("y")
-    figure = Figure("f", "F", (Panel(x, y, (line,), "above"), Panel(x, y, (bars,), "beneath")))
+    bars = Series("count", "bars", {"x": np.float32([0.1]), "y": np.array([7]), "low": np.array([7])}, "", {"low": "%"})
+    x = Axis("step")
+    figure = Figure("f", "F", (Panel(x, Axis("loss"), (line,), "above"), Panel(x, Axis("y"), (bars,), "beneath")))
     assert list(csv.reader(io.StringIO(figure.to_csv()))) == [
-        ["panel", "series", "x", "y", "low"],
+        ["panel", "series", "x: step", "y: loss; y", "low (%)"],
         ["above", "loss", "0.1", "0.3333333333333333", ""],
         ["above", "loss", "0.2", "", ""],
-        ["beneath", "count", "0.10000000149011612", "", "7"],
+        ["beneath", "count", "0.10000000149011612", "7", "7"],
     ]
     assert_csv_holds(figure)
 
@@ -75,3 +75,21 @@ def test_what_a_spreadsheet_would_take_for_a_formula_stays_text():
     series = Series("=1+1", "line", {"x": np.array(["@a", "b"])})
     figure = Figure("f", "F", (Panel(Axis("x"), Axis("y"), (series,), "-2"),))
     assert list(csv.reader(io.StringIO(figure.to_csv())))[1:] == [["'-2", "'=1+1", "'@a"], ["'-2", "'=1+1", "b"]]
+
+
+def test_headings_say_what_every_panel_shows():
+    rot, distance = Axis("rot", "°"), Axis("distance", "rad")
+    tilt = Axis("tilt", "°", ticks=((0.0, "90"),), quantity="cos(tilt)")
+    error = Axis("error", "°")
+    points = Series("a", "points", {"x": np.ones(1), "y_low": np.ones(1), "error": np.ones(1), "sd": np.ones(1)}, "",
+                    {"sd": "Å"})  # fmt: skip
+    others = Series("b", "points", {"x": np.ones(1), "sd": np.ones(1), "runs": np.ones(1)}, "", {"sd": "°"})
+    figure = Figure(
+        "f",
+        "F",
+        (Panel(rot, tilt, (points,), colour=error), Panel(distance, tilt, (others,)), Panel(rot, tilt, (points,))),
+    )
+    assert figure.headings() == {
+        "x": "x: rot (°); distance (rad)", "y_low": "y_low: cos(tilt)", "error": "error (°)", "sd": "sd (Å; °)",
+        "runs": "runs",
+    }  # fmt: skip
