@@ -1,6 +1,6 @@
 """Whether recovered poses are any good: their angle error beside that of poses drawn at random.
 
-A run that has finished is not a run that has succeeded. Only where the true poses are known can it be told.
+A run that has finished is not a run that has succeeded. Success can be judged only where the true poses are known.
 """
 
 from __future__ import annotations

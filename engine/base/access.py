@@ -72,17 +72,17 @@ def owner(path: Path) -> str:
 
 def reason(error: OSError, path: Path) -> str:
     """Why something could not be done with ``path``, in a phrase: the system's own, and whose it is if that matters."""
-    said = one_line(error.strerror or error)
+    message = one_line(error.strerror or error)
     if error.errno in _IN_USE:
-        return f"{said}; it is open in some process"
+        return f"{message}; it is open in some process"
     if error.errno not in _DENIED:
-        return said
+        return message
     place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
     for candidate in (place, place.parent):
         with suppress(OSError):
             if candidate.lstat().st_uid != os.geteuid():
-                return f"{said}; {candidate} belongs to {owner(candidate)}"
-    return f"{said}; {place} is protected"
+                return f"{message}; {candidate} belongs to {owner(candidate)}"
+    return f"{message}; {place} is protected"
 
 
 def remove_folder(path: Path, last: Collection[str] = ()) -> None:

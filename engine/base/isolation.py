@@ -69,15 +69,15 @@ def arithmetic() -> str:
 
     values = np.random.default_rng(0).standard_normal((120, 121))
     single = values.astype(np.float32)
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     with steady_threads():
         for array in (
             np.exp(values), np.sin(values), np.exp(single), np.sin(single), np.arccos(np.tanh(values)),
             values @ values.T, single @ single.T, np.linalg.eigvalsh(values @ values.T), np.sqrt(values**2).sum(axis=0),
             values[0] @ values[1],
         ):  # fmt: skip
-            found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()[:16]
+            sha256.update(np.ascontiguousarray(array).data)
+    return sha256.hexdigest()[:16]
 
 
 def _named(prefixes: tuple[str, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Paths from users and the environment: expanded, made absolute, and told apart from unreachable ones."""
+"""Paths from users and the environment: expanded, made absolute, and checked to be reachable."""
 
 from __future__ import annotations
 

@@ -382,7 +382,7 @@ def _parser() -> _Parser:
     noise = _number(NOISE_VARIANCE)
     add("--noise-variance", type=noise, default=0.0, metavar="V", help="of white noise to be added; 0")
     add("--voxel-size", type=_number(VOXEL_SIZE), metavar="A", help="in Å per voxel, where the map's header has none")
-    add("--stack-is-volume", action="store_true", help="take a map that is said to be an image stack for a volume")
+    add("--stack-is-volume", action="store_true", help="read a map as a volume although its header says image stack")
     add("--overwrite", action="store_true", help="replace the output if it exists")
     return parser
 

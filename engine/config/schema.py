@@ -376,9 +376,9 @@ class Config(Section):
     def _device_can_do_it(self) -> None:
         if self.device == "cpu" and self.astra_keys:
             section, _, leaf = (key := self.astra_keys[0]).partition(".")
-            found = getattr(getattr(self, section), leaf)
+            given = getattr(getattr(self, section), leaf)
             raise ValueError(
-                f"{key} is {found!r}, which needs a CUDA device, and device is 'cpu'; "
+                f"{key} is {given!r}, which needs a CUDA device, and device is 'cpu'; "
                 "wanted device = auto or gpu, or another choice there"
             )
 

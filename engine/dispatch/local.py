@@ -200,7 +200,7 @@ class _Process(BaseModel):
 
 
 def _is_starting(folder: Path, process: _Process) -> bool:
-    """By the heartbeat of the start; while there is none yet by the process, or how long ago that was told."""
+    """By the heartbeat of the start; before the first beat by the process, or the age of the handle."""
     if (pulse := life.pulse(folder)) is not None:
         return pulse.alive
     here = environment.is_here(process.model_dump())

@@ -1,4 +1,4 @@
-"""What runs where: found out before a run has a directory, recorded with it, part of the keys of what it changes."""
+"""Devices: determined before a run has a directory, recorded with it, part of the keys of the stages they affect."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def is_kept(source: str) -> bool:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept; InputError where the environment gives no folder that can be told."""
+    """Where downloads are kept; InputError if the environment names no usable folder."""
     own, users = from_environment("POSELAB_CACHE"), from_environment("XDG_CACHE_HOME")
     return own or (users or absolute("~/.cache")) / "poselab"
 

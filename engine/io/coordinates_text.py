@@ -87,7 +87,7 @@ def _residues(block: gemmi.cif.Block) -> Iterator[tuple[str, range, list[str]]]:
 
 
 def _refuse_other_cif(block: gemmi.cif.Block) -> None:
-    """Say what a CIF holds instead of atoms' positions, where that can be told."""
+    """Name the content of a CIF without atoms' positions, where it is known."""
     for tag, what in (
         ("_atom_site_fract_x", "a small molecule's fractional coordinates"),
         ("_atom_site.fract_x", "fractional coordinates alone"),

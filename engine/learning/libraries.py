@@ -75,7 +75,7 @@ def own_settings(on_gpu: bool | None = None) -> Iterator[None]:
 def gpus() -> list[str]:
     """The names of the GPUs that TensorFlow sees."""
     details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
-    return [str(found.get("device_name", "GPU")) for found in details]
+    return [str(one.get("device_name", "GPU")) for one in details]
 
 
 def _set(floatx: str, epsilon: float, data_format: str, policy: Any, tf32: bool, eager: bool) -> None:

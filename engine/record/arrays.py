@@ -1,4 +1,4 @@
-"""Reading the arrays that a run has left (``.npz``), and holding them against what they are said to be."""
+"""Reads the arrays of a run (``.npz``) and checks their shapes and types."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGEST = 1e30
 
 @dataclass(frozen=True)
 class Shape:
-    """What an array is said to be.
+    """The expected shape and type of an array.
 
     Attributes
     ----------

@@ -110,8 +110,10 @@ def _is_event(event: Any) -> bool:
             step, others = values.get("step"), (values.get("loss"), values.get("validation_mae"))
             return _is_number(step) and all(value is None or _is_number(value) for value in others)
         case "progress":
-            told = all(value is None or is_figure(value) for value in values.values())
-            return stage is not None and _is_number(event.get("fraction")) and 0 <= event["fraction"] <= 1 and told
+            are_figures = all(value is None or is_figure(value) for value in values.values())
+            return (
+                stage is not None and _is_number(event.get("fraction")) and 0 <= event["fraction"] <= 1 and are_figures
+            )
         case "stage_ended" | "stage_failed":
             return stage is not None and _is_number(event.get("seconds")) and event["seconds"] >= 0
         case "stage_started" | "stage_reused":

@@ -135,16 +135,16 @@ def silent(folder: Path, beats: float = 2.5) -> bool:
 
     True too where no heartbeat is kept.
     """
-    first = found = pulse(folder)
-    if found is not None and found.alive and _now(folder.parent) - found.last > -LOST_S:
+    first = latest = pulse(folder)
+    if latest is not None and latest.alive and _now(folder.parent) - latest.last > -LOST_S:
         return False
     until = time.monotonic() + beats * BEAT_S
-    while found is not None and first is not None and found.last == first.last:
-        if found.certain or time.monotonic() > until:
+    while latest is not None and first is not None and latest.last == first.last:
+        if latest.certain or time.monotonic() > until:
             return True
         time.sleep(BEAT_S / 20)
-        found = pulse(folder)
-    return found is None
+        latest = pulse(folder)
+    return latest is None
 
 
 class _Watched(NamedTuple):

@@ -1,4 +1,4 @@
-"""The files of a run's record as they are read: every value is what it is said to be, or the file is damaged.
+"""Reads the files of a run's record: every value has the type and range that it should have, or the file is damaged.
 
 Nothing beyond this point has to expect a date that no calendar has, a number that no table holds or a text in the place
 of one. A file is read only up to a size, and never one that is no regular file.

@@ -252,7 +252,7 @@ def _left_out(folder: str, names: list[str]) -> set[str]:
 def _interrupted(
     path: Path, facts: RunFile, pulse: Pulse | None, notes: list[str], common: dict[str, Any]
 ) -> RunRecord:
-    """A run whose process is gone. When it went is told by its own clock, or by its file server's, never by both."""
+    """A run whose process is gone. Its end is timed by its own clock or by its file server's, never by both."""
     last = latest_progress(path)
     where = f" in stage {last.stage}" if last else ""
     message = f"interrupted{where}: its process ended without a result (killed, crashed, out of memory or power)"

@@ -40,10 +40,10 @@ def html_report(record: RunRecord, reading: Reading | None = None) -> bytes:
     reading = reading or run_data.direct_reading()
     name = record.name or record.run_id
     body = [_head(record, name), _merits(record, reading)]
-    told: set[str] = set()  # a page shows some figures in two places
+    drawn: set[str] = set()  # a page shows some figures in two places
     for section, rows in run_data.sections(record).items():
-        figures = [key for columns in rows for keys in columns for key in keys if key not in told]
-        told |= set(figures)
+        figures = [key for columns in rows for keys in columns for key in keys if key not in drawn]
+        drawn |= set(figures)
         if shown := "".join(_figure(record, reading, key) for key in figures):
             body.append(f'<h2>{section}</h2><div class="figures">{shown}</div>')
     body += [_configuration(record), _environment(record), _log(record)]

@@ -97,8 +97,8 @@ def clock(when: datetime | None) -> str:
     ahead = clock_ahead(when)
     if ahead is None:
         return ""
-    told = f"{ahead.days:,} days" if ahead.days > 1 else duration(ahead.total_seconds())
-    return f" by its machine's clock, which is {told} ahead of this one's"
+    difference = f"{ahead.days:,} days" if ahead.days > 1 else duration(ahead.total_seconds())
+    return f" by its machine's clock, which is {difference} ahead of this one's"
 
 
 def source_name(source: str) -> str:

@@ -109,7 +109,7 @@ class TrainingStage(Stage):
         return Cost(seconds, memory + _BYTES_PER_PAIR * training.validation_projections**2 / 2)
 
     def longest(self, config: Config, source: Source) -> float:
-        """The clock cuts a training short where it is told to."""
+        """With ``training.max_seconds`` the clock cuts a training short."""
         return (config.training.max_seconds or float("inf")) + _making_proteins(config)
 
     def runs_on(self, config: Config) -> tuple[str, ...]:
