@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
+from ..base import access
 from ..base.errors import InputError
-from ..base.files import ASIDE, building, plain
+from ..base.files import ASIDE, aside_of, building, plain
 
 FOLDER = ".cache"
 _ARRAYS = "arrays.npz"
@@ -104,8 +105,9 @@ def store(
         return
     path = _entry(runs_dir, stage, key)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with building(path) as aside:
+        access.make_shared(path.parent.parent)
+        access.make_shared(path.parent)
+        with building(path, flush=False) as aside:
             with (aside / _ARRAYS).open("wb") as file:
                 np.savez(file, allow_pickle=False, **arrays)
             for name, source in files.items():
@@ -113,6 +115,7 @@ def store(
             listed = {item.name: [item.stat().st_size, _checksum(item)] for item in aside.iterdir()}
             manifest = {"files": listed, "values": plain(values or {})}
             (aside / _MANIFEST).write_text(json.dumps(manifest, allow_nan=False), encoding="utf-8")
+        access.share(path)
         _evict(Path(runs_dir) / FOLDER, limit)
     except FileExistsError:
         return  # another process stored the same
@@ -142,32 +145,42 @@ def _limit_bytes() -> float:
 
 
 def _evict(cache: Path, limit: float) -> None:
-    now = time.time()
-    entries = []
+    now, total, entries = time.time(), 0, []
     for path in cache.glob("*/*"):
         try:
-            if path.name.startswith(ASIDE):
-                if now - path.stat().st_mtime > _ABANDONED_S:
-                    _remove(path)
+            abandoned = path.name.startswith(ASIDE)
+            if abandoned and now - path.stat().st_mtime > _ABANDONED_S and _remove(path):
                 continue
             size = sum(file.stat().st_size for file in path.iterdir())
-            entries.append(((path / _MANIFEST).stat().st_mtime, size, path))
-        except FileNotFoundError:
-            continue  # another process removes it
-    total = sum(size for _, size, _ in entries)
+            total += size
+            if not abandoned:
+                entries.append(((path / _MANIFEST).stat().st_mtime, size, path))
+        except OSError:
+            continue  # another process removes it, or another user has closed it
     for used, size, path in sorted(entries):
         if total <= limit or now - used < _IN_USE_S:
             return
-        _remove(path)
-        total -= size
+        if _remove(path):
+            total -= size
 
 
-def _remove(path: Path) -> None:
-    """Rename it first, then delete, so that no reader sees an incomplete entry."""
+def _remove(path: Path) -> bool:
+    """Remove an entry, by renaming it first, so that no reader sees an incomplete one; whether it is gone.
+
+    An entry of which nothing can be deleted is put back; the rest of one that is partly deleted is tried again later.
+    """
+    aside = aside_of(path)
     try:
-        aside = path.with_name(f"{ASIDE}gone-{os.getpid()}-{time.time_ns()}")
         os.rename(path, aside)
     except OSError as error:
-        log.info("%s stays: %s", path, error)
-        return
-    shutil.rmtree(aside, ignore_errors=True)
+        log.info("%s stays: %s", path, access.reason(error, path))
+        return False
+    try:
+        access.remove_folder(aside, (_MANIFEST,))
+    except access.RemovalError as error:
+        log.info("%s stays: %s", path, access.reason(error, aside))
+        if not error.removed:
+            with contextlib.suppress(OSError):
+                os.rename(aside, path)
+        return False
+    return True

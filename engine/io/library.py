@@ -122,8 +122,7 @@ def _volume_files(runs_dir: Path) -> list[tuple[Path, Literal["map", "coordinate
         return []
     except OSError as error:
         raise InputError(f"the folder of volumes {folder}: {error.strerror or error}") from error
-    paths = (folder / name for name in names if not name.startswith("."))
-    return [(path, kind) for path in paths if (kind := _kind(path.name))]
+    return [(folder / name, kind) for name in names if not name.startswith(".") and (kind := _kind(name))]
 
 
 def _problem(path: Path) -> str:

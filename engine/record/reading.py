@@ -18,7 +18,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from ..base import tomltext
 from ..base.errors import InputError, one_line
 from ..base.files import read_small
-from ..base.texts import decoded, without_mark
+from ..base.texts import decoded, is_unicode, without_mark
 from ..config.schema import Config
 from ..config.settings import config_from_dict
 
@@ -124,7 +124,7 @@ class RunFile(BaseModel):
     hardware: Annotated[dict[str, Any], AfterValidator(_names)]
     git: dict[str, Any] | None
     user: Word
-    folder: str | None = None
+    folder: Word | None = None
     host: Word
     pid: Number
     process_started: Annotated[float, Field(allow_inf_nan=False)] | None
@@ -260,4 +260,4 @@ def _plain_part(table: Mapping[str, Any], depth: int = 3) -> dict[str, Any]:
 def _is_plain(value: Any, depth: int) -> bool:
     if isinstance(value, list):
         return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
-    return isinstance(value, str) or is_figure(value)
+    return is_unicode(value) if isinstance(value, str) else is_figure(value)

@@ -27,6 +27,25 @@ def aged(runs_dir: Path, key: str, hours: float) -> None:
     os.utime(entry(runs_dir, key) / "manifest.json", (when, when))
 
 
+def test_an_entry_that_cannot_be_removed_is_put_back_and_still_counts(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("POSELAB_CACHE_GB", "0.0000035")  # room for two entries
+    for number in range(2):
+        store(tmp_path, "projection", f"{number}" * 32, {"images": IMAGES})
+        aged(tmp_path, f"{number}" * 32, hours=10 - number)
+    unlink = Path.unlink
+
+    def refusing(path: Path, missing_ok: bool = False) -> None:
+        if "0" * 32 in str(path):
+            raise PermissionError(1, "Operation not permitted", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    store(tmp_path, "projection", KEY, {"images": IMAGES})
+    left = sorted(path.name for path in entry(tmp_path).parent.iterdir())
+    assert left == sorted(["0" * 32, KEY]), "the next one went in its place"
+    assert load(tmp_path, "projection", "0" * 32) is not None
+
+
 def test_what_is_stored_is_loaded(tmp_path: Path) -> None:
     assert load(tmp_path, "projection", KEY) is None
     model = tmp_path / "model.keras"

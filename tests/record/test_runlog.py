@@ -252,9 +252,9 @@ def test_kill_9_in_mid_run_leaves_an_interrupted_run_with_all_its_lines(
     assert read_run(path).status == "running"
     child.kill()
     until = time.monotonic() + 10
-    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE or read_run(path).status == "running":
         assert time.monotonic() < until
-        time.sleep(0.01)
+        time.sleep(0.01)  # its lock is released when the last of its threads has ended
     record = read_run(path)  # a zombie, for nobody has waited for it: still it is dead
     child.wait()
     assert record.status == read_run(path).status == "interrupted"
