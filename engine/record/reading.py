@@ -181,7 +181,7 @@ def read_model(kind: type[Model], path: Path, written_in: int | None = None) -> 
     except OSError as error:
         raise UnreadableError("damaged", f"{path.name} cannot be read: {one_line(error.strerror or error)}") from error
     except InputError as error:
-        raise UnreadableError("damaged", one_line(error)) from error
+        raise UnreadableError("damaged", f"{path.name} is damaged: {one_line(error)}") from error
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:

@@ -18,6 +18,7 @@ from engine.analysis.comparison import fold_seeds, mean_and_spread, title
 from engine.analysis.measures import MEASURES, Measure
 from engine.analysis.verdict import Verdict, of_row
 from engine.base.metric import Metric
+from engine.experiment import metrics
 from pages._shared import text
 
 Row = dict[str, Any]
@@ -101,7 +102,8 @@ COLUMNS: dict[str, Column] = {
     "E_OR": _measure("E_OR"),
     "state": Column("state", lambda row: row["status"], width=125),
     "verdict": Column(
-        "verdict", lambda row: _verdict(row) or None, help="E_OR beside that of random poses", width=95, if_known=True
+        "verdict", lambda row: _verdict(row) or None, width=95, if_known=True,
+        help=f"{metrics.ANGLE_ERROR_MEDIAN.short} beside that of random poses",
     ),
     "protein": Column("protein", lambda row: text.source_name(row["source"] or "")),
     "coverage": Column("coverage", _coverage),

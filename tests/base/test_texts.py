@@ -17,7 +17,7 @@ from engine.experiment.sweep import load_sweep
 from engine.io.coordinates import composition
 from engine.io.star import read_star
 from engine.record.annotations import FILENAME, read_annotations
-from engine.record.runrecord import _read_config
+from engine.record.reading import read_config
 
 CIF = "# written by {author}\n" + (
     "data_x\nloop_\n" + "".join(f"_atom_site.{name}\n" for name in (
@@ -55,7 +55,7 @@ READERS = {
     "sweep.toml": ("# {author}\n[vary]\nseed = [1, 2]\n", load_sweep),
     "x.config": ("# {author}\ninput-file = 1bd2\noutput-file = a.h5\nseed = 7\n", _generate),
     "x.star": (STAR, _star),
-    "config.toml": ("# {author}\nseed = 7\n", _read_config),
+    "config.toml": ("# {author}\nseed = 7\n", read_config),
 }
 each_reader = pytest.mark.parametrize("name", READERS)
 

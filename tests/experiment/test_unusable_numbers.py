@@ -15,7 +15,8 @@ from engine.config.settings import load_config
 from engine.experiment import pipeline
 from engine.experiment.stages import distance, projections, reconstruction, recovery, training
 from engine.poses import recovery as numeric_recovery
-from engine.record.runrecord import read_events, read_run
+from engine.record.events import read_events
+from engine.record.runrecord import read_run
 
 QUICK = [
     "projections.count=24", "projections.size=20", "distance.method=exact", "volume.resolution=20",
