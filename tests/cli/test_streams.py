@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 from engine.config.schema import Config
 from engine.record.runlog import RunWriter
 from tests.cli.test_main import QUICK
@@ -64,7 +66,6 @@ def test_a_full_disk_under_the_output_is_said_in_a_line(run_id):
     assert (done.returncode, done.stderr) == (2, b"error: No space left on device\n")
 
 
-@pytest.mark.slow
 def test_a_run_whose_reader_leaves_goes_on(tmp_path):
     arguments = shlex.join([*QUICK, "--runs-dir", str(tmp_path)])
     done = shell(f"set -o pipefail; {ENGINE} run {arguments} 2>&1 >/dev/null | head -n 1")
@@ -127,7 +128,6 @@ def test_names_that_are_no_utf8_on_any_command_are_one_line_or_work(tmp_path, to
     assert BAD + b".mrcs" not in written, "its .star could not name it"
 
 
-@pytest.mark.slow
 def test_a_run_is_recorded_in_a_folder_whose_name_is_no_utf8(tmp_path):
     folder = os.fsencode(tmp_path) + b"/" + BAD
     for command in (["run", *QUICK, "--name", BAD], ["runs", "list"]):

@@ -19,7 +19,7 @@ from tests.app_testing import ROOT, page, texts
 RECORDS = ROOT / "tests" / "data" / "records"
 IDS = sorted(path.name for path in RECORDS.iterdir())
 
-pytestmark = pytest.mark.usefixtures("visited_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
 
 
 @pytest.fixture

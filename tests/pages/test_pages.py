@@ -22,6 +22,7 @@ def test_without_runs_a_page_says_what_to_do(runs_dir, name):
     assert [link.label for link in app.get("page_link")] == ["New experiment"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["experiment", "run", "runs"])
 def test_a_page_is_shown_within_the_app_on_a_new_server_too(runs_dir, monkeypatch, name):
     monkeypatch.setattr(PagesManager, "__init__", _NEW_SERVER)

@@ -17,6 +17,8 @@ from pages._run import report, run_data
 from pages._shared import summary
 from tests.app_testing import TYPED, failed_run
 
+pytestmark = pytest.mark.slow
+
 ME = Actor("somebody")
 
 
