@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 from engine.config.schema import Config
 from engine.record.runlog import RunWriter
 from tests.cli.test_main import QUICK
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 ENGINE = f"{shlex.quote(sys.executable)} -m engine"
