@@ -184,7 +184,7 @@ def test_the_run_button_stays_in_view_and_the_seed_is_above_the_fold(chromium: B
         page = opened(chromium, f"{address}/experiment", width=width)
         button = page.get_by_role("button", name="Run", exact=True)
         if width == 1440:
-            expect(page.get_by_role("spinbutton", name="Seed")).to_be_in_viewport()
+            expect(page.get_by_role("textbox", name="Seed")).to_be_in_viewport()
         page.get_by_text("The same from the command line").scroll_into_view_if_needed()
         page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, main.scrollHeight)")
         page.wait_for_timeout(300)
