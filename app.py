@@ -8,6 +8,8 @@ import streamlit as st
 
 PAGES = Path(__file__).parent / "pages"
 
+# Before the navigation, whose icons Streamlit would otherwise fetch from the internet as the browser's icon.
+st.set_page_config(page_title="PoseLab", page_icon=str(PAGES / "icon.svg"), layout="wide")
 st.logo(str(PAGES / "logo.svg"))
 st.html(PAGES / "pages.css")
 page = st.navigation(

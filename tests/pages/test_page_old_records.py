@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from engine.analysis import comparison
-from engine.config.history import ADDED
+from engine.config.history import ADDED, SCIENCE
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict, config_to_dict
 from engine.record.runlog import RunWriter
@@ -56,5 +56,5 @@ def test_old_runs_are_compared_with_one_of_today(old):
     assert not app.warning
     (parameters,) = (table.value for table in app.dataframe if "parameter" in table.value.columns)
     versions = parameters[parameters["parameter"] == "science version"].iloc[0].tolist()[1:]
-    assert [value.removeprefix(compare_table.DIFFERS) for value in versions] == ["1"] * len(IDS) + ["2"]
+    assert [value.removeprefix(compare_table.DIFFERS) for value in versions] == ["1"] * len(IDS) + [str(SCIENCE)]
     assert versions[-1].startswith(compare_table.DIFFERS)

@@ -7,6 +7,8 @@ import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +28,7 @@ from engine.service.actor import Actor
 from pages._run import record_tab, results
 from pages._run.report import html_report
 from pages._shared import tables, text
-from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
+from tests.app_testing import QUICK, ROOT, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
 
 ME = Actor("somebody")
 
@@ -339,14 +341,22 @@ def test_a_failed_run_gives_its_reason_and_what_to_do(runs_dir):
     assert not app.metric
 
 
+KILLED = """
+import os, sys
+from pathlib import Path
+from engine.config.schema import Config
+from engine.record.runlog import RunWriter
+print(RunWriter.create(Path(sys.argv[1]), Config(), ["engine"]).run_id, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
 def test_an_interrupted_run_is_never_shown_as_running(runs_dir):
-    run = RunWriter.create(runs_dir, Config(), ["engine"])
-    facts = json.loads((run.path / "run.json").read_text())
-    (run.path / "run.json").write_text(json.dumps(facts | {"pid": 2**22 + 1}))
-    app = page("run", run.run_id)
+    command = [sys.executable, "-c", KILLED, str(runs_dir)]
+    run_id = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    app = page("run", run_id)
     assert "its process ended without a result" in texts(app.error).replace("\\", "")
     assert not app.get("progress")
-    run.cancelled("")
 
 
 def test_a_running_run_shows_stages_losses_and_can_be_cancelled(runs_dir, monkeypatch):

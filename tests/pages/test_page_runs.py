@@ -392,7 +392,9 @@ def test_archiving_can_be_undone(many):
 
 def test_a_running_run_is_not_deleted(runs_dir):
     with RunWriter.create(runs_dir, Config(), []) as run:
-        notes.annotate(ME, runs_dir, run.run_id, archived=True)
+        with pytest.raises(InputError, match="is running; cancel it first"):
+            notes.annotate(ME, runs_dir, run.run_id, archived=True)
+        (run.path / "annotations.json").write_text('{"archived": true}')  # as an earlier version let people do
         app = press(tick(page("runs", archive="true"), 0), "Delete for good")
         assert "is running; cancel it first" in said(app)
         assert run.path.exists()
