@@ -174,7 +174,7 @@ def test_the_table_is_exported_by_its_own_button_only(chromium: Browser, address
     assert page.get_by_role("button", name="Download as CSV").count() == 0
     with page.expect_download() as download:
         page.get_by_role("button", name="Table (CSV)").click()
-    lines = list(csv.DictReader(download.value.path().open(encoding="utf-8", newline="")))
+    lines = list(csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines()))
     assert [line["run id"] for line in lines] == ids(runs_dir)
     assert {"name", "E_OR (°)", "projections.coverage"} <= lines[0].keys()
 
@@ -188,5 +188,4 @@ def test_saving_keeps_the_styles_of_the_page(chromium: Browser, address: str) ->
     page.get_by_role("button", name="Edit").click()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
-    expect(page.get_by_role("button", name="Save")).to_have_count(0)
     assert page.evaluate(padding) == before
