@@ -117,9 +117,9 @@ def store(
             (aside / _MANIFEST).write_text(json.dumps(manifest, allow_nan=False), encoding="utf-8")
         access.share(path)
         _evict(Path(runs_dir) / FOLDER, limit)
-    except FileExistsError:
-        return  # another process stored the same
     except OSError as error:
+        if isinstance(error, FileExistsError) and path.is_dir():
+            return  # another process stored the same
         log.warning("the result of %s is not kept for later runs: %s", stage, error)
 
 
