@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -45,6 +46,8 @@ def test_variables_of_the_network_are_forgotten_for_good(settings):
 
 
 def test_linear_algebra_has_the_same_number_of_threads_whatever_it_had():
+    importlib.import_module("scipy.linalg")  # loads SciPy's own library
+
     def threads():
         return {library["filepath"]: library["num_threads"] for library in threadpool_info()}
 
