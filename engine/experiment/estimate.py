@@ -26,7 +26,7 @@ START = "start"
 _START_S = 2.0
 _PUBLISHED = Source("not available", 116, 69 * 57 * 75, 3.667)
 _RECENT = 20  # runs that a correction is taken from
-_LEAST_S = 0.05  # a stage quicker than this is no measure of the machine
+_LEAST_S = 0.05  # a stage measured or expected to be quicker is no measure of the machine: start-up dominates it
 _EVERYTHING_LOADED_BYTES = 250e6
 
 Row = Mapping[str, Any]
@@ -162,6 +162,8 @@ def _corrections(config: Config, source: Source, history: Sequence[Row]) -> tupl
         of_frame = {stage.name for stage in enabled(before) if stage.depends_on_frame}
         for stage, seconds in row["seconds"].items():
             comparable = same_frame or stage not in of_frame
-            if stage in expected and seconds >= _LEAST_S and stage not in row["reused"] and comparable:
+            if stage not in expected or stage in row["reused"] or not comparable:
+                continue
+            if min(seconds, expected[stage]) >= _LEAST_S:
                 ratios.setdefault(stage, []).append(seconds / expected[stage])
     return {stage: statistics.median(several) for stage, several in ratios.items()}, used

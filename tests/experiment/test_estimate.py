@@ -63,6 +63,14 @@ def test_a_run_of_this_machine_is_what_the_next_is_expected_to_take(tmp_path):
     assert again.seconds - again.by_stage[START] == pytest.approx(measured, rel=0.1, abs=0.3)
 
 
+def test_a_stage_too_small_to_measure_says_nothing_about_a_large_one():
+    toy = config(distance={"method": "exact"}, projections={"count": 10, "size": 16}, recovery={"restarts": 1})
+    expected = estimate.estimate(toy, PROTEIN).by_stage["projections"]
+    assert expected < 0.05
+    slow_start = row(toy, {"projections": 1000 * expected + 0.1})
+    assert estimate.estimate(Config(), PROTEIN, [slow_start]).seconds == estimate.estimate(Config(), PROTEIN).seconds
+
+
 def test_noise_and_shifts_lengthen_the_training_they_need():
     def steps_and_seconds(**projections):
         found = config(projections={"size": 116} | projections)
