@@ -65,9 +65,9 @@ def test_a_run_of_this_machine_is_what_the_next_is_expected_to_take(tmp_path):
 
 def test_a_stage_too_small_to_measure_says_nothing_about_a_large_one():
     toy = config(distance={"method": "exact"}, projections={"count": 10, "size": 16}, recovery={"restarts": 1})
-    expected = estimate.estimate(toy, PROTEIN).by_stage["projections"]
+    expected = estimate.estimate(toy, PROTEIN).by_stage["distance"]
     assert expected < 0.05
-    slow_start = row(toy, {"projections": 1000 * expected + 0.1})
+    slow_start = row(toy, {"distance": 1000 * expected + 0.1})
     assert estimate.estimate(Config(), PROTEIN, [slow_start]).seconds == estimate.estimate(Config(), PROTEIN).seconds
 
 
