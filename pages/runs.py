@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -13,6 +14,7 @@ from engine.analysis.runs_csv import runs_csv
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.dispatch import backends, runqueue
+from engine.record import catalogue
 from engine.record.events import latest_progress
 from engine.record.runrecord import clock_ahead
 from engine.service import runs as service
@@ -205,22 +207,21 @@ def _show_runs(view: View, shown: list[str], archived: bool, none_yet: bool) -> 
     if ahead := [row for row in listed if clock_ahead(row["created"])]:
         names = text.some([title(row) for row in ahead])
         st.caption(text.escaped(f"{names}: started by the clock of a machine that is ahead of this one."))
-    _show_below(groups, any(str(cell).startswith(AT_BEST) for cells in table.values() for cell in cells))
+    if any(str(cell).startswith(AT_BEST) for cells in table.values() for cell in cells):
+        st.caption(f"{AT_BEST.strip()}: at best, for the FSC stays above its threshold up to Nyquist's frequency.")
 
 
-def _show_below(groups: list[list[Row]], any_bound: bool) -> None:
-    """Show an explanation of the sign for bounds, and the download of the table."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if any_bound:
-            st.caption(f"{AT_BEST.strip()}: at best, for the FSC stays above its threshold up to Nyquist's frequency.")
-        st.space("stretch")
-        st.download_button(
-            "Table (CSV)", lambda: _csv(groups), "runs.csv", "text/csv", on_click="ignore", type="tertiary",
-            icon=":material/table:", help="These runs with names, ids, metrics with all digits, and all settings",
-        )  # fmt: skip
+def _offer_table(view: View, archived: bool) -> None:
+    """Show the download of the table, outside of the fragment that is redrawn: a redrawing would cancel it."""
+    folder = state.runs_dir()
+    st.download_button(
+        "Table (CSV)", lambda: _csv(view, archived, folder), "runs.csv", "text/csv", on_click="ignore", type="tertiary",
+        icon=":material/table:", help="These runs with names, ids, metrics with all digits, and all settings",
+    )  # fmt: skip
 
 
-def _csv(groups: list[list[Row]]) -> str:
+def _csv(view: View, archived: bool, folder: Path) -> str:
+    groups = view.groups(row for row in catalogue.list_runs(folder) if row["archived"] == archived)
     return runs_csv(groups, {row["run_id"]: state.bounds(row) for group in groups for row in group})
 
 
@@ -272,7 +273,9 @@ def _show_page() -> None:
         with st.popover("Queue", icon=":material/low_priority:"):
             queue.set_at_a_time()
         st.page_link(state.EXPERIMENT_PAGE, label="New experiment", icon=":material/add_circle:")
-    _show_runs(*_controls(rows), none_yet)
+    view, shown, archived = _controls(rows)
+    _show_runs(view, shown, archived, none_yet)
+    _offer_table(view, archived)
 
 
 state.require_navigation()

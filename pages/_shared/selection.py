@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import streamlit as st
+
+_SAME_CLICK_S = 1.0
 
 
 class _Drawn(NamedTuple):
@@ -44,13 +47,20 @@ def _meant(selected_rows: tuple[int, ...], drawings: Sequence[_Drawn]) -> Sequen
 
 
 def clicked_head(table: str) -> str | None:
-    """The column whose heading was clicked since the last call; to be called before the table is drawn."""
+    """The column whose heading was clicked since the last call; to be called before the table is drawn.
+
+    Until the browser has the table without the click it may report it once more, when a fragment asks for news: the
+    same heading within :data:`_SAME_CLICK_S` is one click.
+    """
     chosen = st.session_state.get(table, {}).get("selection", {})
     heads = chosen.get("columns", ())
     if not heads:
         return None
     st.session_state[table] = {"selection": {"rows": list(chosen.get("rows", ()))}}
-    return str(heads[0])
+    head, now = str(heads[0]), time.monotonic()
+    before, at = st.session_state.get(f"{table} head", ("", 0.0))
+    st.session_state[f"{table} head"] = head, now
+    return None if head == before and now - at < _SAME_CLICK_S else head
 
 
 def clear(table: str) -> None:
