@@ -21,7 +21,7 @@ pytest.importorskip("axe_playwright_python")
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.serving import CHROMIUM, browser, serving, settle
+from tests.browser.serving import CHROMIUM, serving, settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 KNOWN: list[dict[str, str]] = tomllib.loads(Path(__file__).with_name("accessibility.toml").read_text())["known"]
@@ -53,12 +53,6 @@ def ids(runs_dir: Path) -> dict[str, str]:
 def address(runs_dir: Path) -> Iterator[str]:
     with serving(runs_dir) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as running:
-        yield running
 
 
 def opened(chromium: Browser, address: str, width: int = 1440, scheme: str = "light") -> Page:

@@ -18,7 +18,7 @@ pytest.importorskip("playwright")
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.serving import CHROMIUM, browser, serving, settle
+from tests.browser.serving import CHROMIUM, serving, settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 RUN_ADDRESS = re.compile(r"/run\?run=(\d{8}-\d{6}-1bd2-[0-9a-f]{6})$")
@@ -42,12 +42,6 @@ def terminal(tmp_path_factory) -> Path:
 def address(runs_dir: Path, terminal: Path) -> Iterator[str]:
     with serving(runs_dir, working_directory=Path("/"), terminal=terminal) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as running:
-        yield running
 
 
 @pytest.fixture

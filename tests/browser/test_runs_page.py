@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from pages._shared import columns, runtable
 from tests.benchmarks.bench_pages import make_varied_runs
-from tests.browser.serving import CHROMIUM, browser, serving, settle
+from tests.browser.serving import CHROMIUM, serving, settle
 
 ME = Actor("somebody")
 
@@ -41,20 +41,6 @@ def runs_dir(tmp_path_factory) -> Path:
 def address(runs_dir: Path) -> Iterator[str]:
     with serving(runs_dir) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def closed(chromium: Browser) -> Iterator[None]:
-    """Close the windows of a test: each asks the server for news every two seconds."""
-    yield
-    for context in chromium.contexts:
-        context.close()
 
 
 def opened(chromium: Browser, address: str) -> Page:
