@@ -98,6 +98,26 @@ def read_map(
     return density, voxel_size, origin
 
 
+def read_undoubted_map(path: str | Path) -> tuple[NDArray[np.float32], float]:
+    """A density map (nz, ny, nx) that a program of ours wrote, and its Å per voxel.
+
+    Raises
+    ------
+    InputError
+        naming the file, where :func:`read_map` refuses it or has any doubt: what we write contradicts itself only when
+        it is damaged.
+    """
+
+    def refuse(remark: str) -> None:
+        raise InputError(remark)
+
+    density, voxel_size, _ = read_map(path, warn=refuse)
+    promised, size = mrc_data.HEADER_BYTES + density.nbytes, Path(path).stat().st_size  # we write 32-bit floats, nothing else
+    if size != promised:
+        raise InputError(f"{path} is damaged: its header promises {promised:,} bytes, and it has {size:,}")
+    return density, voxel_size
+
+
 def write_map(path: str | Path, density: NDArray[np.floating], voxel_size: float, origin: NDArray[np.floating]) -> None:
     """Write a density (nz, ny, nx) as MRC2014, float32; Å per voxel, origin (3,), (x, y, z) in Å. Replaces the file."""
     with _writing_mrc(path, density) as mrc:

@@ -113,10 +113,7 @@ def _arrays(path: Path) -> Arrays | None:
 def _density(path: Path) -> tuple[NDArray[np.float32], float] | None:
     from engine.io import mrc
 
-    if modified_ns(path) is None:
-        return None
-    density, voxel_size, _ = mrc.read_map(path)
-    return density, voxel_size
+    return None if modified_ns(path) is None else mrc.read_undoubted_map(path)
 
 
 def _distances(record: RunRecord, reading: Reading, points: bool = False) -> Figure | None:

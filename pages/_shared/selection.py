@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from time import monotonic
 from typing import NamedTuple
 
 import streamlit as st
@@ -57,7 +57,7 @@ def clicked_head(table: str) -> str | None:
     if not heads:
         return None
     st.session_state[table] = {"selection": {"rows": list(chosen.get("rows", ()))}}
-    head, now = str(heads[0]), time.monotonic()
+    head, now = str(heads[0]), monotonic()
     before, at = st.session_state.get(f"{table} head", ("", 0.0))
     st.session_state[f"{table} head"] = head, now
     return None if head == before and now - at < _SAME_CLICK_S else head

@@ -279,8 +279,7 @@ def density(path: Path) -> tuple[NDArray[np.float32], float] | None:
 def _read_density(path: str, modified: int) -> tuple[NDArray[np.float32], float]:
     from engine.io import mrc
 
-    density, voxel_size, _ = mrc.read_map(path)
-    return density, voxel_size
+    return mrc.read_undoubted_map(path)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the input volume …")

@@ -211,7 +211,7 @@ def validations(monkeypatch):
     def give(errors):
         remaining = iter(errors)
 
-        def embed(model, images, batch_size=256):
+        def embed(model, images, batch_size=256, on_gpu=False):
             weights = b"".join(weight.tobytes() for weight in model.get_weights())
             if weights not in errors_of:
                 seen.append(model.get_weights())

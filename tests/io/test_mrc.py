@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from engine.base.errors import InputError
-from engine.io.mrc import read_map, write_map, write_stack
+from engine.io.mrc import read_map, read_undoubted_map, write_map, write_stack
 
 SHAPE = (4, 5, 6)
 
@@ -400,3 +400,18 @@ def test_a_stack_written_in_parts_is_the_stack_written_whole(tmp_path: Path) -> 
             np.testing.assert_array_equal(mrc.data, images)
             header = [float(mrc.header[key]) for key in ("dmin", "dmax", "dmean", "rms")]
         np.testing.assert_allclose(header, [images.min(), images.max(), images.mean(), images.std()], rtol=1e-5)
+
+
+def test_a_map_of_ours_fits_its_header_to_the_byte(tmp_path, density):
+    path = tmp_path / "ours.mrc"
+    write_map(path, density, 2.0, np.zeros(3))
+    back, voxel_size = read_undoubted_map(path)
+    np.testing.assert_array_equal(back, density)
+    assert voxel_size == 2
+    with path.open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(InputError, match="is damaged: its header promises"):
+        read_undoubted_map(path)
+    make(path, density, dmin=1e6, dmax=3e6, dmean=2e6, rms=1e5)
+    with pytest.raises(InputError, match="are not those of the data"):
+        read_undoubted_map(path)
