@@ -112,7 +112,8 @@ def read_undoubted_map(path: str | Path) -> tuple[NDArray[np.float32], float]:
         raise InputError(remark)
 
     density, voxel_size, _ = read_map(path, warn=refuse)
-    promised, size = mrc_data.HEADER_BYTES + density.nbytes, Path(path).stat().st_size  # we write 32-bit floats, nothing else
+    promised = mrc_data.HEADER_BYTES + density.nbytes  # we write 32-bit floats and nothing else
+    size = Path(path).stat().st_size
     if size != promised:
         raise InputError(f"{path} is damaged: its header promises {promised:,} bytes, and it has {size:,}")
     return density, voxel_size
