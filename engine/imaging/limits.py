@@ -34,6 +34,21 @@ MAX_SHIFT = Range(
     "by half of the largest frame a particle's centre has left the image",
 )  # fmt: skip
 """Pixels."""
+DEFOCUS = Range(
+    -100_000.0, 100_000.0, "so far over focus, images are spread over more than their frame",
+    "so far under focus, images are spread over more than their frame",
+)  # fmt: skip
+"""Å, positive under focus."""
+VOLTAGE = Range(
+    10.0, 3000.0, "slower electrons do not pass through a layer of ice", "no electron microscope has such a voltage"
+)
+"""kV."""
+SPHERICAL_ABERRATION = Range(-20.0, 20.0, "no corrector overcorrects as much", "no objective lens has such a large one")
+"""mm."""
+AMPLITUDE_CONTRAST = Range(
+    0.0, 1.0, "it is a share of the contrast", "it is a share of the contrast, 1 for an image without phase contrast"
+)
+"""The share of amplitude contrast."""
 RESOLUTION = Range(
     0.3, 1000.0, "the electrons of an atom are spread out wider", "a particle, hardly wider, would be a single spot"
 )

@@ -8,24 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import ArgumentError
+from .ctf import ContrastTransfer
 from .noise import NoiseModel
 
 Images = NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class ContrastTransfer:
-    """The contrast transfer function of each image, in RELION's parameters.
-
-    ``defocus_angstrom`` (n, 2): along u and v (positive is underfocus), ``astigmatism_degrees`` (n,): angle between u
-    and the image's x axis, ``voltage_kv``, ``spherical_aberration_mm``, ``amplitude_contrast`` of all.
-    """
-
-    defocus_angstrom: NDArray[np.floating]
-    astigmatism_degrees: NDArray[np.floating]
-    voltage_kv: float
-    spherical_aberration_mm: float
-    amplitude_contrast: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +66,8 @@ class ParticleSet:
 
     def _lengths(self) -> dict[str, int]:
         lengths = {} if self.shifts is None else {"shifts": len(self.shifts)}
+        if self.ctf is not None:
+            lengths["ctf"] = len(self.ctf)
         if self.truth is not None:
             lengths |= {"true poses": len(self.truth.poses), "true shifts": len(self.truth.shifts)}
         return lengths
