@@ -10,6 +10,8 @@ from typing import Literal
 
 Projector = Literal["fourier", "astra"]
 """What makes projections: Fourier slices, or ASTRA's ray sums, which need CUDA."""
+NoiseSpectrum = Literal["white", "coloured"]
+"""The noise's power by frequency: the same at all, or stronger at low ones."""
 ReconstructionMethod = Literal["normal_equations", "cgls"]
 """What makes a density: the normal equations of the Fourier slices, or ASTRA's CGLS, which needs CUDA."""
 

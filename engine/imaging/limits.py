@@ -7,6 +7,8 @@ far from the roots of these ends.
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..base.errors import ArgumentError
 from ..base.quantities import Range, digits
 
@@ -67,6 +69,20 @@ ITERATIONS = Range(
     1, 1000, "nothing would be reconstructed", "least squares has converged long before, and rounding errors add up"
 )
 """Of a reconstruction."""
+
+
+def check_contrast(
+    defocus: float | tuple[float, float] | None, spherical_aberration: float, amplitude_contrast: float
+) -> None:
+    """ArgumentError for ranges of defocus that are reversed, and for a CTF that is zero everywhere."""
+    if isinstance(defocus, tuple) and defocus[0] > defocus[1]:
+        low, high = (digits(end) for end in defocus)
+        raise ArgumentError("{defocus} is [{low}, {high}]; wanted the lower end first", "defocus", low=low, high=high)
+    if not np.any(defocus if defocus is not None else 1.0) and spherical_aberration == 0 and amplitude_contrast == 0:
+        raise ArgumentError(
+            "{defocus}, {spherical_aberration} and {amplitude_contrast} are all 0, with which there is no contrast at "
+            "all; wanted one of them above 0", "defocus", "spherical_aberration", "amplitude_contrast",
+        )  # fmt: skip
 
 
 def check_shift(max_shift: float, size: int) -> None:

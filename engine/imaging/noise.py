@@ -74,6 +74,10 @@ class Spectrum:
         """The same spectrum on pixels ``ratio`` times as wide, whose frequencies in cycles per pixel are higher."""
         return Spectrum(self.relative, self.reach * ratio)
 
+    def share(self, ratio: float) -> float:
+        """Mean power at the frequencies that pixels ``ratio`` times as wide have, over that at all frequencies."""
+        return self.on_larger_pixels(ratio).mean / self.mean
+
     def at(self, frequency: NDArray[np.floating]) -> NDArray[np.float64]:
         """Power at frequencies in cycles per pixel, relative to its mean over the images' whole Fourier plane."""
         return self._interpolated(frequency) / self.mean
@@ -122,12 +126,16 @@ class NoiseModel:
     def for_signal(
         cls, clean: Images, variance: float | None = None, snr: float | None = None, spectrum: Spectrum | None = None
     ) -> Self:
-        """The noise of given ``variance`` or, in its place, signal-to-noise ratio for clean images (n, size, size)."""
+        """The noise of given ``variance`` or, in its place, signal-to-noise ratio for clean images (n, size, size).
+
+        White, whatever ``spectrum`` is, where there is none.
+        """
         signal = signal_variance(clean)
         if snr is not None:
             return cls(signal / snr, snr, spectrum)
-        variance = variance or 0.0
-        return cls(variance, signal / variance if variance else float("inf"), spectrum)
+        if not variance:
+            return cls()
+        return cls(variance, signal / variance, spectrum)
 
     @property
     def signal_variance(self) -> float:
@@ -158,9 +166,9 @@ class NoiseModel:
         """
         if self.spectrum is None:
             return NoiseModel(self.variance / ratio**2, self.snr)
-        cropped = self.spectrum.on_larger_pixels(ratio)
-        share = cropped.mean / self.spectrum.mean
-        return NoiseModel(self.variance * share / ratio**2, self.snr, cropped)
+        return NoiseModel(
+            self.variance * self.spectrum.share(ratio) / ratio**2, self.snr, self.spectrum.on_larger_pixels(ratio)
+        )
 
     def apply(self, images: Images, rng: np.random.Generator) -> Images:
         """Images (n, size, size) with noise of this model; the same array where there is none.

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..base.progress import Progress, silent
 from ..geometry.rotations import sample_orientations
+from .ctf import applied
 from .filters import signal_variance
 from .noise import NoiseModel
 from .projection import project
@@ -57,7 +58,9 @@ def simulate_training_of_several(
             too_large.append(volume.name)
         if noise.variance > 0:
             poses = sample_orientations(_MEASURED, rng, acquisition.coverage, acquisition.sampling)
-            own = signal_variance(project(volume, poses, acquisition.size, projector=acquisition.projector))
+            clean = project(volume, poses, acquisition.size, projector=acquisition.projector)
+            ctf = acquisition.contrast(_MEASURED, rng)
+            own = signal_variance(clean if ctf is None else applied(clean, ctf, volume.voxel_size))
             volume = replace(volume, density=volume.density * np.float32(np.sqrt(noise.signal_variance / own)))
         sets.append(simulate_training(volume, acquisition, noise, some, for_validation, image_size, rng))
         progress(len(sets) / number, {"volumes": len(sets)})
@@ -74,6 +77,8 @@ def simulate_training_of_several(
         np.repeat(np.arange(len(trained)), counts[trained]),
         np.repeat(np.arange(number), validation_counts),
         held_out,
+        sets[0].ctf,
+        sets[0].pixel_size,
     )
 
 

@@ -16,9 +16,10 @@ from ..base.progress import Progress, silent
 from ..base.quantities import digits
 from ..geometry.rotations import EulerRegion, sample_orientations
 from . import filters
-from .choices import Projector
-from .limits import SNR
-from .noise import NoiseModel
+from .choices import NoiseSpectrum, Projector
+from .ctf import ContrastTransfer, applied, phase_flipped
+from .limits import SNR, check_contrast
+from .noise import NoiseModel, Spectrum
 from .particles import ParticleSet, Truth
 from .projection import project
 from .shape import binned
@@ -26,11 +27,13 @@ from .volume import Volume
 
 _PROJECTING = 0.8  # of the time of a simulation; the rest shifts and adds noise
 _PREVIEWED = 160  # pixels, the frame above which a preview uses a coarser volume
+_SETTINGS = 256  # defoci of a range that training images have
+_MEASURED = 500  # training projections on which the variance of their signal is measured
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """How projections are simulated: orientations, size, noise and shifts.
+    """How projections are simulated: orientations, size, shifts, the microscope's CTF, noise.
 
     Attributes
     ----------
@@ -41,11 +44,19 @@ class Acquisition:
     size
         pixels along a side; the volume's integer diagonal when None.
     noise_variance, snr
-        of white noise, one of the two at most: in the projections' units squared, or as signal over noise variance.
+        of noise, one of the two at most: in the projections' units squared, or as signal over noise variance. The
+        signal is that of the images with their CTF.
     max_shift
         pixels; in-plane shifts are triangular on [-max_shift, max_shift].
     projector
         ``fourier`` or ``astra``, of all sets alike: a network is to meet images like those that it learned from.
+    defocus
+        Å, positive under focus: of all images, or the ends (low, high) of the range from which each has its own,
+        uniformly. None: images are plain projections.
+    voltage, spherical_aberration, amplitude_contrast
+        kV, mm and a share: of the CTF, where there is one (:mod:`imaging.ctf`).
+    noise_spectrum
+        ``white`` or ``coloured``, as of :meth:`imaging.noise.Spectrum.coloured`.
     """
 
     coverage: str | EulerRegion = "full"
@@ -55,12 +66,45 @@ class Acquisition:
     snr: float | None = None
     max_shift: float = 0.0
     projector: Projector = "fourier"
+    defocus: float | tuple[float, float] | None = None
+    voltage: float = 300.0
+    spherical_aberration: float = 2.7
+    amplitude_contrast: float = 0.1
+    noise_spectrum: NoiseSpectrum = "white"
 
     def __post_init__(self) -> None:
+        check_contrast(self.defocus, self.spherical_aberration, self.amplitude_contrast)
         if self.noise_variance is not None and self.snr is not None:
             raise ArgumentError(
                 "{noise_variance} and {snr} are both given; they specify the same, give one", "noise_variance", "snr"
             )
+
+    def contrast(self, count: int, rng: np.random.Generator) -> ContrastTransfer | None:
+        """The CTF of each of ``count`` images; None without defocus. Only of a range something is drawn."""
+        if self.defocus is None:
+            return None
+        if isinstance(self.defocus, tuple):
+            return self._contrast_at(rng.uniform(*self.defocus, count))
+        return self._contrast_at(np.full(count, self.defocus))
+
+    def contrasts(self) -> ContrastTransfer | None:
+        """The settings that training images have, one of them drawn each time: the defocus, or 256 within the range."""
+        if self.defocus is None:
+            return None
+        low, high = self.defocus if isinstance(self.defocus, tuple) else (self.defocus, self.defocus)
+        if low == high:
+            return self._contrast_at(np.array([low]))
+        return self._contrast_at(low + (high - low) * (np.arange(_SETTINGS) + 0.5) / _SETTINGS)
+
+    def _contrast_at(self, defoci: NDArray[np.float64]) -> ContrastTransfer:
+        return ContrastTransfer.of(
+            defoci, voltage_kv=self.voltage, spherical_aberration_mm=self.spherical_aberration,
+            amplitude_contrast=self.amplitude_contrast,
+        )  # fmt: skip
+
+    def spectrum(self, pixel_size: float) -> Spectrum | None:
+        """The noise's spectrum in images with pixels of ``pixel_size`` Å; None where it is white."""
+        return Spectrum.coloured(pixel_size) if self.noise_spectrum == "coloured" else None
 
 
 def simulate(
@@ -71,15 +115,18 @@ def simulate(
     progress: Progress = silent,
     shown: int = 16,
 ) -> ParticleSet:
-    """Particles with their truth: orientations sampled, projected, shifted, noise added. Not standardised, which would
-    lose the units. ``shown`` of the clean projections are kept.
+    """Particles with their truth: orientations sampled, projected, multiplied by the CTF, shifted, noise added. Not
+    standardised, which would lose the units. ``shown`` of the clean projections, before the CTF, are kept.
     """
     poses = sample_orientations(count, rng, acquisition.coverage, acquisition.sampling)
     clean = project(
         volume, poses, acquisition.size, progress=lambda fraction, values: progress(_PROJECTING * fraction, values),
         projector=acquisition.projector,
     )  # fmt: skip
-    noise = NoiseModel.for_signal(clean, acquisition.noise_variance, acquisition.snr)
+    ctf = acquisition.contrast(count, rng)
+    signal = clean if ctf is None else applied(clean, ctf, volume.voxel_size)
+    spectrum = acquisition.spectrum(volume.voxel_size)
+    noise = NoiseModel.for_signal(signal, acquisition.noise_variance, acquisition.snr, spectrum)
     if acquisition.noise_variance and noise.snr < SNR.least:
         raise ArgumentError(
             "{noise_variance} is {given} and the signal of these projections has a variance of {signal:.3g}, so {snr} "
@@ -87,27 +134,30 @@ def simulate(
             signal=noise.signal_variance, ratio=noise.snr, range=SNR, reason=SNR.reason(noise.snr),
         )  # fmt: skip
     shifts = filters.draw_shifts(count, acquisition.max_shift, rng)
-    shifted = filters.shift_images(clean, shifts) if acquisition.max_shift > 0 else clean
+    shifted = filters.shift_images(signal, shifts) if acquisition.max_shift > 0 else signal
     images = noise.apply(shifted, rng)
     progress(1.0, {"projections": count})
     truth = Truth(poses, shifts, clean[:shown].copy())
-    return ParticleSet(images, volume.voxel_size, noise, shifts=shifts, truth=truth)
+    return ParticleSet(images, volume.voxel_size, noise, ctf, shifts, truth)
 
 
 def preview(volume: Volume, acquisition: Acquisition, count: int, rng: np.random.Generator) -> ParticleSet:
     """A few particles, quickly, by Fourier slices: those of a large volume on coarser pixels, with the noise of these.
 
-    Noise model and shifts are in the original pixels; ``noise.snr`` is what these few projections estimate.
+    Noise model and shifts are in the original pixels; ``noise.snr`` is what these few projections estimate. The CTF is
+    that at the frequencies that coarser pixels have.
     """
     step = -(-max(volume.diagonal, acquisition.size or 0) // _PREVIEWED)
     coarse = binned(volume, step)
     # A ray meets fewer of the larger voxels.
     coarse = replace(coarse, density=coarse.density * np.float32(step))
+    spectrum = acquisition.spectrum(volume.voxel_size)
+    share = 1.0 if spectrum is None else spectrum.share(step)
     coarsely = replace(
         acquisition,
         size=acquisition.size and max(8, acquisition.size // step),
-        noise_variance=acquisition.noise_variance and acquisition.noise_variance / step**2,
-        snr=acquisition.snr and acquisition.snr * step**2,
+        noise_variance=acquisition.noise_variance and acquisition.noise_variance * share / step**2,
+        snr=acquisition.snr and acquisition.snr * step**2 / share,
         max_shift=acquisition.max_shift / step,
         projector="fourier",
     )
@@ -115,15 +165,18 @@ def preview(volume: Volume, acquisition: Acquisition, count: int, rng: np.random
     noise, truth = particles.noise, particles.truth
     assert truth is not None
     shifts = truth.shifts * step
-    noise = NoiseModel(noise.variance * step**2, noise.snr / step**2)
+    noise = NoiseModel(noise.variance * step**2 / share, noise.snr / step**2 * share, noise.spectrum and spectrum)
     return replace(particles, noise=noise, shifts=shifts, truth=replace(truth, shifts=shifts))
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Clean projections (n, m, m) at the network's size with their poses, and a validation set with shifts and noise.
+    """Clean projections (n, m, m) at the network's size with their poses, and a validation set with CTF, shifts and
+    noise, prepared as the network's images are.
 
-    ``noise`` and ``max_shift`` are those of the test set, converted to the network's larger pixels.
+    ``noise`` and ``max_shift`` are those of the test set, converted to the network's larger pixels, which are
+    ``pixel_size`` Å wide. ``ctf`` are the settings that images have, each time another of them; None for plain
+    projections.
     ``proteins`` (n,) and ``validation_proteins`` give the number of each projection's protein, in ascending order; None
     where all are of one. ``held_out``: the validation projections are of proteins that are not trained on.
     """
@@ -137,6 +190,17 @@ class TrainingSet:
     proteins: NDArray[np.intp] | None = None
     validation_proteins: NDArray[np.intp] | None = None
     held_out: bool = False
+    ctf: ContrastTransfer | None = None
+    pixel_size: float = 1.0
+
+    @property
+    def signal_variance(self) -> float:
+        """Variance of the projections' signal, with the CTF where there is one: then that of some of them."""
+        if self.ctf is None:
+            return filters.signal_variance(self.images)
+        some = self.images[:_MEASURED]
+        settings = self.ctf[np.arange(len(some)) % len(self.ctf)]
+        return filters.signal_variance(applied(some, settings, self.pixel_size))
 
 
 def simulate_training(
@@ -152,20 +216,28 @@ def simulate_training(
     """Training and validation projections, band-limited to ``image_size`` pixels over the test projections' field.
 
     The same as Fourier cropping full projections (the tests compare the two), with Fourier slices at a fraction of the
-    cost. ``noise`` is that of the test projections, in their pixels.
+    cost. ``noise`` is that of the test projections, in their pixels. The CTF has its values at the frequencies of the
+    network's pixels; it is applied to the same field of view.
     """
     size = acquisition.size or volume.diagonal
     ratio = size / image_size
+    pixel_size = volume.voxel_size * ratio
     images, poses = [], []
     for number in (count, validation_count):
         poses.append(sample_orientations(number, rng, acquisition.coverage, acquisition.sampling))
-        pixel_size = volume.voxel_size * ratio
         images.append(project(volume, poses[-1], image_size, pixel_size, projector=acquisition.projector))
         progress(1.0 if len(poses) == 2 else count / (count + validation_count), {"projections": number})
     cropped, max_shift = noise.on_larger_pixels(ratio), acquisition.max_shift / ratio
-    validation = filters.shift_images(images[1], filters.draw_shifts(validation_count, max_shift, rng))
-    validation = filters.standardise(cropped.apply(validation, rng))
-    return TrainingSet(images[0], poses[0], validation, poses[1], cropped, max_shift)
+    ctf = acquisition.contrast(validation_count, rng)
+    validation = images[1] if ctf is None else applied(images[1], ctf, pixel_size)
+    validation = filters.shift_images(validation, filters.draw_shifts(validation_count, max_shift, rng))
+    validation = cropped.apply(validation, rng)
+    if ctf is not None:
+        validation = phase_flipped(validation, ctf, pixel_size)
+    return TrainingSet(
+        images[0], poses[0], filters.standardise(validation), poses[1], cropped, max_shift,
+        ctf=acquisition.contrasts(), pixel_size=pixel_size,
+    )  # fmt: skip
 
 
 def support_radius(images: NDArray[np.float32], energy: float = 0.999) -> float:

@@ -1,6 +1,7 @@
-"""Shifts and noise of the images as TensorFlow operations, drawn anew for every batch.
+"""Shifts, CTF and noise of the images as TensorFlow operations, drawn anew for every batch; and their preparation.
 
-The same as :func:`imaging.filters.shift_images` and :meth:`imaging.noise.NoiseModel.apply` for the test images.
+The same as :func:`imaging.filters.shift_images`, :func:`imaging.ctf.applied`, :meth:`imaging.noise.NoiseModel.apply`
+and :func:`imaging.ctf.phase_flipped` for the test images, in this order.
 """
 
 from __future__ import annotations
@@ -10,33 +11,66 @@ from typing import Any
 
 import numpy as np
 
+from ..imaging import ctf as contrast
+from ..imaging.ctf import ContrastTransfer
+from ..imaging.fourier import half_plane_frequencies
 from ..imaging.noise import NoiseModel
 from .libraries import tf
 
+_OF_CTF = 1  # tells the seed of the choice of a CTF from the seed of shifts and noise
 _VANISHING = 1e-30  # variance of an image without contrast; beside any other single precision rounds it away
 
 
-def corruption(noise: NoiseModel, max_shift: float, size: int) -> Callable[[Any, Any], Any]:
-    """A function of clean images (n, size, size) and a seed (2,), int32, that shifts them, makes them noisy and
-    standardises them.
+def corruption(
+    noise: NoiseModel, max_shift: float, size: int, ctf: ContrastTransfer | None = None, pixel_size: float = 1.0
+) -> Callable[[Any, Any, Any], Any]:
+    """A function of clean images (n, size, size), the numbers (n,) that they have in the training set, and a seed (2,),
+    int32, that corrupts images as a microscope does and prepares them for the network.
 
-    Shifts are triangular on [-max_shift, max_shift] pixels along x and y; the same seed gives the same images.
+    It shifts them, triangular on [-max_shift, max_shift] pixels along x and y, multiplies each by one of the settings
+    in ``ctf``, drawn at random, adds noise, multiplies by the sign of the CTF, and standardises. The same seed gives
+    the same images. The numbers are for what is an image's own; so far all is drawn.
+
+    The values of the CTF are held for all settings, 5 kB each at 48 pixels; ``pixel_size`` is in Å.
     """
     deviation = noise.standard_deviation
     # In the order of tf.signal.rfft2d, cycles per pixel.
     k_v = tf.constant(np.fft.fftfreq(size), dtype=tf.float32)
     k_u = tf.constant(np.fft.rfftfreq(size), dtype=tf.float32)
+    colour = None if noise.spectrum is None else tf.constant(np.sqrt(noise.power(size)), dtype=tf.float32)
+    values = None
+    if ctf is not None:
+        values = tf.constant(contrast.transfer(ctf, half_plane_frequencies(size, pixel_size)), dtype=tf.float32)
 
-    def corrupt(batch: Any, seed: Any) -> Any:
+    def corrupt(batch: Any, indices: Any, seed: Any) -> Any:
         shape = tf.shape(batch)
+        factors = None if values is None else tf.gather(values, draw_settings(shape[0], values.shape[0], seed))
         if max_shift > 0:
             batch = shifted(batch, draw_shifts(shape[0], max_shift, seed), k_u, k_v)
+        if factors is not None:
+            batch = filtered(batch, factors)
         if deviation > 0:
-            batch += deviation * tf.random.stateless_normal(shape, seed)
+            white = tf.random.stateless_normal(shape, seed)
+            batch += deviation * (white if colour is None else filtered(white, colour))
+        if factors is not None:
+            batch = filtered(batch, tf.where(factors < 0, -1.0, 1.0))
         mean, variance = tf.nn.moments(batch, axes=(1, 2), keepdims=True)
         return (batch - mean) * tf.math.rsqrt(variance + _VANISHING)
 
     return corrupt
+
+
+def draw_settings(count: Any, settings: int, seed: Any) -> Any:
+    """Numbers (count,) of settings of the CTF, uniform and independent."""
+    own = tf.random.experimental.stateless_fold_in(seed, _OF_CTF)
+    return tf.random.stateless_uniform((count,), own, 0, settings, tf.int32)
+
+
+def filtered(images: Any, factors: Any) -> Any:
+    """Images (n, size, size), multiplied in Fourier space by real factors ([n,] size, size // 2 + 1)."""
+    size = images.shape[-1]
+    spectra = tf.signal.rfft2d(images) * tf.cast(factors, tf.complex64)
+    return tf.signal.irfft2d(spectra, fft_length=(size, size))
 
 
 def draw_shifts(count: Any, max_shift: float, seed: Any) -> Any:

@@ -94,14 +94,14 @@ class DivergedError(ArgumentError):
 
 
 class Trainer:
-    """Trains the network on clean images, to which shifts and noise are added anew each time they are drawn.
+    """Trains the network on clean images, which get shifts, a CTF and noise anew each time they are drawn.
 
     The same generator state gives the same weights on the same machine, unless the clock cuts the training short.
 
     Parameters
     ----------
     data
-        clean training projections, and a validation set with shifts and noise, standardised.
+        clean training projections, and a validation set with shifts, CTF and noise, prepared.
     sampler
         draws the batches.
     radius
@@ -306,11 +306,11 @@ def _training_step(model: Any, optimiser: Any, data: TrainingSet, objective: Obj
     # Of tr(R_i^T g R_j), for every g.
     moved = tf.constant(from_quaternion(elements)[:, None] @ poses[None], dtype=tf.float32)
     moved = tf.reshape(moved, (len(elements), len(poses), 9))
-    corrupt = corruption(data.noise, data.max_shift, data.images.shape[-1])
+    corrupt = corruption(data.noise, data.max_shift, data.images.shape[-1], data.ctf, data.pixel_size)
 
     @tf.function(autograph=False)  # which would write the translated code to files that a killed run leaves behind
     def step(indices: Any, weights: Any, seed: Any) -> Any:
-        batch = corrupt(tf.gather(stored, indices), seed)
+        batch = corrupt(tf.gather(stored, indices), indices, seed)
         pose = tf.gather(rotations, indices)
         traces = tf.matmul(pose[None], tf.gather(moved, indices, axis=1), transpose_b=True)
         # Three times the kernel of each degree, as the trace is for poses without symmetry.
