@@ -281,37 +281,43 @@ def _stack_path(name: str, source: Path, data_dir: Path | None) -> Path | None:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What the images are like: mean and standard deviation of each, (n,), in their own units.
+    """What images are like, by the particle, (n,).
 
-    ``is_usable`` (n,) is False of images that have NaN or infinite values, and of constant ones.
+    Attributes
+    ----------
+    mean, standard_deviation
+        in the images' own units; NaN of images that were not looked at, or have values that are not finite.
+    is_scanned, is_finite, is_constant
+        whether an image was looked at, has finite values alone, has a single value.
     """
 
     mean: NDArray[np.float64]
     standard_deviation: NDArray[np.float64]
+    is_scanned: NDArray[np.bool_]
     is_finite: NDArray[np.bool_]
     is_constant: NDArray[np.bool_]
 
     @property
     def is_usable(self) -> NDArray[np.bool_]:
-        """Whether an image has finite values that differ."""
+        """Whether an image was looked at and has finite values that differ."""
         return self.is_finite & ~self.is_constant
 
 
 def scan(source: ImageSource, indices: ArrayLike | None = None, progress: Progress = silent) -> Scan:
     """Go through the images once, in bounded memory. What is not in ``indices`` (all, when not given) stays NaN."""
     count = len(source)
-    result = Scan(np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, bool), np.zeros(count, bool))
+    result = Scan(np.full(count, np.nan), np.full(count, np.nan), *(np.zeros(count, bool) for _ in range(3)))
     wanted = count if indices is None else np.asarray(indices).size
     done = 0
     for rows, images in source.chunks(indices):
         flat = images.reshape(len(images), -1)
         finite = np.isfinite(flat).all(axis=1)
+        result.is_scanned[rows] = True
         result.is_finite[rows] = finite
-        result.is_constant[rows] = flat.min(axis=1) == flat.max(axis=1)
-        with np.errstate(invalid="ignore", over="ignore"):
-            for row, image in zip(rows[finite], flat[finite], strict=True):
-                result.mean[row] = mean = image.mean(dtype=np.float64)
-                result.standard_deviation[row] = np.sqrt(np.square(image - mean, dtype=np.float64).mean())
+        for row, image in zip(rows[finite], flat[finite], strict=True):
+            result.is_constant[row] = image.min() == image.max()
+            result.mean[row] = mean = image.mean(dtype=np.float64)
+            result.standard_deviation[row] = np.sqrt(np.square(image - mean, dtype=np.float64).mean())
         done += len(rows)
         progress(done / wanted, {"images": done})
     return result
@@ -320,8 +326,8 @@ def scan(source: ImageSource, indices: ArrayLike | None = None, progress: Progre
 def left_out(table: ParticleTable, result: Scan) -> tuple[NDArray[np.int64], list[str]]:
     """Indices of the images that a scan found unusable, and lines that name the first of each kind and count them."""
     remarks = []
-    has_nan = np.flatnonzero(~result.is_finite)
-    constant = np.flatnonzero(result.is_constant & result.is_finite)
+    has_nan = np.flatnonzero(result.is_scanned & ~result.is_finite)
+    constant = np.flatnonzero(result.is_constant)
     for rows, what in ((has_nan, "NaN or infinite values"), (constant, "the same value everywhere")):
         if len(rows):
             verb = "image has" if len(rows) == 1 else "images have"

@@ -95,7 +95,7 @@ CS = np.dtype(
 def cs_rows(count: int, rng: np.random.Generator) -> np.ndarray:
     """A table as cryoSPARC's refinements write it; aligned at twice the pixel size of the images."""
     rows = np.zeros(count, CS)
-    rows["uid"] = rng.permutation(count) + 2**63
+    rows["uid"] = rng.permutation(count).astype("<u8") + np.uint64(2**63)
     rows["blob/path"] = [b">J1/imported/a.mrcs" if i % 2 else b"J1/imported/b.mrcs" for i in range(count)]
     rows["blob/idx"] = np.arange(count) // 2
     rows["blob/shape"], rows["blob/psize_A"], rows["alignments3D/psize_A"] = 16, 1.5, 3.0
