@@ -138,6 +138,11 @@ def write_poses(
                 f"{{{name}}} has {{length}} rows; wanted one for each of the {{count}} in {{indices}}", name, "indices",
                 length=len(values), count=len(rows),
             )  # fmt: skip
+        if values is not None and not np.isfinite(np.asarray(values, dtype=float)).all():
+            raise ArgumentError(f"{{{name}}} has values that are not finite; wanted numbers", name)
+    if halves is not None and not np.isin(halves, (1, 2)).all():
+        stray = np.asarray(halves)[~np.isin(halves, (1, 2))][0]
+        raise ArgumentError("{halves} are {given}; wanted 1 or 2", "halves", given=stray)
     if len(np.unique(rows)) != len(rows) or (len(rows) and not (rows.min() >= 0 and rows.max() < len(table))):
         raise ArgumentError("{indices} repeat or are not in the table; wanted each once, from 0", "indices")
     if not len(rows):

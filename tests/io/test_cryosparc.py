@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.lib import recfunctions
 from scipy.spatial.transform import Rotation
 
 from engine.base.errors import InputError
@@ -106,8 +107,8 @@ def test_a_table_without_alignment_has_no_poses(tmp_path: Path, rows):
     names = [name for name in rows.dtype.names if not name.startswith("alignments3D")]
     table = read(write_cs(tmp_path / "p.cs", packed(rows, names)))
     assert (table.poses, table.shifts_px, table.halves) == (None, None, None)
-    plane = rows.copy()
-    plane.dtype.names = [name.replace("alignments3D", "alignments2D") for name in rows.dtype.names]
+    renamed = {name: name.replace("alignments3D", "alignments2D") for name in rows.dtype.names}
+    plane = recfunctions.rename_fields(rows, renamed)
     table = read(write_cs(tmp_path / "p.cs", plane), "it has alignments2D/pose and no alignments3D/pose; taken as no")
     assert table.poses is None
 
