@@ -85,6 +85,18 @@ def to_euler(matrices: ArrayLike) -> Array:
     return np.degrees(np.stack([rot, tilt, psi], axis=-1))
 
 
+def from_rotation_vector(vectors: ArrayLike) -> Array:
+    """Rotation matrices (..., 3, 3) from vectors (..., 3) along the axis, as long as the right-handed angle in rad."""
+    vectors = np.asarray(vectors, dtype=float)
+    return Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape[:-1], 3, 3)
+
+
+def to_rotation_vector(matrices: ArrayLike) -> Array:
+    """Rotation vectors (..., 3), of a length in [0, pi], from rotation matrices (..., 3, 3)."""
+    matrices = np.asarray(matrices, dtype=float)
+    return Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_rotvec().reshape(*matrices.shape[:-2], 3)
+
+
 def to_quaternion(matrices: ArrayLike) -> Array:
     """Unit quaternions (..., 4), scalar last, from rotation matrices (..., 3, 3)."""
     matrices = np.asarray(matrices, dtype=float)

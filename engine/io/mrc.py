@@ -8,12 +8,14 @@ the file. So headers are checked here, before anything is allocated, by mrcfile'
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -117,6 +119,61 @@ def read_undoubted_map(path: str | Path) -> tuple[NDArray[np.float32], float]:
     if size != promised:
         raise InputError(f"{path} is damaged: its header promises {promised:,} bytes, and it has {size:,}")
     return density, voxel_size
+
+
+@dataclass(frozen=True)
+class StackLayout:
+    """Where the images of a stack are in its file: ``count`` of ``height`` x ``width`` values from byte ``offset``.
+
+    ``pixel_size`` is in Å, None where the header has none that makes sense.
+    """
+
+    count: int
+    height: int
+    width: int
+    offset: int
+    dtype: np.dtype[Any]
+    pixel_size: float | None
+
+    @property
+    def image_bytes(self) -> int:
+        """Of one image."""
+        return self.height * self.width * self.dtype.itemsize
+
+
+def read_stack_layout(path: str | Path) -> StackLayout:
+    """The layout of an MRC file with images, which is not read any further; a single image is a stack of one.
+
+    Raises
+    ------
+    InputError
+        naming the file: unreadable, gzipped (images are read where they lie), no MRC, of complex numbers, cut short.
+    """
+    path = Path(path)
+    with reading(path) as file:
+        if isinstance(file, gzip.GzipFile):
+            raise InputError(f"{path} is gzipped, and images are read where they lie in the file; unpack it")
+        header = _read_header(file, path, lambda remark: None)
+    count, height, width = (int(header[key]) for key in ("nz", "ny", "nx"))
+    if min(count, height, width) < 1:
+        raise InputError(f"{path}: the header gives {width} x {height} x {count} pixels; the file is damaged or empty")
+    labels = [int(header[key]) for key in ("mapc", "mapr", "maps")]
+    if labels != [1, 2, 3] and sorted(labels) == [1, 2, 3]:
+        raise InputError(f"{path} has the axis order {labels}; wanted images of rows along x, in the order 1, 2, 3")
+    dtype = mrc_data.stored_type(
+        header, dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
+    )
+    sides = [float(header["cella"][axis]) / max(int(header[key]), 1) for axis, key in (("x", "mx"), ("y", "my"))]
+    is_known = all(side in VOXEL_SIZE for side in sides) and abs(sides[0] - sides[1]) <= _ISOTROPY * sides[0]
+    offset = HEADER_DTYPE.itemsize + max(int(header["nsymbt"]), 0)
+    layout = StackLayout(count, height, width, offset, dtype, sides[0] if is_known else None)
+    held = (path.stat().st_size - layout.offset) // layout.image_bytes
+    if held < count:
+        raise InputError(
+            f"{path} is cut short: the header promises {count:,} images of {width} x {height} pixels, {max(held, 0):,} "
+            "are there; copy it again"
+        )
+    return layout
 
 
 def write_map(path: str | Path, density: NDArray[np.floating], voxel_size: float, origin: NDArray[np.floating]) -> None:

@@ -77,6 +77,12 @@ def read_data(
     return data.reshape(shape)
 
 
+def stored_type(header: np.void, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type that a header gives its values: ``dtype`` of its mode, bytes unsigned where IMOD's flags say so."""
+    claims = _Claims.of(header, dtype, 0)
+    return dtype if claims.mode != 0 or claims.bytes_are_signed else np.dtype("u1")
+
+
 @dataclass(frozen=True)
 class _Claims:
     """What a header says of the data: ``count`` values of ``dtype`` after ``extended`` bytes of an extended header.
