@@ -91,7 +91,7 @@ def project(
     Parameters
     ----------
     volume
-        rotates about its centre of mass, which is projected to pixel ``size // 2``.
+        rotates about its ``center``, which is projected to pixel ``size // 2``.
     poses
         (n, 3, 3) or (3, 3).
     size

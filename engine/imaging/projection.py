@@ -2,8 +2,8 @@
 
 Two methods for one quantity: Fourier slices on the CPU, and ASTRA's ray sums, which need CUDA. They differ by a few per
 cent, because ASTRA interpolates linearly between voxels; images that are compared should come from one of them. The
-volume rotates about its centre of mass, which is projected to pixel ``size // 2``. Values are sums over voxels (density
-times voxels along the ray), the units of the published experiments.
+volume rotates about its :attr:`~imaging.volume.Volume.center`, which is projected to pixel ``size // 2``. Values are
+sums over voxels (density times voxels along the ray), the units of the published experiments.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ def project_slices(
     plane = fourier.half_plane_frequencies(whole, pixel_in_voxels)
     batch = max(1, _BATCH_POINTS // (plane.size // 2))
     margin = whole // 2 - size // 2
-    off_middle = volume.center_index - np.array([n // 2 for n in volume.density.shape[::-1]])
+    off_middle = volume.center_offset
     images = np.empty((len(poses), size, size), dtype=np.float32)
 
     def fill(start: int) -> int:
         some = poses[start : start + batch]
         spectra = fourier.transform(volume.density, fourier.slice_frequencies(some, plane))
         spectra = spectra.reshape(len(some), *plane.shape[:2])
-        # Turning about the centre of mass is turning about voxel n // 2 and moving the image back in its plane.
+        # Turning about another centre is turning about voxel n // 2 and moving the image back in its plane.
         spectra *= fourier.translation_phase(plane, -(off_middle @ some)[:, :2])
         whole_images = fft.fftshift(fft.irfft2(spectra, s=(whole, whole), workers=-1), axes=(1, 2))
         images[start : start + batch] = whole_images[:, margin : margin + size, margin : margin + size]
@@ -93,6 +93,19 @@ def project_slices(
         pool.shutdown(cancel_futures=True)
     images /= np.float32(pixel_in_voxels**2)
     return images
+
+
+def relion_shifts(
+    poses: NDArray[np.floating], shifts_px: NDArray[np.floating], center_offset_xyz: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Shifts (n, 2) in pixels, (x, y), of the same images for who turns the map about voxel n // 2, as RELION does.
+
+    Images of a map turned about another centre, ``center_offset_xyz`` (3,) voxels from voxel n // 2
+    (:attr:`imaging.volume.Volume.center_offset`), have that centre at pixel ``size // 2`` plus ``shifts_px`` (n, 2).
+    The middle voxel is then displaced by as much less the projected offset: ``shift - (R^T offset)``, with ``R`` the
+    pose (n, 3, 3). Pixels are as wide as voxels. Poses do not change.
+    """
+    return np.asarray(shifts_px, dtype=float) - (np.asarray(center_offset_xyz, dtype=float) @ poses)[:, :2]
 
 
 def _at_once(volume: Volume, points: int) -> int:

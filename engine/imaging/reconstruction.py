@@ -91,7 +91,7 @@ def _normal_equations(
     inside = np.linalg.norm(plane, axis=-1) <= 0.5  # beyond, a rotated slice leaves the band of the voxels
     # A column counts for itself and its Hermitian mirror, except the one that is its own mirror.
     weight = np.where(plane[..., 0] == 0, 1.0, 2.0)[inside].astype(np.float32)
-    off_middle = grid.center_index - np.array([n // 2 for n in shape[::-1]])
+    off_middle = grid.center_offset
     kernel = np.zeros(doubled, dtype=np.float32)
     right = np.zeros(shape, dtype=np.float32)
     for start in range(0, len(images), _BATCH):

@@ -39,4 +39,9 @@ def resampled(volume: Volume, voxel_size: float) -> Volume:
     # Both transforms count from the middle voxel, n // 2, which stays where it is.
     middles = [np.array([n // 2 for n in reversed(sides)]) for sides in (volume.density.shape, shape)]
     origin = volume.origin + volume.voxel_size * middles[0] - voxel_size * middles[1]
-    return Volume(np.ascontiguousarray(density, dtype=np.float32), voxel_size, origin, volume.name, volume.warnings)
+    center = volume.center
+    if not isinstance(center, str):
+        x, y, z = (volume.center_offset / ratio + middles[1]).tolist()
+        center = (x, y, z)
+    density = np.ascontiguousarray(density, dtype=np.float32)
+    return Volume(density, voxel_size, origin, volume.name, volume.warnings, center)

@@ -35,32 +35,37 @@ def surface_level(density: Density) -> float:
 
 
 def outer_radius(volume: Volume, level: float | None = None) -> float:
-    """Radius in Å, around the centre of mass, of the sphere that contains 99.9 % of the voxels within the surface.
+    """Radius in Å, around the centre of rotation, of the sphere that contains 99.9 % of the voxels within the surface.
 
     ``level`` is in standard deviations above the mean, :func:`surface_level` when not given.
     """
     density = volume.density
     level = surface_level(density) if level is None else level
     inside = density > density.mean() + level * density.std()
-    distances = np.sqrt(_squared_distances(volume)[inside])
+    distances = np.sqrt(_squared_distances(volume, volume.center_index)[inside])
     return float(np.quantile(distances, _ENCLOSED)) * volume.voxel_size if len(distances) else 0.0
 
 
 def radius_of_gyration(volume: Volume) -> float:
     """Root mean square distance in Å from the centre of mass, weighted by the positive part of the density."""
     mass = np.maximum(volume.density, 0)
-    return float(np.sqrt(np.average(_squared_distances(volume), weights=mass))) * volume.voxel_size
+    return float(np.sqrt(np.average(_squared_distances(volume, volume.mass_index), weights=mass))) * volume.voxel_size
 
 
 def binned(volume: Volume, step: int) -> Volume:
     """The volume on voxels ``step`` times larger: means over blocks; incomplete blocks at the end are left out."""
     if step == 1:
         return volume
+    center = volume.center
+    if center != "mass":  # the middle of the box is in general not in the middle of a block
+        x, y, z = ((volume.center_index - (step - 1) / 2) / step).tolist()
+        center = (x, y, z)
     return Volume(
         block_means(volume.density, step),
         volume.voxel_size * step,
         volume.origin + (step - 1) / 2 * volume.voxel_size,
         volume.name,
+        center=center,
     )
 
 
@@ -73,10 +78,10 @@ def block_means(density: Density, step: int) -> NDArray[np.float32]:
     return whole.reshape(pairs).mean(axis=(1, 3, 5), dtype=np.float32)
 
 
-def _squared_distances(volume: Volume) -> NDArray[np.float32]:
-    """(nz, ny, nx), in voxels squared, from the centre of mass."""
+def _squared_distances(volume: Volume, center: Density) -> NDArray[np.float32]:
+    """(nz, ny, nx), in voxels squared, from the voxel index ``center`` (x, y, z)."""
     z, y, x = (
         (np.arange(n, dtype=np.float32) - middle) ** 2
-        for n, middle in zip(volume.density.shape, volume.center_index[::-1].astype(np.float32), strict=True)
+        for n, middle in zip(volume.density.shape, center[::-1].astype(np.float32), strict=True)
     )
     return z[:, None, None] + y[:, None] + x

@@ -1,10 +1,11 @@
 """Refinement of poses by projection matching against a reference: a local search in Fourier space.
 
 The model of a projection is a central slice of the reference's transform, shifted and scaled:
-``a exp(-2 pi i k.t) F(R k)``. Its misfit is minimised over rotation and, where projections are shifted, over the shift
-``t``, by Levenberg-Marquardt steps with exact derivatives: the gradient of ``F`` is the transform of ``-2 pi i x rho``.
-White noise makes this the maximum likelihood, so with the true volume as reference the errors come near the Cramér-Rao
-bound. The search uses frequency marching, from coarse to fine: a start that is some degrees off is close
+``a c(k) exp(-2 pi i k.t) F(R k)``, with ``c`` the contrast transfer function where there is one. Its misfit is
+minimised over rotation and, where projections are shifted, over the shift ``t``, by Levenberg-Marquardt steps with
+exact derivatives: the gradient of ``F`` is the transform of ``-2 pi i x rho``. White noise, or weights of one over the
+power of the noise, make this the maximum likelihood, so with the true volume as reference the errors come near the
+Cramér-Rao bound. The search uses frequency marching, from coarse to fine: a start that is some degrees off is close
 enough only at low frequencies.
 
 This goes beyond the two steps of the published method, and is reported separately.
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.spatial.transform import Rotation
 
+from ..base.errors import ArgumentError
 from ..base.progress import Progress, silent
 from ..imaging import fourier
 
@@ -59,6 +61,8 @@ def refine_poses(
     iterations: int = 3,
     highest: float = 0.5,
     progress: Progress = silent,
+    transfer: NDArray[np.floating] | None = None,
+    noise_power: Array | None = None,
 ) -> Refined:
     """Poses (n, 3, 3) near the given ones at which projections of the reference match the images (n, size, size) best.
 
@@ -74,11 +78,28 @@ def refine_poses(
     highest
         frequency of the last level, cycles per voxel; 0.5 is Nyquist's. Lower it for a
         reference that is only noise beyond some frequency.
+    transfer
+        (n, size, size // 2 + 1), real, in the order of ``numpy.fft.rfft2``: the contrast transfer function of each
+        image, by which its slice of the reference is multiplied; None for plain projections.
+    noise_power
+        (size, size // 2 + 1), in the same order, above zero: the expected power of the noise at each frequency, in any
+        unit, by whose inverse the misfit is weighted; None for white noise.
+
+    Raises
+    ------
+    ArgumentError
+        for arrays of other shapes, and for a noise power that is not above zero.
     """
     size = images.shape[-1]
     plane = fourier.half_plane_frequencies(size)
     radius = np.linalg.norm(plane, axis=-1)
     moments, off_middle = _moments(density, center), center - np.array([n // 2 for n in density.shape[::-1]])
+    weight = _weight(plane, size, noise_power)
+    if transfer is not None and transfer.shape != (len(images), *plane.shape[:2]):
+        raise ArgumentError(
+            "{transfer} has the shape {given}; wanted {wanted}, rfft2's of the images", "transfer",
+            given=transfer.shape, wanted=(len(images), *plane.shape[:2]),
+        )  # fmt: skip
     refined_poses, refined_shifts = np.empty((len(images), 3, 3)), np.zeros((len(images), 2))
     for start in range(0, len(images), _BATCH):
         batch = slice(start, start + _BATCH)
@@ -87,7 +108,8 @@ def refine_poses(
         shifts: Array = np.zeros((len(spectra), 2))
         for number, level in enumerate(_LEVELS):
             inside = (radius > 0) & (radius <= level * highest)
-            data = _Data(spectra[:, inside], plane[inside], _multiplicity(plane, size)[inside], moments, off_middle)
+            factor = None if transfer is None else transfer[batch][:, inside]
+            data = _Data(spectra[:, inside], plane[inside], weight[inside], moments, off_middle, factor)
             if number == 0 and max_shift > 0:
                 shifts = _best_shifts(spectra, data, inside, some, max_shift)
             some, shifts = _search(data, some, shifts, max_shift, iterations)
@@ -99,13 +121,16 @@ def refine_poses(
 
 @dataclass(frozen=True)
 class _Data:
-    """Spectra (n, points) at the frequencies (points, 2) of a level, and the multiplicity of each in the full plane."""
+    """Spectra (n, points) at the frequencies (points, 2) of a level, the weight of each, and the images' ``transfer``
+    (n, points) there.
+    """
 
     spectra: NDArray[np.complexfloating]
     points: Array
     weight: Array
     moments: NDArray[np.complex64]
     off_middle: Array
+    transfer: NDArray[np.floating] | None = None
 
     def model(self, poses: Array) -> NDArray[np.complexfloating]:
         """Slices (n, points) and their gradients in the image's frame (n, 3, points), without shift: (4, n, points)."""
@@ -114,7 +139,7 @@ class _Data:
         phase = np.exp(2j * np.pi * (self.off_middle @ frequencies.astype(float))).reshape(len(poses), -1)
         values = values * phase
         values[1:] = np.einsum("nji,jnk->ink", poses, values[1:])
-        return values
+        return values if self.transfer is None else values * self.transfer
 
 
 def _search(data: _Data, poses: Array, shifts: Array, max_shift: float, iterations: int) -> tuple[Array, Array]:
@@ -189,6 +214,20 @@ def _multiplicity(plane: Array, size: int) -> Array:
     """Of the points of a half plane: all columns but the first (and Nyquist's) count twice."""
     k_u = np.abs(plane[..., 0])
     return np.where((k_u == 0) | (np.isclose(k_u, 0.5) & (size % 2 == 0)), 1.0, 2.0)
+
+
+def _weight(plane: Array, size: int, noise_power: Array | None) -> Array:
+    """Weights (size, size // 2 + 1) of squared residuals: the multiplicity, over the relative power of the noise."""
+    multiplicity = _multiplicity(plane, size)
+    if noise_power is None:
+        return multiplicity
+    if noise_power.shape != multiplicity.shape or not np.all(noise_power > 0):
+        raise ArgumentError(
+            "{noise_power} has the shape {given} and values from {least:.3g}; wanted {wanted}, rfft2's of an image, "
+            "and values above 0", "noise_power", given=noise_power.shape, least=np.min(noise_power, initial=np.inf),
+            wanted=multiplicity.shape,
+        )  # fmt: skip
+    return multiplicity * (noise_power.mean() / noise_power)
 
 
 def _moments(density: NDArray[np.float32], center: Array) -> NDArray[np.complex64]:

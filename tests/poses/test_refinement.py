@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from engine.base.errors import ArgumentError
 from engine.geometry import rotations
 from engine.geometry.rotations import geodesic_distance, to_quaternion
 from engine.imaging import filters, fourier
@@ -83,7 +84,88 @@ def cramer_rao(volume, poses, variance, rng):
     return np.median(np.linalg.norm(draws[..., 0], axis=-1))
 
 
-def data_of(volume, images, highest):
+def transfers(count, rng):
+    """Functions (count, SIZE, SIZE // 2 + 1) of the kind that a microscope has, of 20 defoci: they change sign."""
+    square = (fourier.half_plane_frequencies(SIZE) ** 2).sum(axis=-1)
+    defocus = rng.choice(np.linspace(40, 120, 20), count)
+    return -np.sin(np.arcsin(0.1) + defocus[:, None, None] * square)
+
+
+def seen_through(transfer, images):
+    return np.fft.irfft2(np.fft.rfft2(images) * transfer, s=(SIZE, SIZE)).astype(np.float32)
+
+
+def test_images_with_contrast_transfer_are_matched_with_slices_that_have_it(volume, rng):
+    poses = rotations.sample_orientations(8, rng)
+    transfer = transfers(8, rng)
+    images = seen_through(transfer, images_of(volume, poses))
+    start, center = turned(poses, 0.1, rng), volume.center_index
+    with_it = refinement.refine_poses(images, start, volume.density, center, transfer=transfer)
+    without = refinement.refine_poses(images, start, volume.density, center)
+    assert np.max(errors(with_it.poses, poses)) < 2e-3
+    assert np.median(errors(without.poses, poses)) > 0.03
+
+
+def test_no_transfer_and_white_noise_are_the_default(volume, rng):
+    poses = rotations.sample_orientations(5, rng)
+    images = NoiseModel(1.0).apply(images_of(volume, poses), rng)
+    arguments = images, turned(poses, 0.1, rng), volume.density, volume.center_index, 2.0
+    ones = np.ones((5, SIZE, SIZE // 2 + 1))
+    plain = refinement.refine_poses(*arguments)
+    stated = refinement.refine_poses(*arguments, transfer=ones, noise_power=7 * ones[0])
+    np.testing.assert_allclose(stated.poses, plain.poses, atol=1e-5)
+    np.testing.assert_allclose(stated.shifts, plain.shifts, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_with_contrast_transfer_and_coloured_noise_errors_come_near_the_cramer_rao_bound(volume, rng):
+    """Of rotation and shift, from 0.1 rad beside the truth. To weight all frequencies alike would lose some."""
+    poses = rotations.sample_orientations(200, rng)
+    transfer, shifts = transfers(200, rng), rng.uniform(-2, 2, (200, 2))
+    clean = seen_through(transfer, images_of(volume, poses))
+    radius = np.linalg.norm(fourier.half_plane_frequencies(SIZE), axis=-1)
+    power = 0.2 * float(clean.var()) * (0.3 + 12 * np.exp(-((radius / 0.08) ** 2)))
+    noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(clean.shape)) * np.sqrt(power), s=(SIZE, SIZE))
+    images = filters.shift_images(clean, shifts) + noise.astype(np.float32)
+    arguments = images, turned(poses, 0.1, rng), volume.density, volume.center_index, 3.0
+    error = np.median(errors(refinement.refine_poses(*arguments, transfer=transfer, noise_power=power).poses, poses))
+    some = slice(None, None, 10)
+    bound = coloured_cramer_rao(volume, poses[some], transfer[some], power, rng)
+    assert 0.8 * bound < error < 1.3 * bound
+    unweighted = refinement.refine_poses(*arguments, transfer=transfer)
+    assert np.median(errors(unweighted.poses, poses)) > 1.2 * error
+
+
+def coloured_cramer_rao(volume, poses, transfer, power, rng):
+    """:func:`cramer_rao` with an unknown shift, a transfer function for each image, and noise of this spectrum."""
+    step = 0.01
+    k_u, k_v = np.fft.fftfreq(SIZE), np.fft.fftfreq(SIZE)[:, None]
+    columns = np.abs(np.arange(SIZE) - SIZE * (np.arange(SIZE) > SIZE // 2))
+    whole = np.where(np.arange(SIZE) <= SIZE // 2, power[:, columns], power[(-np.arange(SIZE)) % SIZE][:, columns])
+
+    def spectra(poses):
+        return np.fft.fft2(seen_through(transfer, images_of(volume, poses)).astype(float)) / SIZE / np.sqrt(whole)
+
+    turns = [Rotation.from_rotvec(step * axis).as_matrix() for axis in np.eye(3)]
+    slopes = [(spectra(poses @ turn) - spectra(poses @ turn.T)) / (2 * step) for turn in turns]
+    slopes += [-2j * np.pi * k * spectra(poses) for k in (k_u, k_v)]
+    slope = np.stack(slopes, axis=1).reshape(len(poses), 5, -1)
+    covariance = np.linalg.inv((slope.conj() @ slope.transpose(0, 2, 1)).real)[:, :3, :3]
+    draws = np.linalg.cholesky(covariance)[:, None] @ rng.standard_normal((len(poses), 400, 3, 1))
+    return np.median(np.linalg.norm(draws[..., 0], axis=-1))
+
+
+def test_transfer_and_noise_of_other_shapes_are_refused(volume, rng):
+    poses = rotations.sample_orientations(3, rng)
+    arguments = images_of(volume, poses), poses, volume.density, volume.center_index
+    ones = np.ones((3, SIZE, SIZE // 2 + 1))
+    with pytest.raises(ArgumentError, match=r"^transfer has the shape \(2, 42, 22\); wanted \(3, 42, 22\)"):
+        refinement.refine_poses(*arguments, transfer=ones[:2])
+    with pytest.raises(ArgumentError, match=r"^noise_power has the shape \(42, 22\) and values from 0; wanted"):
+        refinement.refine_poses(*arguments, noise_power=0 * ones[0])
+
+
+def data_of(volume, images, highest, transfer=None):
     """Images (n, size, size) at the frequencies up to ``highest``, as the search takes them."""
     plane = fourier.half_plane_frequencies(SIZE)
     inside = (np.linalg.norm(plane, axis=-1) < highest) & (np.linalg.norm(plane, axis=-1) > 0)
@@ -91,14 +173,16 @@ def data_of(volume, images, highest):
     moments = refinement._moments(volume.density, volume.center_index)
     off_middle = volume.center_index - np.array([n // 2 for n in volume.density.shape[::-1]])
     weight = refinement._multiplicity(plane, SIZE)[inside]
-    return refinement._Data(spectra, plane[inside], weight, moments, off_middle)
+    factor = None if transfer is None else transfer[:, inside]
+    return refinement._Data(spectra, plane[inside], weight, moments, off_middle, factor)
 
 
-@pytest.mark.parametrize("with_shifts", [False, True])
-def test_derivatives_agree_with_finite_differences(volume, rng, with_shifts):
+@pytest.mark.parametrize(("with_shifts", "with_transfer"), [(False, False), (True, False), (True, True)])
+def test_derivatives_agree_with_finite_differences(volume, rng, with_shifts, with_transfer):
     poses = rotations.sample_orientations(3, rng)
     shifts = rng.uniform(-2, 2, (3, 2))
-    data = data_of(volume, images_of(volume, turned(poses, 0.2, rng)), 0.3)
+    transfer = transfers(3, rng) if with_transfer else None
+    data = data_of(volume, images_of(volume, turned(poses, 0.2, rng)), 0.3, transfer)
     at = refinement._evaluate(data, poses, shifts, with_shifts)
     power = (data.weight * np.abs(data.spectra) ** 2).sum(axis=1)
     step = 2e-3
