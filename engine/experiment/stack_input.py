@@ -1,0 +1,178 @@
+"""The particles of an experiment, as far as they are known before it runs: their table, and where their images are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.errors import InputError, naming
+from ..base.randomness import stream
+from ..config.particles import ParticlesConfig
+from ..config.schema import Config
+from ..imaging.ctf import ContrastTransfer
+from ..io.particle_table import ParticleTable
+from ..io.particles import read_particles
+from ..io.stacks import ImageSource, open_images
+from ..poses.symmetric_recovery import MOST_HELD
+
+_KEYS = {name: f"particles.{name}" for name in ParticlesConfig.model_fields}
+_USUAL_SHIFT = 0.05  # of the box, where no origins tell
+_FEWEST = 4  # each of the two half sets needs two
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Particles that were read from a table.
+
+    Attributes
+    ----------
+    table, images
+        all that the table says, and where its images are.
+    chosen
+        (n,) rows of the table whose images are used, ascending.
+    halves
+        (n,) 1 or 2: the table's, or drawn.
+    size, pixel_size
+        pixels along a side, and Å, of all images.
+    max_shift
+        pixels, the largest shift along x and y.
+    ctf
+        of the chosen images; None where the table has none.
+    reference_poses, reference_shifts
+        (n, 3, 3) and (n, 2) in pixels: those that came with the stack, which are not the truth; None where there are
+        none.
+    fingerprint
+        a text that is the same only for equal tables and stacks that were not changed since.
+    remarks, doubts
+        lines for the log: what was read, and what is doubtful.
+    """
+
+    table: ParticleTable
+    images: ImageSource
+    chosen: NDArray[np.int64]
+    halves: NDArray[np.int64]
+    size: int
+    pixel_size: float
+    max_shift: float
+    ctf: ContrastTransfer | None
+    reference_poses: NDArray[np.float64] | None
+    reference_shifts: NDArray[np.float64] | None
+    fingerprint: str
+    remarks: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def batches(
+        self, members: NDArray[np.integer] | None = None
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Positions among the chosen, of all when not given, and their images (m, size, size) as recorded."""
+        rows = self.chosen if members is None else self.chosen[members]
+        for part, images in self.images.chunks(rows):
+            yield np.searchsorted(self.chosen, part), images
+
+
+def read_stack(config: Config) -> Stack:
+    """The particles of a configuration; InputError, in one line, for what cannot be used."""
+    settings = config.particles
+    assert settings.source is not None
+    doubts: list[str] = []
+    with naming(**_KEYS):
+        table = read_particles(settings.source, settings.data_dir, settings.pixel_size, warn=doubts.append)
+        images = open_images(table)
+    size, pixel_size = _one(images.image_size, "image sizes", "px"), _one(images.pixel_size, "pixel sizes", "Å")
+    rng = stream(config.seed, "chosen particles")
+    chosen = np.arange(len(table))
+    if settings.limit is not None and settings.limit < len(chosen):
+        chosen = np.sort(rng.choice(chosen, settings.limit, replace=False))
+    remarks = [table.summary()]
+    halves = table.halves
+    if halves is None:
+        halves = 1 + np.argsort(np.argsort(stream(config.seed, "half sets of particles").random(len(table)))) % 2
+        remarks.append("the table has no half sets (rlnRandomSubset): they are drawn from the seed")
+    if settings.half != "both":
+        chosen = chosen[halves[chosen] == int(settings.half)]
+    if len(chosen) < _FEWEST:
+        raise InputError(
+            f"{table.source} has {len(chosen)} particles "
+            + (f"in half {settings.half} (particles.half); " if settings.half != "both" else "; ")
+            + f"wanted at least {_FEWEST}"
+        )
+    shifts = table.shifts_px
+    max_shift = settings.max_shift
+    if max_shift is None:
+        known = shifts is not None and bool(np.any(shifts))
+        max_shift = float(np.abs(shifts[chosen]).max()) if shifts is not None and known else _USUAL_SHIFT * size
+        why = "the largest of the table's origins" if known else f"{_USUAL_SHIFT:.0%} of the box"
+        remarks.append(f"particles.max_shift is not given: shifts of up to {max_shift:.3g} px, {why}")
+    if max_shift > size / 2:
+        raise InputError(
+            f"particles.max_shift is {max_shift:.4g} px and images are {size} px wide; wanted at most half of that"
+        )
+    if config.volume.symmetry != "C1" and len(chosen) > MOST_HELD:
+        raise InputError(
+            f"{table.source} has {len(chosen):,} particles and volume.symmetry is {config.volume.symmetry}; wanted at "
+            f"most {MOST_HELD:,} of a symmetric volume, all of whose pairs are used: set particles.limit"
+        )
+    return Stack(
+        table, images, chosen, np.asarray(halves)[chosen], int(size), pixel_size, max_shift,
+        _contrast(table, chosen, settings, doubts), None if table.poses is None else table.poses[chosen],
+        None if shifts is None else shifts[chosen], _fingerprint(table, images), tuple(remarks), tuple(doubts),
+    )  # fmt: skip
+
+
+def _one(values: NDArray[np.generic], what: str, unit: str) -> float:
+    distinct = np.unique(values)
+    if len(distinct) > 1:
+        raise InputError(
+            f"the stack has images of {len(distinct)} {what}, {distinct[0]:g} to {distinct[-1]:g} {unit}; wanted one"
+        )
+    return float(distinct[0])
+
+
+def _contrast(
+    table: ParticleTable, chosen: NDArray[np.int64], settings: ParticlesConfig, doubts: list[str]
+) -> ContrastTransfer | None:
+    columns = table.ctf
+    if columns is None:
+        return None
+    premultiplied, flipped = table.ctf_premultiplied[chosen], table.phase_flipped[chosen]
+    if premultiplied.any():
+        raise InputError(
+            f"{table.source} says that its images are multiplied by their CTF already (rlnCtfDataAreCtfPremultiplied); "
+            "wanted images as recorded, or phase-flipped ones"
+        )
+    if flipped.any() and settings.phase_flip:
+        doubts.append("its images are phase-flipped already (rlnCtfDataArePhaseFlipped): they are not flipped again")
+    return ContrastTransfer(
+        *(getattr(columns, name)[chosen] for name in (
+            "defocus_angstrom", "astigmatism_degrees", "voltage_kv", "spherical_aberration_mm", "amplitude_contrast",
+            "phase_shift_degrees", "b_factor",
+        )),
+        magnification=None if columns.magnification is None else columns.magnification[chosen],
+    )  # fmt: skip
+
+
+def _fingerprint(table: ParticleTable, images: ImageSource) -> str:
+    """Of what the table says and of each stack's header, size and time: reading all images would take minutes.
+
+    Poses, shifts and half sets are not in it: they are in the keys of what uses them.
+    """
+    digest = hashlib.sha256()
+    ctf = () if table.ctf is None else vars(table.ctf).values()
+    for values in (
+        table.stack_index, table.image_index, images.pixel_size, table.ctf_premultiplied,
+        table.phase_flipped, *ctf,
+    ):  # fmt: skip
+        digest.update(b"none" if values is None else np.ascontiguousarray(values).tobytes())
+    for path in images.paths:
+        state = path.stat()
+        with path.open("rb") as file:
+            digest.update(file.read(1024))
+        digest.update(f"{state.st_size} {state.st_mtime_ns}".encode())
+    return digest.hexdigest()
