@@ -43,6 +43,11 @@ ADDED: Mapping[str, Any] = {
     "device": "auto",
     "projections.projector": "fourier",
     "reconstruction.method": "normal_equations",
+    "projections.defocus": None,
+    "projections.voltage": 300.0,
+    "projections.spherical_aberration": 2.7,
+    "projections.amplitude_contrast": 0.1,
+    "projections.noise_spectrum": "white",
 }
 """Every key added later, in order, and the value that runs used before: None where that means no value."""
 

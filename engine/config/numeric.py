@@ -40,7 +40,8 @@ def acquisition_of(config: ProjectionsConfig) -> Acquisition:
     """How a configuration's projections are simulated."""
     return Acquisition(
         config.coverage, config.sampling, config.size, config.noise_variance, config.snr, config.max_shift,
-        config.projector,
+        config.projector, config.defocus, config.voltage, config.spherical_aberration, config.amplitude_contrast,
+        config.noise_spectrum,
     )  # fmt: skip
 
 

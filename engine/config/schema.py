@@ -8,23 +8,22 @@ Every number has a :class:`~base.quantities.Range`, which gives the reasons for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from ..base.errors import InputError, naming
-from ..base.quantities import EXACT, Range, shown
+from ..base.quantities import Range, shown
 from ..base.randomness import SEED
 from ..base.texts import require_unicode
 from ..geometry.rotations import EulerRegion, euler_region
 from ..geometry.symmetry import check_group
 from ..imaging import limits as imaging
-from ..imaging.choices import ITERATIONS, Projector, ReconstructionMethod
+from ..imaging.choices import ITERATIONS, NoiseSpectrum, Projector, ReconstructionMethod
 from ..io.sources import expand, normal
 from ..poses import limits as poses
 from ..poses.choices import MOST_HELD, Head, Initialisation, PairStrategy
+from .section import Section
 
 Device = Literal["auto", "cpu", "gpu"]
 DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
@@ -32,48 +31,6 @@ FEWEST_STEPS, MOST_STEPS = 1800, 6000
 """Range of the default number of steps, by the noise and the shifts of the projections."""
 Source = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4096)]
 """Linux opens no longer path."""
-
-
-class RangeError(ValueError):
-    """A value is not in the range of its key. The message is the reason, after a colon."""
-
-
-class Section(BaseModel):
-    """A table of the configuration."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    ranges: ClassVar[Mapping[str, Range]] = {}
-    """By field, of those that are numbers."""
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        cls.ranges = {
-            name: entry
-            for name, field in cls.model_fields.items()
-            for entry in field.metadata
-            if isinstance(entry, Range)
-        }
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _number_as_written(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what would silently become another number: true as 1, and 9007199254740993.0, which is even."""
-        limits = cls.ranges.get(str(info.field_name))
-        if limits is None or value is None:
-            return value
-        if isinstance(value, bool | np.bool_):
-            raise RangeError(limits.reason(bool(value)))
-        if isinstance(value, float) and limits.whole and abs(value) > EXACT:
-            raise RangeError(": with a point or exponent such a large one loses its last digits, write all of them")
-        return value
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _number_in_range(cls, value: Any, info: ValidationInfo) -> Any:
-        limits = cls.ranges.get(str(info.field_name))
-        if limits is not None and value is not None and value not in limits:
-            raise RangeError(limits.reason(value))
-        return value
 
 
 class VolumeConfig(Section):
@@ -116,7 +73,7 @@ class ProjectionsConfig(Section):
     )
     sampling: Literal["so3", "euler"] = Field("so3", description="so3: Haar-uniform; euler: uniform in the angles")
     noise_variance: Annotated[float | None, imaging.NOISE_VARIANCE] = Field(
-        None, description="variance of white noise, in the projections' units"
+        None, description="variance of the noise, in the projections' units"
     )
     snr: Annotated[float | None, imaging.SNR] = Field(
         None, description="signal variance over noise variance; instead of noise_variance"
@@ -128,6 +85,19 @@ class ProjectionsConfig(Section):
         "fourier",
         description="of test, validation and training projections alike: fourier, Fourier slices on the CPU; astra, "
         "ASTRA's ray sums, linear between voxels, which need a CUDA device",
+    )
+    defocus: Annotated[float | tuple[float, float] | None, imaging.DEFOCUS] = Field(
+        None,
+        description="Å; one value or [low, high], between which each projection has its own; positive is under focus. "
+        "With it projections are multiplied by the contrast transfer function (CTF)",
+    )
+    voltage: Annotated[float, imaging.VOLTAGE] = Field(300.0, description="kV; of the CTF")
+    spherical_aberration: Annotated[float, imaging.SPHERICAL_ABERRATION] = Field(2.7, description="mm; of the CTF")
+    amplitude_contrast: Annotated[float, imaging.AMPLITUDE_CONTRAST] = Field(
+        0.1, description="the share of amplitude contrast in the CTF"
+    )
+    noise_spectrum: NoiseSpectrum = Field(
+        "white", description="white, or coloured: five times as strong at low frequencies as at high ones"
     )
 
     @field_validator("coverage", mode="before")
@@ -151,6 +121,13 @@ class ProjectionsConfig(Section):
             raise ValueError(
                 "projections.noise_variance and projections.snr are both given; they specify the same, give one"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_some_contrast(self) -> Self:
+        keys = ("defocus", "spherical_aberration", "amplitude_contrast")
+        with naming(**{key: f"projections.{key}" for key in keys}):
+            imaging.check_contrast(self.defocus, self.spherical_aberration, self.amplitude_contrast)
         return self
 
     @model_validator(mode="after")

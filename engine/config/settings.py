@@ -14,10 +14,12 @@ from ..base.errors import InputError
 from ..base.quantities import Range, shown
 from ..base.texts import not_unicode, read_toml
 from ..io.sources import whole
-from .schema import Config, RangeError, Section
+from .schema import Config
+from .section import RangeError, Section
 
 _IF_NOT_GIVEN = {
     "volume.symmetry": "C1", "projections.noise_variance": "none", "projections.snr": "none",
+    "projections.defocus": "no CTF",
     "training.volumes": "the protein itself", "training.patience": "never", "training.max_seconds": "no limit",
     "recovery.max_distance": "no limit", "reconstruction.iterations": "the method's",
 }  # fmt: skip
@@ -62,6 +64,20 @@ def config_from_dict(table: dict[str, Any]) -> Config:
 def config_to_dict(config: Config) -> dict[str, Any]:
     """Nested plain tables of everything that is set; None is left out (TOML has no null)."""
     return config.model_dump(mode="json", exclude_none=True)
+
+
+def projections_that_matter(config: Config) -> dict[str, Any]:
+    """The plain table of the projections without settings that change nothing: those of a CTF that there is not, the
+    spectrum of white noise or none. Of configurations without these it is the table that there was before.
+    """
+    table: dict[str, Any] = config_to_dict(config)["projections"]
+    settings = config.projections
+    if settings.defocus is None:
+        for key in ("voltage", "spherical_aberration", "amplitude_contrast"):
+            table.pop(key)
+    if settings.noise_spectrum == "white" or not (settings.noise_variance or settings.snr):
+        table.pop("noise_spectrum")
+    return table
 
 
 def config_to_toml(config: Config) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import ArgumentError
-from .ctf import ContrastTransfer
+from .ctf import ContrastTransfer, phase_flipped
 from .noise import NoiseModel
 
 Images = NDArray[np.float32]
@@ -33,7 +33,7 @@ class ParticleSet:
     Attributes
     ----------
     images
-        (n, size, size), float32, as recorded: shifted, noisy, not standardised.
+        (n, size, size), float32, as recorded: with CTF, shifted, noisy, not standardised.
     pixel_size
         Å per pixel.
     noise
@@ -79,6 +79,10 @@ class ParticleSet:
     def size(self) -> int:
         """Pixels along a side."""
         return self.images.shape[-1]
+
+    def corrected(self) -> Images:
+        """The images as they are compared with projections: phase-flipped where they have a CTF."""
+        return self.images if self.ctf is None else phase_flipped(self.images, self.ctf, self.pixel_size)
 
     def __repr__(self) -> str:
         known = "with" if self.truth is not None else "without"

@@ -163,12 +163,16 @@ def _exact(context: Context) -> PairDistances | None:
 def _learned(context: Context, pairs: Pairs) -> PairDistances:
     from ...geometry.harmonics import degrees_of
     from ...geometry.symmetry import group
+    from ...imaging.ctf import phase_flipped
     from ...imaging.filters import fourier_crop, standardise
     from ...learning.network import embed, load_model
     from ...poses.distance import learned_distances
 
-    config = context.config
-    small = standardise(fourier_crop(context["projections"].images, context.network_size))
+    config, particles = context.config, context["projections"]
+    small = fourier_crop(particles.images, context.network_size)
+    if particles.ctf is not None:
+        small = phase_flipped(small, particles.ctf, particles.pixel_size * particles.size / context.network_size)
+    small = standardise(small)
     on_gpu = context.devices[NETWORK] != CPU
     features = embed(load_model(context.record.path / MODEL, on_gpu), small, on_gpu=on_gpu)
     degrees = degrees_of(group(config.volume.symmetry), config.distance.feature_dim)
@@ -190,9 +194,9 @@ def _euclidean(context: Context, pairs: Pairs, progress: Progress) -> PairDistan
     assert training.truth is not None
     others = all_pairs(_CALIBRATION_PROJECTIONS)
     calibration = fit_calibration(
-        pixel_distances(standardise(training.images), others),
+        pixel_distances(standardise(training.corrected()), others),
         exact_distances(to_quaternion(training.truth.poses), others, group(config.volume.symmetry)).values,
         config.distance.calibration,
     )
-    values = calibration(pixel_distances(standardise(context["projections"].images), pairs))
+    values = calibration(pixel_distances(standardise(context["projections"].corrected()), pairs))
     return PairDistances(pairs.count, pairs.first, pairs.second, values)

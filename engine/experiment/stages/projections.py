@@ -7,7 +7,7 @@ from typing import Any
 from ...base.errors import naming
 from ...base.progress import Progress
 from ...config.schema import Config
-from ...config.settings import config_to_dict
+from ...config.settings import projections_that_matter
 from ...imaging.particles import ParticleSet
 from ...record.arrays import Shape
 from ..devices import ASTRA
@@ -34,16 +34,16 @@ class ProjectionsStage(Stage):
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """The density and every setting of the projections."""
-        return (source.volume, config_to_dict(config)["projections"])
+        return (source.volume, projections_that_matter(config))
 
     def runs_on(self, config: Config) -> tuple[str, ...]:
         """ASTRA's device, where that makes them."""
         return (ASTRA,) if config.projections.projector == "astra" else ()
 
     def cost(self, config: Config, source: Source) -> Cost:
-        """Pixels; clean, noisy, standardised images and one temporary copy."""
-        pixels = config.projections.count * source.frame(config) ** 2
-        return Cost(0.05 + 1e-7 * pixels, 4 * 4 * pixels)
+        """Pixels; clean, noisy, standardised images and one temporary copy; with a CTF another, multiplied by it."""
+        pixels, with_ctf = config.projections.count * source.frame(config) ** 2, config.projections.defocus is not None
+        return Cost(0.05 + (1e-7 + 5e-8 * with_ctf) * pixels, 4 * (4 + with_ctf) * pixels)
 
     def run(self, context: Context, progress: Progress) -> ParticleSet:
         """Simulate with the configured settings."""
@@ -60,6 +60,10 @@ class ProjectionsStage(Stage):
         return {"noise_variance": result.noise.variance, "snr": result.noise.snr}
 
     def keep(self, context: Context, result: ParticleSet) -> None:
-        """The first projections."""
+        """The first projections; the CTF and the colour of the noise go to the log."""
+        if result.ctf is not None:
+            context.record.log(f"projections: multiplied by their CTF, {result.ctf}")
+        if result.noise.spectrum is not None:
+            context.record.log("projections: their noise is coloured, stronger at low frequencies")
         clean = {} if result.truth is None else {"clean": result.truth.clean}
         context.record.save_arrays("projections.npz", **clean, images=result.images[:SHOWN])

@@ -16,7 +16,7 @@ from ..devices import ASTRA
 from ..metrics import REFINED_ANGLE_ERROR_MEAN, REFINED_ANGLE_ERROR_MEDIAN, REFINED_FSC_HALF, REFINED_FSC_HALVES
 from ..stage import Artefact, Context, Cost, Source, Stage
 from .alignment import aligned, write_star
-from .reconstruction import CURVES, ReconstructedMaps, keep_maps, reconstructed, resolutions
+from .reconstruction import CURVES, ReconstructedMaps, keep_maps, log_correction, reconstructed, resolutions
 
 if TYPE_CHECKING:
     from ...poses.alignment import Alignment
@@ -83,7 +83,7 @@ class RefinementStage(Stage):
         config, volume, particles = context.config, context.volume, context["projections"]
         density, highest = _reference(context)
         refined = refine_poses(
-            particles.images, context["alignment"].poses, density, volume.center_index, config.projections.max_shift,
+            particles.corrected(), context["alignment"].poses, density, volume.center_index, config.projections.max_shift,
             config.refinement.iterations, highest, lambda fraction, values: progress(_REFINING * fraction, values),
         )  # fmt: skip
         maps = None
@@ -112,6 +112,7 @@ class RefinementStage(Stage):
         write_star(context, "refined.star", alignment, result.shifts)
         if result.maps is not None:
             keep_maps(context, result.maps, "refined_")
+        log_correction(context, self.name)
 
 
 def _reference(context: Context) -> tuple[NDArray[np.float32], float]:

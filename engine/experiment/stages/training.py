@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...base.errors import InputError, naming
 from ...base.progress import Progress
 from ...config.schema import Config
-from ...config.settings import config_to_dict
+from ...config.settings import config_to_dict, projections_that_matter
 from ...io.sources import expand, is_random
 from ...record.arrays import Shape
 from ..devices import ASTRA, CPU, NETWORK
@@ -79,7 +79,7 @@ class TrainingStage(Stage):
         several test volumes can share one.
         """
         table = config_to_dict(config)
-        others, projections = bool(config.training.volumes), table["projections"]
+        others, projections = bool(config.training.volumes), projections_that_matter(config)
         noisy = config.projections.noise_variance or config.projections.snr
         measured = config.projections.snr is not None or (others and bool(noisy))
         if not measured:
@@ -102,6 +102,7 @@ class TrainingStage(Stage):
         noisy = config.projections.noise_variance or config.projections.snr
         step = 2.8e-7 * training.batch_size * pixels
         step *= 1 + 0.4 * bool(noisy) + 0.4 * (config.projections.max_shift > 0)
+        step += 2.8e-7 * training.batch_size * pixels * 0.8 * (config.projections.defocus is not None)
         simulated = training.projections + training.validation_projections
         seconds = 10 + 1e-7 * simulated * pixels + step * expected_steps(config, source) + _making_proteins(config)
         memory = _TENSORFLOW_BYTES + 3 * 4 * training.projections * pixels
@@ -184,9 +185,7 @@ class TrainingStage(Stage):
 
 def _default_steps(data: TrainingSet) -> int:
     """Training steps for projections as noisy and as far off centre as these."""
-    from ...imaging.filters import signal_variance
-
-    noise_to_signal = data.noise.variance / signal_variance(data.images)
+    noise_to_signal = data.noise.variance / data.signal_variance
     return training_steps(noise_to_signal, data.max_shift / data.images.shape[-1])
 
 
