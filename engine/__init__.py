@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         load_volume,
         perturb_distances,
         project,
+        read_particles,
         read_run,
         read_star,
         reconstruct,
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Config", "InputError", "PairDistances", "ParticleSet", "Volume", "align_poses", "exact_distances",
-    "fourier_shell_correlation", "load_volume", "perturb_distances", "project", "read_run", "read_star", "reconstruct",
-    "recover_poses", "run_experiment", "sample_orientations", "simulate", "write_star",
+    "fourier_shell_correlation", "load_volume", "perturb_distances", "project", "read_particles", "read_run",
+    "read_star", "reconstruct", "recover_poses", "run_experiment", "sample_orientations", "simulate", "write_star",
 ]  # fmt: skip
 
 _CLASSES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from .config.schema import Config
 from .config.settings import config_from_dict
 from .geometry.arguments import checked_rotations
 from .imaging import limits
-from .io import star
+from .io import particles, star
+from .io.particle_table import ParticleTable
 from .record.runrecord import RunRecord, default_runs_dir, run_path
 from .record.runrecord import read_run as _read_run
 
@@ -41,6 +42,51 @@ def read_star(path: str | Path) -> star.Particles:
     (3, 3, 3)
     """
     return star.read_star(path)
+
+
+def read_particles(
+    source: str | Path,
+    data_dir: str | Path | None = None,
+    pixel_size: float | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> ParticleTable:
+    """What a table of particles says: of RELION 3.0, 3.1 or 5, of cryoSPARC, or of a stack alone.
+
+    The images are not read, and need not be there.
+
+    Parameters
+    ----------
+    source
+        a ``.star``; a ``.cs``, with its passthrough file beside it; or a stack, ``.mrcs`` or ``.mrc``.
+    data_dir
+        the folder in which stacks are looked for first.
+    pixel_size
+        Å per pixel, taken for the table's.
+    warn
+        is called with each doubt, on a line; a RuntimeWarning when not given.
+
+    Returns
+    -------
+    arrays of n particles, among them ``poses`` (n, 3, 3), ``shifts_px`` (n, 2) and ``halves`` (n,), which are None
+    where the table has none, ``ctf``, ``pixel_size`` (n,) in Å and ``remarks``.
+
+    Raises
+    ------
+    InputError
+        naming the file, and the column or row.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/poses.star"
+    >>> write_star(path, np.stack([np.eye(3)[[1, 2, 0]]] * 3), 2.0, 64, "particles.mrcs")
+    >>> doubts = []
+    >>> read_particles(path, warn=doubts.append)
+    ParticleTable(3 particles in 1 stack (RELION 3.1): 64 px of 2 Å, no CTF (rlnDefocusU missing), poses, no half sets)
+    >>> len(doubts)
+    1
+    """
+    return particles.read_particles(source, data_dir, pixel_size, warn=warn)
 
 
 def write_star(

@@ -23,7 +23,7 @@ from ..imaging.limits import SIZE
 from .mrc import StackLayout, read_stack_layout
 from .particle_table import PIXEL_SIZES_AGREE, ParticleTable
 
-CHUNK_BYTES = 1 << 26
+CHUNK_BYTES = 1 << 25
 """Of the images, as 32-bit numbers, that are in memory together while many are gone through."""
 _ENDINGS = {".mrcs": ".mrc", ".mrc": ".mrcs"}
 _LISTED = 3  # names in a message
@@ -310,14 +310,13 @@ def scan(source: ImageSource, indices: ArrayLike | None = None, progress: Progre
     wanted = count if indices is None else np.asarray(indices).size
     done = 0
     for rows, images in source.chunks(indices):
-        flat = images.reshape(len(images), -1)
-        finite = np.isfinite(flat).all(axis=1)
-        result.is_scanned[rows] = True
-        result.is_finite[rows] = finite
-        for row, image in zip(rows[finite], flat[finite], strict=True):
-            result.is_constant[row] = image.min() == image.max()
-            result.mean[row] = mean = image.mean(dtype=np.float64)
-            result.standard_deviation[row] = np.sqrt(np.square(image - mean, dtype=np.float64).mean())
+        for row, image in zip(rows, images, strict=True):  # one by one: nothing as large as the chunk is made
+            result.is_scanned[row] = True
+            result.is_finite[row] = np.isfinite(image).all()
+            if result.is_finite[row]:
+                result.is_constant[row] = image.min() == image.max()
+                result.mean[row] = mean = image.mean(dtype=np.float64)
+                result.standard_deviation[row] = np.sqrt(np.square(image - mean, dtype=np.float64).mean())
         done += len(rows)
         progress(done / wanted, {"images": done})
     return result

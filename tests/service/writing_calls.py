@@ -36,6 +36,7 @@ HARMLESS: Mapping[str, str] = {
     "engine.io.hdf5.write_projections": "a new file where the user wants it",
     "engine.io.mrc.write_map": "a new file where the caller wants it",
     "engine.io.mrc.write_stack": "a new file where the caller wants it",
+    "engine.io.particles.write_poses": "a new file where the caller wants it",
     "engine.io.star.write_star": "a new file where the caller wants it",
     "engine.record.catalogue.get_run": "the catalogue follows the directories whenever it is asked",
     "engine.record.catalogue.list_runs": "the catalogue follows the directories whenever it is asked",
