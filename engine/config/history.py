@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .particles import ParticlesConfig
+
 SCIENCE = 3
 """The version of the code's results, raised with every change after which the same experiment gives other numbers.
 
@@ -48,6 +50,8 @@ ADDED: Mapping[str, Any] = {
     "projections.spherical_aberration": 2.7,
     "projections.amplitude_contrast": 0.1,
     "projections.noise_spectrum": "white",
+    "training.on": "reference",
+    **dict.fromkeys(f"particles.{key}" for key in ParticlesConfig.model_fields),
 }
 """Every key added later, in order, and the value that runs used before: None where that means no value."""
 

@@ -23,20 +23,31 @@ from ..imaging.choices import ITERATIONS, NoiseSpectrum, Projector, Reconstructi
 from ..io.sources import expand, normal
 from ..poses import limits as poses
 from ..poses.choices import MOST_HELD, Head, Initialisation, PairStrategy
+from .particles import ParticlesConfig
 from .section import Section
 
 Device = Literal["auto", "cpu", "gpu"]
 DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
+DEFAULT_PROTEIN = "1bd2"
 FEWEST_STEPS, MOST_STEPS = 1800, 6000
 """Range of the default number of steps, by the noise and the shifts of the projections."""
 Source = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4096)]
 """Linux opens no longer path."""
 
 
+def _given(table: dict[str, Any], section: str, key: str) -> Any:
+    inside = table.get(section)
+    return inside.get(key) if isinstance(inside, dict) else getattr(inside, key, None)
+
+
 class VolumeConfig(Section):
     """Where the density comes from."""
 
-    source: Source = Field("1bd2", description="built-in name, path, emdb:ID, pdb:ID or random:SEED")
+    source: Source | None = Field(
+        None,
+        description=f"built-in name, path, emdb:ID, pdb:ID or random:SEED; {DEFAULT_PROTEIN} when not given, with "
+        "particles no map",
+    )
     resolution: Annotated[float | None, imaging.RESOLUTION] = Field(
         None, description="Å; for coordinates only, 8 when not given"
     )
@@ -180,6 +191,11 @@ class TrainingConfig(Section):
     batch_size`` steps: 125 as set here, so that 1,800 steps are 14 epochs and 1,000 epochs are 125,000 steps.
     """
 
+    on: Literal["reference", "reconstruction", "particles"] = Field(
+        "reference",
+        description="with particles: reference, projections of volume.source; reconstruction, projections of the map "
+        "that the other half of the particles gives with the poses it came with; particles, these particles themselves",
+    )
     volumes: tuple[Annotated[str, StringConstraints(max_length=4096)], ...] = Field(
         (),
         description="train on these instead of volume.source, which the network then never sees: sources separated by "
@@ -307,6 +323,7 @@ class Config(Section):
         "digits",
     )
     volume: VolumeConfig = VolumeConfig()
+    particles: ParticlesConfig = ParticlesConfig()
     projections: ProjectionsConfig = ProjectionsConfig()
     distance: DistanceConfig = DistanceConfig()
     pairs: PairsConfig = PairsConfig()
@@ -314,6 +331,46 @@ class Config(Section):
     recovery: RecoveryConfig = RecoveryConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
     refinement: RefinementConfig = RefinementConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_protein_to_simulate(cls, table: Any) -> Any:
+        """Simulations are of the default protein where none is given; particles then have no map."""
+        if not isinstance(table, dict) or _given(table, "particles", "source") is not None:
+            return table
+        volume = table.get("volume", {})
+        if not isinstance(volume, dict) or volume.get("source") is not None:
+            return table
+        return table | {"volume": volume | {"source": DEFAULT_PROTEIN}}
+
+    @model_validator(mode="after")
+    def _particles_are_no_simulation(self) -> Self:
+        if self.particles.source is None:
+            for section, fields in (("particles", self.particles.model_fields_set), ("training", {"on"})):
+                table = getattr(self, section)
+                changed = [key for key in sorted(fields) if getattr(table, key) != type(table).model_fields[key].default]
+                if changed:
+                    raise ValueError(f"{section}.{changed[0]} is given without particles.source; wanted a stack there")
+            return self
+        if self.projections.model_fields_set:
+            keys = ", ".join(f"projections.{key}" for key in sorted(self.projections.model_fields_set))
+            raise ValueError(
+                f"{keys} given beside particles.source; wanted none of projections.*: size, number, noise and CTF are "
+                "those of the stack"
+            )
+        if self.distance.method != "siamese":
+            raise ValueError(
+                f"distance.method is {self.distance.method!r} and particles.source is given; wanted siamese: the others "
+                "need simulated projections"
+            )
+        if self.training.volumes:
+            raise ValueError("training.volumes are given beside particles.source; wanted volume.source alone")
+        if self.volume.source is None and self.training.on == "reference":
+            raise ValueError(
+                "particles.source is given without volume.source; wanted a map there, or particles with poses and "
+                "training.on = reconstruction or particles"
+            )
+        return self
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -389,7 +446,7 @@ class Config(Section):
                 sources = expand(require_unicode(source, "training.volumes") for source in self.training.volumes)
         except InputError as error:
             raise ValueError(str(error)) from None
-        if normal(self.volume.source) in sources:
+        if self.volume.source is not None and normal(self.volume.source) in sources:
             raise ValueError(
                 f"volume.source is {self.volume.source!r}, which is among training.volumes; wanted a protein that the "
                 "network is not trained on"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..base import tomltext
 from ..base.errors import InputError
+from ..base.paths import absolute
 from ..base.quantities import Range, shown
 from ..base.texts import not_unicode, read_toml
 from ..io.sources import whole
@@ -18,8 +19,10 @@ from .schema import Config
 from .section import RangeError, Section
 
 _IF_NOT_GIVEN = {
-    "volume.symmetry": "C1", "projections.noise_variance": "none", "projections.snr": "none",
-    "projections.defocus": "no CTF",
+    "volume.source": "1bd2; no map of particles", "volume.symmetry": "C1", "particles.source": "none: simulated",
+    "particles.data_dir": "beside the table", "particles.pixel_size": "the table's", "particles.limit": "all",
+    "particles.max_shift": "of the origins, or 5 % of the box", "projections.noise_variance": "none",
+    "projections.snr": "none", "projections.defocus": "no CTF",
     "training.volumes": "the protein itself", "training.patience": "never", "training.max_seconds": "no limit",
     "recovery.max_distance": "no limit", "reconstruction.iterations": "the method's",
 }  # fmt: skip
@@ -62,8 +65,13 @@ def config_from_dict(table: dict[str, Any]) -> Config:
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
-    """Nested plain tables of everything that is set; None is left out (TOML has no null)."""
-    return config.model_dump(mode="json", exclude_none=True)
+    """Nested plain tables of everything that is set; None is left out (TOML has no null).
+
+    Of particles and ``projections`` only what the experiment has: the other has no meaning for it.
+    """
+    return config.model_dump(
+        mode="json", exclude_none=True, exclude={"particles"} if config.particles.source is None else {"projections"}
+    )
 
 
 def projections_that_matter(config: Config) -> dict[str, Any]:
@@ -91,12 +99,14 @@ def with_whole_paths(config: Config) -> Config:
     To be called where a user provides a configuration. Raises InputError if two of its volumes are then the same, and
     as :func:`base.paths.absolute` does.
     """
-    source, volumes = whole(config.volume.source), [whole(volume) for volume in config.training.volumes]
-    if (source, volumes) == (config.volume.source, list(config.training.volumes)):
-        return config
     table = config_to_dict(config)
-    table["volume"]["source"], table["training"]["volumes"] = source, volumes
-    return config_from_dict(table)
+    table["training"]["volumes"] = [whole(volume) for volume in config.training.volumes]
+    if config.volume.source is not None:
+        table["volume"]["source"] = whole(config.volume.source)
+    for key in ("source", "data_dir"):
+        if (given := getattr(config.particles, key)) is not None:
+            table["particles"][key] = str(absolute(given))
+    return config if table == config_to_dict(config) else config_from_dict(table)
 
 
 def known_keys() -> list[str]:

@@ -6,6 +6,8 @@ it reports (:class:`experiment.stage.Stage`); registering a stage registers its 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..base.metric import Metric
 
 AGAINST_INPUT, BETWEEN_HALVES = 0.5, 0.143
@@ -83,6 +85,53 @@ NOISE_VARIANCE = Metric(
     meaning="variance of the white noise in the test projections, in their own units",
 )  # fmt: skip
 SNR = Metric("snr", "signal-to-noise ratio", better=None, meaning="variance of the signal over that of the noise")
+PARTICLES = Metric(
+    "particles", "particles used", better=None, format="%d", meaning="images of the stack whose poses were estimated"
+)
+PARTICLES_LEFT_OUT = Metric(
+    "particles_left_out", "particles left out", better=None, format="%d",
+    meaning="images of the stack with values that are not finite, or all the same",
+)  # fmt: skip
+_IN_FRAME = "in the frame of map and reference poses, never aligned, modulo symmetry"
+FRAME_ANGLE_ERROR_MEDIAN = Metric(
+    "frame_angle_error_median", "median angle error in the frame", unit="rad", needs_truth=True,
+    column="frame median error", meaning=f"median angle between estimated and reference pose, {_IN_FRAME}",
+)  # fmt: skip
+FRAME_ANGLE_ERROR_MEAN = Metric(
+    "frame_angle_error_mean", "mean angle error in the frame", unit="rad", needs_truth=True,
+    column="frame mean error", meaning=f"mean angle between estimated and reference pose, {_IN_FRAME}",
+)  # fmt: skip
+FRAME_SHARE_5 = Metric(
+    "frame_share_below_5_degrees", "within 5 degrees", better="higher", needs_truth=True,
+    meaning=f"share of particles less than 5 degrees from their reference pose, {_IN_FRAME}",
+)  # fmt: skip
+FRAME_SHARE_10 = Metric(
+    "frame_share_below_10_degrees", "within 10 degrees", better="higher", needs_truth=True,
+    meaning=f"share of particles less than 10 degrees from their reference pose, {_IN_FRAME}",
+)  # fmt: skip
+CONFIDENCE_WEIGHTED_ERROR = Metric(
+    "confidence_weighted_error_mean", "mean angle error, by confidence", unit="rad", needs_truth=True,
+    meaning=f"mean angle error in which each particle counts by its confidence, {_IN_FRAME}",
+)  # fmt: skip
+SHIFT_ERROR_MEDIAN = Metric(
+    "shift_error_median_px", "median shift error", unit="px", needs_truth=True,
+    meaning="median distance between estimated and reference shift, in pixels of the original image",
+)  # fmt: skip
+
+
+def refined(metric: Metric) -> Metric:
+    """The same figure after refinement."""
+    return replace(
+        metric, name=f"refined_{metric.name}", label=f"{metric.label}, refined", column=f"refined {metric.column}",
+        meaning=f"{metric.meaning}, after refinement",
+    )  # fmt: skip
+
+
+IN_FRAME = (
+    FRAME_ANGLE_ERROR_MEDIAN, FRAME_ANGLE_ERROR_MEAN, FRAME_SHARE_5, FRAME_SHARE_10, CONFIDENCE_WEIGHTED_ERROR,
+    SHIFT_ERROR_MEDIAN,
+)  # fmt: skip
+"""Of particles with reference poses, in the frame of map and reference."""
 RECOVERY_SECONDS = Metric(
     "recovery_seconds", "time of the recovery", unit="s", column="time", meaning="wall time of the recovery alone"
 )
@@ -100,7 +149,8 @@ _REGISTRY: dict[str, Metric] = {
         DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL, RECOVERY_LOSS, RECOVERY_PAIRS, ANGLE_ERROR_MEDIAN,
         ANGLE_ERROR_MEAN, ANGLE_ERROR_MEDIAN_UNALIGNED, ANGLE_ERROR_MEAN_UNALIGNED, MIRRORED, FSC_HALF, FSC_HALVES,
         REFINED_ANGLE_ERROR_MEDIAN, REFINED_ANGLE_ERROR_MEAN, REFINED_FSC_HALF, REFINED_FSC_HALVES, NOISE_VARIANCE,
-        SNR, RECOVERY_SECONDS, TOTAL_SECONDS, PEAK_MEMORY,
+        SNR, PARTICLES, PARTICLES_LEFT_OUT, *IN_FRAME, *map(refined, IN_FRAME), RECOVERY_SECONDS, TOTAL_SECONDS,
+        PEAK_MEMORY,
     )
 }  # fmt: skip
 

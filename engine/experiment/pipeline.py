@@ -32,7 +32,8 @@ from ..record.runlog import Event, RunWriter
 from ..record.runrecord import RunRecord, read_run
 from . import estimate, stagecache
 from .devices import Devices, devices_of
-from .stage import Context, Source, Stage
+from .stack_input import Stack, map_for, read_stack
+from .stage import Context, Source, StackSource, Stage
 from .stages import enabled, stage_keys
 from .training_volumes import TrainingVolumes, load_training_volumes
 
@@ -49,13 +50,14 @@ class Inputs:
     volume: Volume
     training_volumes: TrainingVolumes | None
     remarks: tuple[str, ...]
+    stack: Stack | None = None
 
     def source(self) -> Source:
         """What keys and costs depend on."""
         volume, others = self.volume, self.training_volumes
         return Source(
             volume.fingerprint, volume.diagonal, volume.density.size, volume.voxel_size,
-            () if others is None else others.identities,
+            () if others is None else others.identities, stack=None if self.stack is None else self.stack.source(),
         )  # fmt: skip
 
 
@@ -100,6 +102,8 @@ def run_experiment(
 
 def load_inputs(config: Config) -> Inputs:
     """The volumes of an experiment; InputError where one cannot be used, or the experiment does not fit into memory."""
+    if config.particles.source is not None:
+        return _particle_inputs(config)
     volume = volume_of(config.volume)
     check_frame(config.projections, volume)
     require_memory(config, volume)
@@ -110,17 +114,27 @@ def load_inputs(config: Config) -> Inputs:
     return Inputs(volume, others, tuple(remarks))
 
 
-def require_memory(config: Config, volume: Volume) -> None:
+def _particle_inputs(config: Config) -> Inputs:
+    """Those of an experiment on recorded particles, the map on the grid of their pixels."""
+    stack = read_stack(config)
+    volume, remarks = map_for(stack, config.volume)
+    require_memory(config, volume, stack.source())
+    return Inputs(volume, None, (*stack.remarks, *remarks), stack)
+
+
+def require_memory(config: Config, volume: Volume, stack: StackSource | None = None) -> None:
     """InputError when the experiment would need more memory than there is."""
-    source = Source(volume.name, volume.diagonal, volume.density.size, volume.voxel_size)
+    source = Source(volume.name, volume.diagonal, volume.density.size, volume.voxel_size, stack=stack)
     needed = estimate.memory_bytes(config, source)
     available = psutil.virtual_memory().available
     if needed > available:
         stages = [stage for stage in enabled(config) if stage.memory_keys]
         largest = max(stages, key=lambda stage: stage.cost(config, source).memory_bytes)
-        settings = config.model_copy(
-            update={"projections": config.projections.model_copy(update={"size": source.frame(config)})}
-        )
+        settings = config
+        if stack is None:
+            settings = config.model_copy(
+                update={"projections": config.projections.model_copy(update={"size": source.frame(config)})}
+            )
         remedy = " or ".join(f"{key} ({attrgetter(key)(settings)})" for key in largest.memory_keys)
         raise InputError(
             f"this experiment needs about {needed / 1e9:,.1f} GB of memory and {available / 1e9:,.1f} GB are free; "
@@ -133,7 +147,8 @@ def _describe(inputs: Inputs, config: Config, run: RunWriter) -> None:
     nz, ny, nx = volume.density.shape
     run.log(f"volume {volume.name}: {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å")
     others = () if inputs.training_volumes is None else inputs.training_volumes.warnings
-    for line in (*volume.warnings, *others):
+    doubts = () if inputs.stack is None else inputs.stack.doubts
+    for line in (*volume.warnings, *others, *doubts):
         run.warn(line)
     for line in inputs.remarks:
         run.log(line)
@@ -147,14 +162,14 @@ def _execute(config: Config, inputs: Inputs, devices: Devices, run: RunWriter) -
     keys = stage_keys(config, inputs.source(), _environment(), devices)
     context = Context(
         config, inputs.volume, inputs.training_volumes, lambda purpose: stream(config.seed, purpose), run,
-        devices=devices,
+        devices=devices, stack=inputs.stack,
     )  # fmt: skip
     metrics: dict[str, Any] = {}
     unrepeatable: set[str] = set()
     for stage in enabled(config):
         if stage.name == "volume":
             continue  # it was loaded before the run had a directory
-        if stage.needs_truth and context["projections"].truth is None:
+        if stage.needs_truth and not context.true_poses_are_known:
             run.log(f"{stage.name} is skipped: it needs the true poses, which are not known")
             continue
         here = replace(context, key=keys.get(stage.name, ""))

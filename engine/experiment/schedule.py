@@ -22,6 +22,8 @@ def training_steps(noise_to_signal: float, shift_to_frame: float) -> int:
 
 def expected_steps(config: Config, source: Source) -> int:
     """Expected training steps of an experiment, as far as known before its projections are simulated."""
+    if source.stack is not None:
+        return config.training.steps or MOST_STEPS  # particles are noisier than what that many are for
     projections, size = config.projections, source.frame(config)
     ratio = size / min(config.training.image_size, size)
     noise = projections.noise_variance or 0.0

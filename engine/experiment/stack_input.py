@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 
 from ..base.errors import InputError, naming
 from ..base.randomness import stream
+from ..config.numeric import volume_of
 from ..config.particles import ParticlesConfig
-from ..config.schema import Config
+from ..config.schema import Config, VolumeConfig
 from ..imaging.ctf import ContrastTransfer
+from ..imaging.resampling import on_box, same_voxels
+from ..imaging.volume import Volume
 from ..io.particle_table import ParticleTable
 from ..io.particles import read_particles
 from ..io.stacks import ImageSource, open_images
-from ..poses.symmetric_recovery import MOST_HELD
+from ..poses.choices import MOST_HELD
+from .stage import StackSource
 
 _KEYS = {name: f"particles.{name}" for name in ParticlesConfig.model_fields}
 _USUAL_SHIFT = 0.05  # of the box, where no origins tell
@@ -45,6 +49,8 @@ class Stack:
     reference_poses, reference_shifts
         (n, 3, 3) and (n, 2) in pixels: those that came with the stack, which are not the truth; None where there are
         none.
+    is_flipped
+        whether images were multiplied by the sign of their CTF before.
     fingerprint
         a text that is the same only for equal tables and stacks that were not changed since.
     remarks, doubts
@@ -61,12 +67,23 @@ class Stack:
     ctf: ContrastTransfer | None
     reference_poses: NDArray[np.float64] | None
     reference_shifts: NDArray[np.float64] | None
+    is_flipped: bool
     fingerprint: str
     remarks: tuple[str, ...]
     doubts: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.chosen)
+
+    def source(self) -> StackSource:
+        """What keys and costs depend on."""
+        digest = hashlib.sha256(self.halves.astype("<i8").tobytes())
+        for values in (self.reference_poses, self.reference_shifts):
+            digest.update(b"none" if values is None else values.astype("<f8").tobytes())
+        chosen = hashlib.sha256(self.chosen.astype("<i8").tobytes()).hexdigest()
+        return StackSource(
+            f"{self.fingerprint} {chosen}", digest.hexdigest(), len(self), self.size, self.max_shift
+        )
 
     def batches(
         self, members: NDArray[np.integer] | None = None
@@ -122,8 +139,28 @@ def read_stack(config: Config) -> Stack:
     return Stack(
         table, images, chosen, np.asarray(halves)[chosen], int(size), pixel_size, max_shift,
         _contrast(table, chosen, settings, doubts), None if table.poses is None else table.poses[chosen],
-        None if shifts is None else shifts[chosen], _fingerprint(table, images), tuple(remarks), tuple(doubts),
+        None if shifts is None else shifts[chosen], bool(table.phase_flipped[chosen].any()),
+        _fingerprint(table, images), tuple(remarks), tuple(doubts),
     )  # fmt: skip
+
+
+def map_for(stack: Stack, config: VolumeConfig) -> tuple[Volume, list[str]]:
+    """The map of a configuration on the grid of a stack's pixels, turning about voxel n // 2; an empty one without.
+
+    Remarks say what was done to it.
+    """
+    shape = (stack.size,) * 3
+    if config.source is None:
+        return Volume(np.zeros(shape, np.float32), stack.pixel_size, np.zeros(3), "no map", center="box"), []
+    volume = volume_of(config)
+    on_grid = on_box(volume, stack.size, stack.pixel_size)
+    if volume.density.shape == shape and same_voxels(volume.voxel_size, stack.pixel_size):
+        return on_grid, []
+    nz, ny, nx = volume.density.shape
+    return on_grid, [
+        f"volume {volume.name}: brought from {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å to the stack's grid, "
+        f"{stack.size} voxels of {stack.pixel_size:.4g} Å along each side, its voxel n // 2 in the middle"
+    ]
 
 
 def _one(values: NDArray[np.generic], what: str, unit: str) -> float:

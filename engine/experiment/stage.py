@@ -22,9 +22,25 @@ from . import packing
 if TYPE_CHECKING:
     from ..imaging.volume import Volume
     from ..record.runlog import RunWriter
+    from .stack_input import Stack
     from .training_volumes import TrainingVolumes
 
 Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class StackSource:
+    """What keys and costs depend on of a stack of particles.
+
+    ``images`` is a text that is the same only for equal images with equal CTFs, ``reference`` one for the poses and
+    half sets that came with them; ``count``, ``size`` (pixels), ``max_shift`` (pixels) are those of the images used.
+    """
+
+    images: str
+    reference: str
+    count: int
+    size: int
+    max_shift: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,8 @@ class Source:
         the same as ``volume`` for each of ``training.volumes``.
     signal_variance
         of the volume's clean projections: relates a noise variance to the SNR. It affects costs, never keys.
+    stack
+        of recorded particles; None for simulations.
     """
 
     volume: str
@@ -51,10 +69,17 @@ class Source:
     voxel_size: float
     training_volumes: tuple[str, ...] = ()
     signal_variance: float = 1.0
+    stack: StackSource | None = None
 
     def frame(self, config: Config) -> int:
-        """Width of the test projections in pixels."""
+        """Width in pixels of the images whose poses are recovered."""
+        if self.stack is not None:
+            return self.stack.size
         return config.projections.size or self.diagonal
+
+    def count(self, config: Config) -> int:
+        """The number of images whose poses are recovered."""
+        return config.projections.count if self.stack is None else self.stack.count
 
 
 @dataclass(frozen=True)
@@ -79,7 +104,8 @@ class Context:
     """What a stage is given to run: the experiment, the results of earlier stages by name, and its record.
 
     ``stream`` gives the experiment's generator for a purpose, ``key`` is that of the stage's own result, ``devices``
-    say where what runs (:mod:`experiment.devices`).
+    say where what runs (:mod:`experiment.devices`). ``stack`` are the recorded particles, if it is of such; ``volume``
+    is then on the grid of their pixels, and turns about voxel n // 2.
     """
 
     config: Config
@@ -90,6 +116,7 @@ class Context:
     results: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
     devices: Mapping[str, str] = field(default_factory=dict)
+    stack: Stack | None = None
 
     def __getitem__(self, stage: str) -> Any:
         """The result of an earlier stage; KeyError where it was left out."""
@@ -97,8 +124,15 @@ class Context:
 
     @property
     def frame(self) -> int:
-        """Width of the test projections in pixels."""
+        """Width in pixels of the images whose poses are recovered."""
+        if self.stack is not None:
+            return self.stack.size
         return self.config.projections.size or self.volume.diagonal
+
+    @property
+    def true_poses_are_known(self) -> bool:
+        """Whether the images were simulated; those that came with recorded ones are a reference, not the truth."""
+        return self.stack is None and self["projections"].truth is not None
 
     @property
     def network_size(self) -> int:

@@ -45,3 +45,24 @@ def resampled(volume: Volume, voxel_size: float) -> Volume:
         center = (x, y, z)
     density = np.ascontiguousarray(density, dtype=np.float32)
     return Volume(density, voxel_size, origin, volume.name, volume.warnings, center)
+
+
+def on_box(volume: Volume, size: int, voxel_size: float) -> Volume:
+    """The volume on ``size`` voxels of ``voxel_size`` Å along each side, voxel n // 2 of its own box in the middle.
+
+    It turns about that voxel, as RELION's maps do. What lies outside of the box is cut off, what it lacks is zero.
+    """
+    if not same_voxels(volume.voxel_size, voxel_size):
+        volume = resampled(volume, voxel_size)
+    density = np.zeros((size,) * 3, dtype=np.float32)
+    taken, placed = [], []
+    for n in volume.density.shape:
+        start = max(0, n // 2 - size // 2)
+        first = size // 2 - (n // 2 - start)
+        count = min(n - start, size - first)
+        taken.append(slice(start, start + count))
+        placed.append(slice(first, first + count))
+    density[tuple(placed)] = volume.density[tuple(taken)]
+    moved = np.array([one.start - other.start for one, other in zip(taken, placed, strict=True)][::-1])
+    origin = volume.origin + voxel_size * moved
+    return Volume(density, voxel_size, origin, volume.name, volume.warnings, "box")

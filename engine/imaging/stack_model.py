@@ -8,7 +8,7 @@ have beyond that of their noise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +144,6 @@ def simulate_like_stack(
     validation = prepare(model.noise.apply(validation, rng), settings, model.pixel_size, model.flips, model.whitening)
     data = TrainingSet(
         images, poses[0], filters.standardise(validation), poses[1], model.noise, model.max_shift, ctf=model.ctf,
-        pixel_size=model.pixel_size,
+        pixel_size=model.pixel_size, flips=model.flips, whitening=model.whitening,
     )  # fmt: skip
-    return replace(data, flips=model.flips, whitening=model.whitening), scale
+    return data, scale

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..imaging import ctf as contrast
 from ..imaging.ctf import ContrastTransfer
@@ -22,13 +23,20 @@ _VANISHING = 1e-30  # variance of an image without contrast; beside any other si
 
 
 def corruption(
-    noise: NoiseModel, max_shift: float, size: int, ctf: ContrastTransfer | None = None, pixel_size: float = 1.0
+    noise: NoiseModel,
+    max_shift: float,
+    size: int,
+    ctf: ContrastTransfer | None = None,
+    pixel_size: float = 1.0,
+    flips: bool = True,
+    whitening: NDArray[np.floating] | None = None,
 ) -> Callable[[Any, Any, Any], Any]:
     """A function of clean images (n, size, size), the numbers (n,) that they have in the training set, and a seed (2,),
     int32, that corrupts images as a microscope does and prepares them for the network.
 
     It shifts them, triangular on [-max_shift, max_shift] pixels along x and y, multiplies each by one of the settings
-    in ``ctf``, drawn at random, adds noise, multiplies by the sign of the CTF, and standardises. The same seed gives
+    in ``ctf``, drawn at random, adds noise, multiplies by the sign of the CTF if ``flips``, filters by ``whitening``
+    (size, size // 2 + 1) where there is one, and standardises. The same seed gives
     the same images. The numbers are for what is an image's own; so far all is drawn.
 
     The values of the CTF are held for all settings, 5 kB each at 48 pixels; ``pixel_size`` is in Å.
@@ -52,8 +60,10 @@ def corruption(
         if deviation > 0:
             white = tf.random.stateless_normal(shape, seed)
             batch += deviation * (white if colour is None else filtered(white, colour))
-        if factors is not None:
+        if factors is not None and flips:
             batch = filtered(batch, tf.where(factors < 0, -1.0, 1.0))
+        if whitening is not None:
+            batch = filtered(batch, tf.constant(whitening, dtype=tf.float32))
         mean, variance = tf.nn.moments(batch, axes=(1, 2), keepdims=True)
         return (batch - mean) * tf.math.rsqrt(variance + _VANISHING)
 

@@ -9,6 +9,8 @@ from ..stage import Source, Stage
 from ..stagecache import stage_key
 from .alignment import AlignmentStage
 from .distance import DistanceStage
+from .frame import FrameStage
+from .particles import ParticlesStage
 from .projections import ProjectionsStage
 from .reconstruction import ReconstructionStage
 from .recovery import RecoveryStage
@@ -17,8 +19,8 @@ from .training import TrainingStage
 from .volume import VolumeStage
 
 _STAGES: list[Stage] = [
-    VolumeStage(), ProjectionsStage(), TrainingStage(), DistanceStage(), RecoveryStage(), AlignmentStage(),
-    ReconstructionStage(), RefinementStage(),
+    VolumeStage(), ProjectionsStage(), ParticlesStage(), TrainingStage(), DistanceStage(), RecoveryStage(),
+    AlignmentStage(), ReconstructionStage(), RefinementStage(), FrameStage(),
 ]  # fmt: skip
 
 

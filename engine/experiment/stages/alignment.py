@@ -41,6 +41,10 @@ class AlignmentStage(Stage):
         Artefact("poses.star", "aligned poses and shifts as a RELION table"),
     )  # fmt: skip
 
+    def enabled(self, config: Config) -> bool:
+        """Of simulations; particles have frame and hand from :mod:`experiment.stages.frame`."""
+        return config.particles.source is None
+
     def cost(self, config: Config, source: Source) -> Cost:
         """A tenth of a second."""
         return Cost(0.1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...base.errors import InputError
 from ...base.progress import Progress
@@ -16,11 +17,16 @@ from ...record.arrays import Shape
 from ..devices import CPU, NETWORK
 from ..metrics import DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL
 from ..stage import Arrays, Artefact, Context, Cost, Source, Stage
+from .particles import model_of
 from .training import MODEL
 
 if TYPE_CHECKING:
     from ...poses.pairs import PairDistances, Pairs
 
+ANCHORS = 500
+"""Projections of the map whose distances are estimated with those of particles: their poses are known, so that they
+give frame and hand of the others.
+"""
 EMBEDDED_PROJECTIONS = 500
 """Projections whose distances among each other are kept."""
 _SAMPLED_PAIRS = 5000
@@ -39,7 +45,7 @@ class DistanceStage(Stage):
     """Estimates the distances of all pairs or, beyond 5,000 projections, of a random part of them."""
 
     name = "distance"
-    needs = ("projections", "training")
+    needs = ("projections", "particles", "training")
     result = EstimatedDistances
     finite = ("estimated",)
     metrics = (DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL)
@@ -64,7 +70,8 @@ class DistanceStage(Stage):
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pairs; pixels where images are compared or embedded."""
-        pairs, count = estimated_pairs(config.projections.count), config.projections.count
+        count = source.count(config) + (ANCHORS if source.stack is not None else 0)
+        pairs = estimated_pairs(count)
         frame = source.frame(config)
         if config.distance.method == "siamese":
             seconds = 0.4 + 1.5e-7 * count * min(config.training.image_size, frame) ** 2 + 1e-6 * pairs
@@ -146,7 +153,8 @@ def estimated_pairs(count: int) -> int:
 def _pairs(context: Context) -> Pairs:
     from ...poses.pairs import candidate_pairs
 
-    return candidate_pairs(len(context["projections"]), context.stream("pairs"))
+    count = len(context["projections"]) if context.stack is None else len(context["particles"].images) + ANCHORS
+    return candidate_pairs(count, context.stream("pairs"))
 
 
 def _exact(context: Context) -> PairDistances | None:
@@ -154,9 +162,9 @@ def _exact(context: Context) -> PairDistances | None:
     from ...geometry.symmetry import group
     from ...poses.distance import exact_distances
 
-    truth = context["projections"].truth
-    if truth is None:
+    if not context.true_poses_are_known:
         return None
+    truth = context["projections"].truth
     return exact_distances(to_quaternion(truth.poses), _pairs(context), group(context.config.volume.symmetry))
 
 
@@ -168,15 +176,27 @@ def _learned(context: Context, pairs: Pairs) -> PairDistances:
     from ...learning.network import embed, load_model
     from ...poses.distance import learned_distances
 
-    config, particles = context.config, context["projections"]
-    small = fourier_crop(particles.images, context.network_size)
-    if particles.ctf is not None:
-        small = phase_flipped(small, particles.ctf, particles.pixel_size * particles.size / context.network_size)
-    small = standardise(small)
+    config = context.config
+    if context.stack is not None:
+        small = np.concatenate([context["particles"].images, anchors(context)[0]])
+    else:
+        particles = context["projections"]
+        small = fourier_crop(particles.images, context.network_size)
+        if particles.ctf is not None:
+            small = phase_flipped(small, particles.ctf, particles.pixel_size * particles.size / context.network_size)
+        small = standardise(small)
     on_gpu = context.devices[NETWORK] != CPU
     features = embed(load_model(context.record.path / MODEL, on_gpu), small, on_gpu=on_gpu)
     degrees = degrees_of(group(config.volume.symmetry), config.distance.feature_dim)
     return learned_distances(features, pairs, config.distance.head, degrees, context["training"].calibration)
+
+
+def anchors(context: Context) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
+    """Images (n, m, m) of poses (n, 3, 3) that are known, prepared as the particles are; none was trained on."""
+    from ...imaging.stack_model import simulate_like_stack
+
+    data, _ = simulate_like_stack(context.volume, model_of(context), ANCHORS, ANCHORS, context.stream("anchors"))
+    return data.validation_images, data.validation_poses
 
 
 def _euclidean(context: Context, pairs: Pairs, progress: Progress) -> PairDistances:

@@ -32,6 +32,10 @@ class ProjectionsStage(Stage):
     )  # fmt: skip
     depends_on_frame = True
 
+    def enabled(self, config: Config) -> bool:
+        """Unless the images were recorded."""
+        return config.particles.source is None
+
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """The density and every setting of the projections."""
         return (source.volume, projections_that_matter(config))

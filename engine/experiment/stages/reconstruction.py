@@ -46,8 +46,8 @@ class ReconstructionStage(Stage):
     depends_on_frame = True
 
     def enabled(self, config: Config) -> bool:
-        """Unless it is switched off."""
-        return config.reconstruction.enabled
+        """Unless it is switched off, of simulations."""
+        return config.reconstruction.enabled and config.particles.source is None
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """The settings of the reconstruction."""
@@ -59,7 +59,7 @@ class ReconstructionStage(Stage):
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pixels times iterations."""
-        pixels = config.projections.count * source.frame(config) ** 2
+        pixels = source.count(config) * source.frame(config) ** 2
         return Cost(0.2 + 1.6e-8 * pixels * config.reconstruction.iterations_or_default)
 
     def run(self, context: Context, progress: Progress) -> ReconstructedMaps:

@@ -53,7 +53,7 @@ class RecoveryStage(Stage):
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pairs times iterations, and the start."""
-        settings, count = config.recovery, config.projections.count
+        settings, count = config.recovery, source.count(config)
         pairs, order = estimated_pairs(count), len(group(config.volume.symmetry))
         if order > 1:
             return Cost(5 + 1.2e-6 * pairs * order)

@@ -55,8 +55,8 @@ class RefinementStage(Stage):
     depends_on_frame = True
 
     def enabled(self, config: Config) -> bool:
-        """Where it is switched on."""
-        return config.refinement.enabled
+        """Where it is switched on, of simulations."""
+        return config.refinement.enabled and config.particles.source is None
 
     def inherits(self, config: Config) -> tuple[str, ...]:
         """All that it needs but the reconstruction, whose settings are among its own even where it is disabled."""
@@ -73,7 +73,7 @@ class RefinementStage(Stage):
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pixels times iterations."""
-        pixels = config.projections.count * (source.frame(config) / 116) ** 2
+        pixels = source.count(config) * (source.frame(config) / 116) ** 2
         return Cost(0.025 * pixels * config.refinement.iterations / 3)
 
     def run(self, context: Context, progress: Progress) -> RefinedPoses:

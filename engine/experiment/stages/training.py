@@ -18,6 +18,7 @@ from ...record.arrays import Shape
 from ..devices import ASTRA, CPU, NETWORK
 from ..schedule import expected_steps, training_steps
 from ..stage import Artefact, Context, Cost, Source, Stage
+from .particles import model_of
 
 if TYPE_CHECKING:
     from ...imaging.simulation import TrainingSet
@@ -52,7 +53,7 @@ class TrainingStage(Stage):
 
     name = "training"
     version = 10
-    needs = ("projections",)
+    needs = ("projections", "particles")
     result = TrainedNetwork
     files = (MODEL,)
     artefacts = (
@@ -69,8 +70,10 @@ class TrainingStage(Stage):
         return config.distance.method == "siamese"
 
     def inherits(self, config: Config) -> tuple[str, ...]:
-        """Nothing: training projections are independent of the test projections."""
-        return ()
+        """Nothing of simulations: training projections are independent of the test projections. Of particles their
+        noise, and the scale of their signal.
+        """
+        return ("particles",)
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """All settings but the number of test projections, except where the noise is measured on those.
@@ -79,6 +82,9 @@ class TrainingStage(Stage):
         several test volumes can share one.
         """
         table = config_to_dict(config)
+        objective = [config.distance.head, config.distance.feature_dim, config.volume.symmetry]
+        if source.stack is not None:
+            return (source.volume, source.stack.max_shift, table["pairs"], table["training"], objective)
         others, projections = bool(config.training.volumes), projections_that_matter(config)
         noisy = config.projections.noise_variance or config.projections.snr
         measured = config.projections.snr is not None or (others and bool(noisy))
@@ -90,7 +96,6 @@ class TrainingStage(Stage):
             shown += [source.volume] if measured else []
         else:
             shown = [source.volume]
-        objective = [config.distance.head, config.distance.feature_dim, config.volume.symmetry]
         return (shown, projections, table["pairs"], table["training"], objective)
 
     def cost(self, config: Config, source: Source) -> Cost:
@@ -99,10 +104,10 @@ class TrainingStage(Stage):
         """
         training, frame = config.training, source.frame(config)
         pixels = min(training.image_size, frame) ** 2
-        noisy = config.projections.noise_variance or config.projections.snr
+        noisy = config.projections.noise_variance or config.projections.snr or source.stack
         step = 2.8e-7 * training.batch_size * pixels
-        step *= 1 + 0.4 * bool(noisy) + 0.4 * (config.projections.max_shift > 0)
-        step += 2.8e-7 * training.batch_size * pixels * 0.8 * (config.projections.defocus is not None)
+        step *= 1 + 0.4 * bool(noisy) + 0.4 * (config.projections.max_shift > 0 or source.stack is not None)
+        step += 2.8e-7 * training.batch_size * pixels * 0.8 * (config.projections.defocus is not None or source.stack is not None)
         simulated = training.projections + training.validation_projections
         seconds = 10 + 1e-7 * simulated * pixels + step * expected_steps(config, source) + _making_proteins(config)
         memory = _TENSORFLOW_BYTES + 3 * 4 * training.projections * pixels
@@ -196,6 +201,8 @@ def _training_set(context: Context, progress: Progress) -> TrainingSet:
 
     config, settings, size = context.config, context.config.training, context.network_size
     counts = (settings.projections, settings.validation_projections)
+    if context.stack is not None:
+        return _like_the_stack(context, *counts, progress)
     noise, acquisition = context["projections"].noise, acquisition_of(config.projections)
     rng = context.stream("training projections")
     progress(0.0, {})
@@ -216,6 +223,26 @@ def _training_set(context: Context, progress: Progress) -> TrainingSet:
             "training: its projections hold numbers that are not finite; some value of the density or the noise is too "
             "large or too small to be counted with"
         )
+    return data
+
+
+def _like_the_stack(context: Context, count: int, validation_count: int, progress: Progress) -> TrainingSet:
+    """Projections of the map, as the stack's images are."""
+    from ...imaging.stack_model import simulate_like_stack
+
+    model, rng = model_of(context), context.stream("training projections")
+    data, scale = simulate_like_stack(
+        context.volume, model, count, validation_count, rng,
+        lambda fraction, values: progress(_SIMULATING * fraction, values),
+    )  # fmt: skip
+    if scale == 0:
+        raise InputError(
+            "training: the particles hold no more than their noise, whose power in the corners of the images is that of "
+            "the whole; are they particles, and in the middle?"
+        )
+    context.record.log(
+        f"training: projections of the map are {scale:.3g} times as strong as it has them, from the power of the images"
+    )
     return data
 
 
