@@ -64,16 +64,15 @@ class FrameStage(Stage):
 
     def run(self, context: Context, progress: Progress) -> PosesInFrame:
         """Align, then match."""
-        from ...poses.frame import confidence_of, in_frame_of_anchors
+        from ...poses.frame import confidence, in_frame_of_anchors
 
-        count = len(context["particles"].images)
-        known, elements = anchors(context)[1], group(context.config.volume.symmetry)
-        poses, anchor_errors = in_frame_of_anchors(
-            context["recovery"].poses, known, context.stream("frame"), elements
+        recovery, elements = context["recovery"], group(context.config.volume.symmetry)
+        framed = in_frame_of_anchors(recovery.poses, anchors(context)[1], context.stream("frame"), elements)
+        trust = confidence(
+            recovery.poses, context["distance"].estimated, recovery.calibration, len(framed.anchor_errors), elements
         )
-        shifts = matched_shifts(context, poses[:count], progress)
-        confidence = confidence_of(context["distance"].estimated, poses)[:count]
-        return PosesInFrame(poses[:count], shifts, confidence, anchor_errors)
+        shifts = matched_shifts(context, framed.poses, progress)
+        return PosesInFrame(framed.poses, shifts, trust[: len(framed.poses)], framed.anchor_errors)
 
     def report(self, context: Context, result: PosesInFrame) -> dict[str, Any]:
         """Errors against the poses that came with the stack, where there are any."""
@@ -93,7 +92,7 @@ def matched_shifts(context: Context, poses: NDArray[np.floating], progress: Prog
     from ...imaging.ctf import transfer
     from ...imaging.fourier import half_plane_frequencies
     from ...imaging.projection import project
-    from ...poses.frame import correlation_shifts
+    from ...poses.shifts import correlation_shifts
 
     stack, prepared = context.stack, context["particles"]
     assert stack is not None

@@ -81,7 +81,8 @@ class ParticlesStage(Stage):
         """Table and stacks, which images are chosen, how they are prepared; the map, by which the sign is judged."""
         settings = config.particles
         preparation = [settings.normalise, settings.contrast, settings.phase_flip, settings.whiten]
-        return (source.stack, source.chosen, preparation, config.training.image_size, source.volume)
+        assert source.stack is not None
+        return (source.stack.images, preparation, config.training.image_size, source.volume)
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pixels of the stack; images of the network's size."""
