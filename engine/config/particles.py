@@ -22,15 +22,18 @@ class ParticlesConfig(Section):
     """
 
     source: Path | None = Field(
-        None, description="a .star of RELION, a .cs of cryoSPARC, or a stack of images, .mrcs; simulations when not given"
+        None,
+        description="a .star of RELION, a .cs of cryoSPARC, or a stack of images, .mrcs; simulations when not given",
     )
-    data_dir: Path | None = Field(None, description="the folder in which the stacks that the table names are looked for")
+    data_dir: Path | None = Field(
+        None, description="the folder in which the stacks that the table names are looked for"
+    )
     pixel_size: Annotated[float | None, imaging.VOXEL_SIZE] = Field(
         None, description="Å per pixel; overrides that of the table or, of a bare stack, of its header"
     )
-    limit: Annotated[
-        int | None, Range(4, 10_000_000, "each of the two half sets needs two", "no stack has more")
-    ] = Field(None, description="use a random subset of so many particles; all when not given")
+    limit: Annotated[int | None, Range(4, 10_000_000, "each of the two half sets needs two", "no stack has more")] = (
+        Field(None, description="use a random subset of so many particles; all when not given")
+    )
     half: Half = Field(
         "both", description="the half set whose poses are estimated: 1, 2 or both; rlnRandomSubset, drawn if absent"
     )

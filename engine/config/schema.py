@@ -348,7 +348,9 @@ class Config(Section):
         if self.particles.source is None:
             for section, fields in (("particles", self.particles.model_fields_set), ("training", {"on"})):
                 table = getattr(self, section)
-                changed = [key for key in sorted(fields) if getattr(table, key) != type(table).model_fields[key].default]
+                changed = [
+                    key for key in sorted(fields) if getattr(table, key) != type(table).model_fields[key].default
+                ]
                 if changed:
                     raise ValueError(f"{section}.{changed[0]} is given without particles.source; wanted a stack there")
             return self

@@ -81,9 +81,7 @@ class Stack:
         for values in (self.reference_poses, self.reference_shifts):
             digest.update(b"none" if values is None else values.astype("<f8").tobytes())
         chosen = hashlib.sha256(self.chosen.astype("<i8").tobytes()).hexdigest()
-        return StackSource(
-            f"{self.fingerprint} {chosen}", digest.hexdigest(), len(self), self.size, self.max_shift
-        )
+        return StackSource(f"{self.fingerprint} {chosen}", digest.hexdigest(), len(self), self.size, self.max_shift)
 
     def batches(
         self, members: NDArray[np.integer] | None = None

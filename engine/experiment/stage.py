@@ -130,6 +130,11 @@ class Context:
         return self.config.projections.size or self.volume.diagonal
 
     @property
+    def volume_is_known(self) -> bool:
+        """Whether there is a map to compare reconstructions with: the simulated one, or one that came with particles."""
+        return self.true_poses_are_known if self.stack is None else self.config.volume.source is not None
+
+    @property
     def true_poses_are_known(self) -> bool:
         """Whether the images were simulated; those that came with recorded ones are a reference, not the truth."""
         return self.stack is None and self["projections"].truth is not None

@@ -12,6 +12,7 @@ from others. Where the noise is strong, the ridge follows from the signal-to-noi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -107,10 +108,46 @@ def reconstruct(
             densities.append(astra_gpu.reconstruct_cgls(images[some], poses[some], grid, iterations))
             progress((number + 1) / 3, {})
         return Reconstruction(densities[0], (densities[1], densities[2]))
+    slices = Slices(images, poses, shifts, transfer)
+    parts = ([slices.of(members[0])], [slices.of(members[1])])
+    return reconstruct_parts(parts, grid, iterations, progress, noise_power, snr)
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """Some images and what is known of each; the arguments of :func:`reconstruct` of these names."""
+
+    images: NDArray[np.float32]
+    poses: NDArray[np.floating]
+    shifts: NDArray[np.floating] | None = None
+    transfer: NDArray[np.floating] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def of(self, members: slice | NDArray[np.integer]) -> Slices:
+        """Some of the images."""
+        shifts = None if self.shifts is None else self.shifts[members]
+        transfer = None if self.transfer is None else self.transfer[members]
+        return Slices(self.images[members], self.poses[members], shifts, transfer)
+
+
+def reconstruct_parts(
+    halves: tuple[Iterable[Slices], Iterable[Slices]],
+    grid: Volume,
+    iterations: int | None = None,
+    progress: Progress = silent,
+    noise_power: NDArray[np.floating] | None = None,
+    snr: float | None = None,
+) -> Reconstruction:
+    """:func:`reconstruct` by normal equations, of two half sets whose images come in parts, each gone through once.
+
+    So they need not be in memory together. Both halves are gone through at the same time, each in a thread of its own.
+    """
+    iterations = ITERATIONS["normal_equations"] if iterations is None else iterations
     progress(0.0, {})
-    slices = _Slices(images, poses, shifts, transfer, noise_power)
     with ThreadPoolExecutor(2) as pool:  # each half is summed by one thread, so always in the same order
-        half_a, half_b = pool.map(lambda some: _normal_equations(slices.of(some), grid), members)
+        half_a, half_b = pool.map(lambda parts: _normal_equations(parts, grid, noise_power), halves)
     progress(0.6, {})
     density_a = _solve(half_a, iterations, snr)
     progress(0.75, {})
@@ -118,23 +155,6 @@ def reconstruct(
     progress(0.9, {})
     both = _Normal(half_a.kernel + half_b.kernel, half_a.right + half_b.right, half_a.samples + half_b.samples)
     return Reconstruction(_solve(both, iterations, snr), (density_a, density_b))
-
-
-@dataclass(frozen=True)
-class _Slices:
-    """What is known of each image, and the power of the noise of all; arguments of :func:`reconstruct`."""
-
-    images: NDArray[np.float32]
-    poses: NDArray[np.floating]
-    shifts: NDArray[np.floating] | None
-    transfer: NDArray[np.floating] | None
-    noise_power: NDArray[np.floating] | None
-
-    def of(self, members: slice | NDArray[np.integer]) -> _Slices:
-        """Some of the images."""
-        shifts = None if self.shifts is None else self.shifts[members]
-        transfer = None if self.transfer is None else self.transfer[members]
-        return _Slices(self.images[members], self.poses[members], shifts, transfer, self.noise_power)
 
 
 @dataclass(frozen=True)
@@ -184,19 +204,25 @@ def _check_shapes(images: NDArray[np.float32], **arrays: NDArray[np.floating] | 
         raise ArgumentError("{noise_power} has {least}; wanted values above 0", "noise_power", least=power.min())
 
 
-def _normal_equations(slices: _Slices, grid: Volume) -> _Normal:
+def _normal_equations(parts: Iterable[Slices], grid: Volume, noise_power: NDArray[np.floating] | None) -> _Normal:
     shape = grid.density.shape
-    doubled = (2 * shape[0], 2 * shape[1], 2 * shape[2])
+    total = _Normal(np.zeros((2 * shape[0], 2 * shape[1], 2 * shape[2]), np.float32), np.zeros(shape, np.float32), 0.0)
+    for slices in parts:
+        total = _with(total, slices, grid, noise_power)
+    return total
+
+
+def _with(total: _Normal, slices: Slices, grid: Volume, noise_power: NDArray[np.floating] | None) -> _Normal:
+    """The sums with some more images; the arrays are changed in place."""
+    kernel, right = total.kernel, total.right
     plane = fourier.half_plane_frequencies(slices.images.shape[-1])
     inside = np.linalg.norm(plane, axis=-1) <= 0.5  # beyond, a rotated slice leaves the band of the voxels
     # A column counts for itself and its Hermitian mirror, except the one that is its own mirror.
     weight = np.where(plane[..., 0] == 0, 1.0, 2.0)[inside].astype(np.float32)
-    if slices.noise_power is not None:
-        relative = slices.noise_power[inside] / slices.noise_power[inside].mean()
+    if noise_power is not None:
+        relative = noise_power[inside] / noise_power[inside].mean()
         weight = (weight / relative).astype(np.float32)
     off_middle = grid.center_offset
-    kernel = np.zeros(doubled, dtype=np.float32)
-    right = np.zeros(shape, dtype=np.float32)
     for start in range(0, len(slices.images), _BATCH):
         some = slices.of(slice(start, start + _BATCH))
         spectra = fft.rfft2(fft.ifftshift(some.images, axes=(1, 2)))
@@ -207,9 +233,9 @@ def _normal_equations(slices: _Slices, grid: Volume) -> _Normal:
         if some.transfer is not None:
             factor = some.transfer[:, inside].astype(np.float32)
             weighted, weights = weighted * factor, (weight * factor**2).ravel()
-        right += fourier.adjoint_transform(weighted.ravel(), frequencies, shape).real
-        kernel += fourier.adjoint_transform(weights.astype(np.complex64), frequencies, doubled).real
-    return _Normal(kernel, right, float(weight.sum(dtype=float)) * len(slices.images))
+        right += fourier.adjoint_transform(weighted.ravel(), frequencies, grid.density.shape).real
+        kernel += fourier.adjoint_transform(weights.astype(np.complex64), frequencies, kernel.shape).real
+    return _Normal(kernel, right, total.samples + float(weight.sum(dtype=float)) * len(slices))
 
 
 def _solve(normal: _Normal, iterations: int, snr: float | None) -> Density:

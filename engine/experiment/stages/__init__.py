@@ -10,6 +10,8 @@ from ..stagecache import stage_key
 from .alignment import AlignmentStage
 from .distance import DistanceStage
 from .frame import FrameStage
+from .particle_reconstruction import ParticleReconstructionStage
+from .particle_refinement import ParticleRefinementStage
 from .particles import ParticlesStage
 from .projections import ProjectionsStage
 from .reconstruction import ReconstructionStage
@@ -20,7 +22,7 @@ from .volume import VolumeStage
 
 _STAGES: list[Stage] = [
     VolumeStage(), ProjectionsStage(), ParticlesStage(), TrainingStage(), DistanceStage(), RecoveryStage(),
-    AlignmentStage(), ReconstructionStage(), RefinementStage(), FrameStage(),
+    AlignmentStage(), ReconstructionStage(), RefinementStage(), FrameStage(), ParticleReconstructionStage(), ParticleRefinementStage(),
 ]  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from ...record.arrays import ROTATIONS, Shape
 from ..metrics import ANGLE_ERROR_MEAN, ANGLE_ERROR_MEDIAN, IN_FRAME
 from ..stage import Artefact, Context, Cost, Source, Stage
 from .distance import ANCHORS, anchors
-from .particles import noise_of, normalised
+from .particles import noise_of
+from .slices import slices_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +90,6 @@ class FrameStage(Stage):
 
 def matched_shifts(context: Context, poses: NDArray[np.floating], progress: Progress) -> NDArray[np.floating]:
     """Shifts (n, 2) in pixels at which the particles correlate best with CTF times projection at these poses."""
-    from ...imaging.ctf import transfer
-    from ...imaging.fourier import half_plane_frequencies
     from ...imaging.projection import project
     from ...poses.shifts import correlation_shifts
 
@@ -99,17 +98,17 @@ def matched_shifts(context: Context, poses: NDArray[np.floating], progress: Prog
     shifts = np.zeros((len(poses), 2))
     if stack.max_shift == 0:
         return shifts
-    plane = half_plane_frequencies(stack.size, stack.pixel_size)
-    noise = noise_of(prepared).power(stack.size)
-    for some, images in stack.batches(prepared.members):
-        places = np.searchsorted(prepared.members, some)
-        values = np.ones((1, *plane.shape[:2])) if stack.ctf is None else transfer(stack.ctf[some], plane)
-        if stack.is_flipped:
-            values = np.abs(values)
-        clean = project(context.volume, poses[places], stack.size)
-        signed = np.float32(prepared.sign) * normalised(images, context.config.particles.normalise)
-        shifts[places] = correlation_shifts(signed, clean, values / noise, stack.max_shift)
-        progress(float(places.max()) / len(poses), {})
+    noise, done = noise_of(prepared).power(stack.size), 0
+    for places in np.array_split(np.arange(len(poses)), max(1, len(poses) // 1024)):
+        start = 0
+        for part in slices_of(context, places, poses, None):
+            clean = project(context.volume, part.poses, stack.size)
+            weights = 1 / noise[None] if part.transfer is None else part.transfer / noise
+            some = places[start : start + len(part)]
+            shifts[some] = correlation_shifts(part.images, clean, weights, stack.max_shift)
+            start += len(part)
+        done += len(places)
+        progress(done / len(poses), {})
     return shifts
 
 
@@ -172,5 +171,3 @@ def keep_poses(context: Context, result: PosesInFrame, filename: str, stem: str)
     )  # fmt: skip
     for line in lines:
         record.log(line)
-
-

@@ -17,7 +17,6 @@ from ..metrics import PARTICLES, PARTICLES_LEFT_OUT
 from ..stage import Artefact, Context, Cost, Source, Stage
 
 if TYPE_CHECKING:
-    from ...imaging.ctf import ContrastTransfer
     from ...imaging.noise import NoiseModel
     from ...imaging.stack_model import StackModel
 
@@ -179,13 +178,18 @@ def normalised(images: NDArray[np.float32], how: str) -> NDArray[np.float32]:
     return ((images - mean[:, None, None]) / deviation[:, None, None]).astype(np.float32)
 
 
+def signed(context: Context, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Recorded images (n, size, size), normalised, with the sign with which they agree with CTF times projection."""
+    return np.float32(context["particles"].sign) * normalised(images, context.config.particles.normalise)
+
+
 def _sign(context: Context, members: NDArray[np.int64]) -> tuple[int, float]:
     """The sign of the contrast, and the evidence for it."""
+    from ...geometry.rotations import sample_orientations
     from ...imaging.ctf import transfer
     from ...imaging.fourier import half_plane_frequencies
     from ...imaging.projection import project
     from ...imaging.whitening import contrast
-    from ...geometry.rotations import sample_orientations
 
     stack, settings = context.stack, context.config.particles
     assert stack is not None
@@ -214,7 +218,12 @@ def model_of(context: Context) -> StackModel:
     from ...imaging.stack_model import StackModel, settings_of
     from ...imaging.whitening import NoiseSpectrum
 
-    stack, settings, size, prepared = context.stack, context.config.particles, context.network_size, context["particles"]
+    stack, settings, size, prepared = (
+        context.stack,
+        context.config.particles,
+        context.network_size,
+        context["particles"],
+    )
     assert stack is not None
     ratio = stack.size / size
     spectrum = NoiseSpectrum(prepared.frequencies, prepared.noise_power, 0, 0)
@@ -234,10 +243,3 @@ def noise_of(prepared: PreparedParticles) -> NoiseModel:
     grid = np.linspace(0, CORNER, 513)
     spectrum = Spectrum(tuple(np.interp(grid, prepared.frequencies, prepared.noise_power)), CORNER)
     return NoiseModel(spectrum.mean, spectrum=spectrum)
-
-
-def chosen_ctf(context: Context) -> ContrastTransfer | None:
-    """The CTF of each usable image."""
-    stack = context.stack
-    assert stack is not None
-    return None if stack.ctf is None else stack.ctf[context["particles"].members]

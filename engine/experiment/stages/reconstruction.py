@@ -115,7 +115,7 @@ def resolutions(context: Context, maps: ReconstructedMaps, prefix: str = "") -> 
 
     frequencies, to_input, between_halves = _correlations(context, maps)
     figures = {}
-    if context["projections"].truth is not None:
+    if context.volume_is_known:
         figures[f"{prefix}fsc_0.5_angstrom"] = resolution_at(frequencies, to_input, 0.5)
     return figures | {f"{prefix}fsc_0.143_angstrom": resolution_at(frequencies, between_halves, 0.143)}
 
@@ -128,7 +128,7 @@ def keep_maps(context: Context, maps: ReconstructedMaps, prefix: str = "") -> No
     for density, stem in ((maps.density, "reconstruction"), (maps.half1, "half1"), (maps.half2, "half2")):
         write_map(record.path / f"{prefix}{stem}.mrc", density, volume.voxel_size, volume.origin)
     frequencies, to_input, between_halves = _correlations(context, maps)
-    against = {"to_input": to_input} if context["projections"].truth is not None else {}
+    against = {"to_input": to_input} if context.volume_is_known else {}
     record.save_arrays(
         f"{prefix}fsc.npz", frequencies_per_angstrom=frequencies, **against, between_halves=between_halves
     )

@@ -81,7 +81,7 @@ class RefinementStage(Stage):
         from ...poses.refinement import refine_poses
 
         config, volume, particles = context.config, context.volume, context["projections"]
-        density, highest = _reference(context)
+        density, highest = reference_density(context, context.results.get("reconstruction"))
         refined = refine_poses(
             particles.corrected(), context["alignment"].poses, density, volume.center_index, config.projections.max_shift,
             config.refinement.iterations, highest, lambda fraction, values: progress(_REFINING * fraction, values),
@@ -115,14 +115,14 @@ class RefinementStage(Stage):
         log_correction(context, self.name)
 
 
-def _reference(context: Context) -> tuple[NDArray[np.float32], float]:
+def reference_density(context: Context, maps: ReconstructedMaps | None) -> tuple[NDArray[np.float32], float]:
     """The density to match with, and the frequency (cycles per voxel) up to which it is reliable."""
     from ...imaging.fsc import fourier_shell_correlation, resolution_at
 
     volume = context.volume
     if context.config.refinement.reference == "volume":
         return volume.density, 0.5
-    maps = context["reconstruction"]
+    assert maps is not None  # the configuration asks for a reconstruction then
     halves = fourier_shell_correlation(maps.half1, maps.half2, volume.voxel_size)
     return maps.density, min(0.5, volume.voxel_size / resolution_at(*halves, 0.143))
 

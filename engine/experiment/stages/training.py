@@ -107,7 +107,13 @@ class TrainingStage(Stage):
         noisy = config.projections.noise_variance or config.projections.snr or source.stack
         step = 2.8e-7 * training.batch_size * pixels
         step *= 1 + 0.4 * bool(noisy) + 0.4 * (config.projections.max_shift > 0 or source.stack is not None)
-        step += 2.8e-7 * training.batch_size * pixels * 0.8 * (config.projections.defocus is not None or source.stack is not None)
+        step += (
+            2.8e-7
+            * training.batch_size
+            * pixels
+            * 0.8
+            * (config.projections.defocus is not None or source.stack is not None)
+        )
         simulated = training.projections + training.validation_projections
         seconds = 10 + 1e-7 * simulated * pixels + step * expected_steps(config, source) + _making_proteins(config)
         memory = _TENSORFLOW_BYTES + 3 * 4 * training.projections * pixels

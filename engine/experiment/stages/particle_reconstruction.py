@@ -1,0 +1,109 @@
+"""The density that recorded particles give with the estimated poses and shifts, and those of their half sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base.progress import Progress, silent
+from ...config.schema import Config
+from ...config.settings import config_to_dict
+from ..metrics import FSC_HALF, FSC_HALVES
+from ..stage import Artefact, Context, Cost, Source, Stage
+from .particles import noise_of
+from .reconstruction import CURVES, ReconstructedMaps, keep_maps, resolutions
+from .slices import slices_of
+
+if TYPE_CHECKING:
+    from ...imaging.reconstruction import Slices
+
+_LEAST_SNR = 1e-4
+
+
+class ParticleReconstructionStage(Stage):
+    """Reconstructs by weighted least squares with the CTF; half sets are those of the stack."""
+
+    name = "particle_reconstruction"
+    needs = ("particles", "frame")
+    result = ReconstructedMaps
+    finite = ("density", "half1", "half2")
+    metrics = (FSC_HALF, FSC_HALVES)
+    artefacts = (
+        Artefact("reconstruction.mrc", "the density"),
+        Artefact("half1.mrc", "the density of the particles of half set 1"),
+        Artefact("half2.mrc", "the density of the particles of half set 2"),
+        Artefact("fsc.npz", "Fourier shell correlations with the input and between the half maps", CURVES),
+    )
+    depends_on_frame = True
+
+    def enabled(self, config: Config) -> bool:
+        """Unless it is switched off, of particles."""
+        return config.reconstruction.enabled and config.particles.source is not None
+
+    def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
+        """The settings of the reconstruction, and the half sets."""
+        assert source.stack is not None
+        return (config_to_dict(config)["reconstruction"], source.stack.reference)
+
+    def cost(self, config: Config, source: Source) -> Cost:
+        """Pixels."""
+        return Cost(0.5 + 4e-7 * source.count(config) * source.frame(config) ** 2, 70 * 8 * source.frame(config) ** 3)
+
+    def run(self, context: Context, progress: Progress) -> ReconstructedMaps:
+        """Reconstruct from the poses in the map's frame."""
+        return reconstructed_particles(context, context["frame"].poses, context["frame"].shifts, progress)
+
+    def report(self, context: Context, result: ReconstructedMaps) -> dict[str, Any]:
+        """Resolutions."""
+        return resolutions(context, result)
+
+    def keep(self, context: Context, result: ReconstructedMaps) -> None:
+        """Densities and correlations."""
+        keep_maps(context, result)
+        if "frame" in context.results:
+            context.record.log(
+                f"{self.name}: the half maps share the network and the anchors that gave their poses, so their FSC is no "
+                "gold standard"
+            )
+
+
+def reconstructed_particles(
+    context: Context, poses: NDArray[np.floating], shifts: NDArray[np.floating], progress: Progress = silent
+) -> ReconstructedMaps:
+    """Densities from the usable particles with these poses (n, 3, 3) and shifts (n, 2) in pixels."""
+    from ...geometry.symmetry import group
+    from ...imaging.reconstruction import reconstruct_parts
+    from ...imaging.symmetric_density import symmetrised
+
+    stack, prepared = context.stack, context["particles"]
+    assert stack is not None
+    halves = stack.halves[prepared.members]
+    power = noise_of(prepared).power(stack.size)
+
+    def parts(half: int) -> Iterator[Slices]:
+        return slices_of(context, np.flatnonzero(halves == half), poses, shifts)
+
+    result = reconstruct_parts(
+        (parts(1), parts(2)), context.volume, context.config.reconstruction.iterations, progress, power,
+        _signal_to_noise(context),
+    )  # fmt: skip
+    densities = [result.density, *result.halves]
+    elements = group(context.config.volume.symmetry)
+    if len(elements) > 1:
+        densities = [symmetrised(density, context.volume.center_index, elements) for density in densities]
+    return ReconstructedMaps(*densities)
+
+
+def _signal_to_noise(context: Context) -> float:
+    """Variance of the signal over that of the noise in whole images, from the power at the network's frequencies."""
+    from .particles import model_of
+
+    model = model_of(context)
+    noise = model.noise.variance * model.noise.power(model.size) * model.size**2
+    if model.whitening is not None:
+        noise = noise * model.whitening**2
+    share = (model.size / context.frame) ** 2
+    return max(_LEAST_SNR, share * float((model.power / noise - 1).mean()))

@@ -1,0 +1,122 @@
+"""The refinement of recorded particles' poses and shifts by matching with CTF-multiplied projections of a reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base.progress import Progress
+from ...config.schema import Config
+from ...config.settings import config_to_dict
+from ...record.arrays import ROTATIONS, Shape
+from ..metrics import IN_FRAME, REFINED_FSC_HALF, REFINED_FSC_HALVES, refined
+from ..stage import Artefact, Context, Cost, Source, Stage
+from .frame import PosesInFrame, errors_in_frame, keep_poses
+from .particle_reconstruction import reconstructed_particles
+from .particles import noise_of
+from .reconstruction import CURVES, ReconstructedMaps, keep_maps, resolutions
+from .refinement import reference_density
+from .slices import slices_of
+
+if TYPE_CHECKING:
+    from ...imaging.reconstruction import Slices
+
+_REFINING = 0.8  # of the time; the rest reconstructs
+_TOGETHER = 1024  # particles whose images are in memory together
+
+
+@dataclass(frozen=True, eq=False)
+class RefinedParticles:
+    """Poses and shifts in the frame of the reference, and the densities that they give."""
+
+    poses: PosesInFrame
+    maps: ReconstructedMaps | None
+
+
+class ParticleRefinementStage(Stage):
+    """Matches each particle with the reference, from its pose in the map's frame."""
+
+    name = "particle_refinement"
+    needs = ("particles", "frame", "particle_reconstruction")
+    result = RefinedParticles
+    metrics = (*map(refined, IN_FRAME), REFINED_FSC_HALF, REFINED_FSC_HALVES)
+    artefacts = (
+        Artefact("refined_frame.npz", "refined poses and shifts in the map's frame; reference poses where there are any", {
+            "poses": ROTATIONS, "shifts": Shape(("n", 2)), "confidence": Shape(("n",)), "rows": Shape(("n",)),
+            "reference": ROTATIONS, "errors": Shape(("n",)), "anchor_errors": Shape(("k",)),
+        }),
+        Artefact("refined.star", "the particles' table with refined poses, or refined.cs"),
+        Artefact("refined_reconstruction.mrc", "the density that they give"),
+        Artefact("refined_half1.mrc", "the density of the particles of half set 1"),
+        Artefact("refined_half2.mrc", "the density of the particles of half set 2"),
+        Artefact("refined_fsc.npz", "Fourier shell correlations after refinement", CURVES),
+    )  # fmt: skip
+    depends_on_frame = True
+
+    def enabled(self, config: Config) -> bool:
+        """Where it is switched on, of particles."""
+        return config.refinement.enabled and config.particles.source is not None
+
+    def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
+        """Its settings, and those of the reconstruction, which is made anew."""
+        table = config_to_dict(config)
+        return (table["reconstruction"], table["refinement"])
+
+    def cost(self, config: Config, source: Source) -> Cost:
+        """Pixels times iterations."""
+        pixels = source.count(config) * (source.frame(config) / 116) ** 2
+        return Cost(0.15 * pixels * config.refinement.iterations / 3)
+
+    def run(self, context: Context, progress: Progress) -> RefinedParticles:
+        """Refine in parts, and reconstruct again if enabled."""
+        from ...poses.refinement import refine_poses
+
+        config, stack, prepared, start = context.config, context.stack, context["particles"], context["frame"]
+        assert stack is not None
+        count = len(prepared.members)
+        maps = context.results.get("particle_reconstruction")
+        density, highest = reference_density(context, maps)
+        power = noise_of(prepared).power(stack.size)
+        poses, shifts, done = np.empty((count, 3, 3)), np.empty((count, 2)), 0
+        for places in np.array_split(np.arange(count), max(1, count // _TOGETHER)):
+            part = _together(context, places, start.poses)
+            result = refine_poses(
+                part.images, part.poses, density, context.volume.center_index, stack.max_shift,
+                config.refinement.iterations, highest, transfer=part.transfer, noise_power=power,
+            )  # fmt: skip
+            poses[places], shifts[places] = result.poses, result.shifts
+            done += len(places)
+            progress(_REFINING * done / count, {"particles": done})
+        made = None
+        if config.reconstruction.enabled:
+            made = reconstructed_particles(
+                context, poses, shifts,
+                lambda fraction, values: progress(_REFINING + (1 - _REFINING) * fraction, values),
+            )  # fmt: skip
+        return RefinedParticles(PosesInFrame(poses, shifts, start.confidence, start.anchor_errors), made)
+
+    def report(self, context: Context, result: RefinedParticles) -> dict[str, Any]:
+        """Errors in the frame, and resolutions, after refinement."""
+        figures = errors_in_frame(context, result.poses, "refined_")
+        return figures if result.maps is None else figures | resolutions(context, result.maps, "refined_")
+
+    def keep(self, context: Context, result: RefinedParticles) -> None:
+        """Poses, and densities where there are any."""
+        keep_poses(context, result.poses, "refined_frame.npz", "refined")
+        if result.maps is not None:
+            keep_maps(context, result.maps, "refined_")
+
+
+def _together(context: Context, places: NDArray[np.integer], poses: NDArray[np.floating]) -> Slices:
+    """These particles as one part, in this order, whichever parts they are read in."""
+    from ...imaging.reconstruction import Slices
+
+    parts = list(slices_of(context, places, poses, None))
+    transfers = [part.transfer for part in parts if part.transfer is not None]
+    return Slices(
+        np.concatenate([part.images for part in parts]), np.concatenate([part.poses for part in parts]), None,
+        np.concatenate(transfers) if transfers else None,
+    )  # fmt: skip
