@@ -43,7 +43,7 @@ def write_table(folder: Path, count: int, size: int, stacks: int) -> Path:
     with (folder / "particles.star").open("w") as file:
         file.write(
             "# version 30001\n\ndata_optics\n\nloop_ \n_rlnOpticsGroup #1 \n_rlnVoltage #2 \n_rlnSphericalAberration "
-            f"#3 \n_rlnAmplitudeContrast #4 \n_rlnImagePixelSize #5 \n_rlnImageSize #6 \n 1 300.0 2.7 0.1 1.5 {size} \n\n"
+            f"#3 \n_rlnAmplitudeContrast #4 \n_rlnImagePixelSize #5 \n_rlnImageSize #6 \n 1 300 2.7 0.1 1.5 {size}\n\n"
             f"# version 30001\n\ndata_particles\n\nloop_ \n{head}\n"
         )
         for row in range(count):
