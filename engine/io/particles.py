@@ -42,7 +42,7 @@ def read_particles(
     data_dir
         the folder in which the stacks that the table names are looked for first.
     pixel_size
-        Å per pixel, taken for the table's.
+        Å per pixel, taken for the table's; shifts stay the pixels that they are by the table's own.
     passthrough
         the other part of a ``.cs``; looked for beside it when not given.
     warn
@@ -211,6 +211,7 @@ def _images_alone(path: Path, pixel_size: float | NDArray[np.float64] | None) ->
         stack_index=np.zeros(count, np.int64),
         image_index=np.arange(count),
         pixel_size=np.full(count, pixel_size),
+        table_pixel_size=np.full(count, pixel_size),
         image_size=np.full(count, layout.width),
         optics_group=np.ones(count, np.int64),
         ctf=None,

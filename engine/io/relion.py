@@ -76,13 +76,13 @@ def read_relion(
     columns = _Columns.of(star, particles, optics)
     stacks, stack_index, image_index = _images(star, particles)
     pixel_sizes, more = _pixel_sizes(columns)
-    pixel_sizes, also = given_pixel_sizes(pixel_sizes, pixel_size)
+    pixel_sizes, own, also = given_pixel_sizes(pixel_sizes, pixel_size)
     remarks += also or more
     ctf, missing_ctf, more = _ctf(columns)
     remarks += more
     poses, more = _poses(columns)
     remarks += more
-    shifts, more = _shifts(columns, pixel_sizes)
+    shifts, more = _shifts(columns, own)
     remarks += more
     halves, more = (None, []) if SUBSET not in columns else checked_halves(columns[SUBSET], SUBSET, 1)
     remarks += more
@@ -94,6 +94,7 @@ def read_relion(
         stack_index=stack_index,
         image_index=image_index,
         pixel_size=pixel_sizes,
+        table_pixel_size=own,
         image_size=size.astype(np.int64),
         optics_group=columns.get(_GROUP, 1.0).astype(np.int64),
         ctf=ctf,
@@ -131,7 +132,7 @@ def relion_text(
         values[name] = _fixed(column)
     in_angstrom = ORIGINS_ANGSTROM[0] in block or (star.block("optics") is not None and ORIGINS_PX[0] not in block)
     if in_angstrom:
-        for name, column in zip(ORIGINS_ANGSTROM, (0.0 - shifts * table.pixel_size[rows, None]).T, strict=True):
+        for name, column in zip(ORIGINS_ANGSTROM, (0.0 - shifts * table.table_pixel_size[rows, None]).T, strict=True):
             values[name] = _fixed(column)
     if not in_angstrom or ORIGINS_PX[0] in block:
         for name, column in zip(ORIGINS_PX, (0.0 - shifts).T, strict=True):

@@ -118,6 +118,17 @@ def test_particles_are_dropped_and_counted_and_keep_the_tables_order(tmp_path: P
     assert "poselabConfidence" not in (tmp_path / "out.star").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("ending", [".star", ".cs"])
+def test_shifts_are_the_same_pixels_by_the_tables_own_pixel_size(tmp_path: Path, ending, new, rng):
+    path = tmp_path / f"p{ending}"
+    write_star_text(path, RELION_31) if ending == ".star" else write_cs(path, cs_rows(3, rng))
+    table = read_particles(path, pixel_size=4.0, warn=silent)
+    write_poses(tmp_path / f"out{ending}", table, [0, 1, 2], **new)
+    for size in (None, 4.0):
+        again = read_particles(tmp_path / f"out{ending}", pixel_size=size, warn=silent)
+        np.testing.assert_allclose(again.shifts_px, new["shifts_px"], atol=1e-6)
+
+
 def test_written_twice_there_is_one_confidence(tmp_path: Path, new):
     table = read_particles(write_star_text(tmp_path / "p.star", RELION_31))
     write_poses(tmp_path / "p.star", table, [0, 1, 2], **new)
