@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import mrcfile
@@ -85,6 +86,20 @@ def test_chunks_are_bounded_and_go_through_each_stack_in_its_order(tmp_path: Pat
     assert [part.shape[1] for _, part in parts] == [SIZE, SIZE, 12, 12]
     np.testing.assert_array_equal(parts[0][1], images[[0, 2]])
     assert [rows.tolist() for rows, _ in source.chunks([1, 2])] == [[2], [1]]
+
+
+def test_going_through_many_images_takes_the_memory_of_two_chunks(tmp_path: Path, rng):
+    count, most = 3000, 1 << 18
+    write_images(tmp_path / "a.mrcs", rng.integers(0, 9, (count, 32, 32)).astype("i2"))  # 12 MB, as they are read
+    source = open_images(table_of(tmp_path, *(f"{n}@a.mrcs" for n in range(1, count + 1))))
+    tracemalloc.start()
+    try:
+        total = sum(part.sum(dtype=np.float64) for _, part in source.chunks(most_bytes=most))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert total > 0
+    assert peak < 4 * most  # two chunks, what is read from the file, and the order
 
 
 def test_images_of_different_sizes_are_not_read_together(tmp_path: Path):
