@@ -147,6 +147,11 @@ def write_poses(
         raise ArgumentError("{indices} repeat or are not in the table; wanted each once, from 0", "indices")
     if not len(rows):
         raise ArgumentError("{indices} are none; wanted a particle at least", "indices")
+    if np.isnan(table.table_pixel_size[rows]).any():
+        raise ArgumentError(
+            "{source} has no pixel size, in which shifts are written; read it with {pixel_size}", "pixel_size",
+            source=table.source,
+        )  # fmt: skip
     order = np.argsort(rows)
     poses, shifts = np.asarray(poses)[order], np.asarray(shifts_px)[order]
     confidence = None if confidence is None else np.asarray(confidence)[order]

@@ -33,6 +33,7 @@ from .particle_table import (
     checked_halves,
     given_pixel_sizes,
 )
+from .star import check_stack_name
 from .star_tables import StarBlock, StarText, new_star_text, read_star_text, require_rows
 
 CONFIDENCE = "poselabConfidence"
@@ -130,7 +131,7 @@ def relion_text(
     values: dict[str, Sequence[str]] = {}
     for name, column in zip(ANGLES, rotations.to_euler(poses).T, strict=True):
         values[name] = _fixed(column)
-    in_angstrom = ORIGINS_ANGSTROM[0] in block or (star.block("optics") is not None and ORIGINS_PX[0] not in block)
+    in_angstrom = ORIGINS_ANGSTROM[0] in block or star.block("optics") is not None
     if in_angstrom:
         for name, column in zip(ORIGINS_ANGSTROM, (0.0 - shifts * table.table_pixel_size[rows, None]).T, strict=True):
             values[name] = _fixed(column)
@@ -150,6 +151,7 @@ def _fixed(values: NDArray[np.floating]) -> list[str]:
 
 
 def _star_of_images(table: ParticleTable) -> StarText:
+    check_stack_name(table.stacks[0])
     number = np.arange(len(table))
     return new_star_text(
         table.source,

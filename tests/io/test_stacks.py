@@ -142,6 +142,10 @@ def test_stacks_are_found_where_programs_mean_them(tmp_path: Path, monkeypatch, 
     data_dir = tmp_path / "data" if place.startswith("data") else None
     source = open_images(table_of(tmp_path / "project" / "Refine" / "job1", f"1@{written}", data_dir=data_dir))
     assert source.paths[0].resolve() == wanted
+    is_told = place in ("project/Refine/job1/a.mrcs", "project/stacks/a.mrc") or written.endswith("a.mrc")
+    assert [remark.endswith(f"is not there; {source.paths[0]} is read instead") for remark in source.remarks] == (
+        [True] * is_told
+    )
 
 
 def test_the_folder_that_is_given_comes_first_and_then_the_nearest(tmp_path: Path):

@@ -248,6 +248,31 @@ def test_arrays_that_do_not_match_are_refused_by_name(tmp_path: Path, new, indic
     assert not (tmp_path / "out.star").exists()
 
 
+def test_without_a_pixel_size_nothing_is_written(tmp_path: Path, new):
+    text = RELION_31.replace("_rlnImagePixelSize ", "_other ").replace("_rlnMicrographOriginalPixelSize ", "_another ")
+    table = read_particles(write_star_text(tmp_path / "p.star", text), warn=silent)
+    with pytest.raises(ArgumentError, match=r"p.star has no pixel size, in which shifts are written; read it with pix"):
+        write_poses(tmp_path / "out.star", table, [0, 1, 2], **new)
+
+
+def test_a_stacks_name_that_a_star_cannot_hold(tmp_path: Path, new):
+    path = write_images(tmp_path / "my stack.mrcs", np.zeros((3, 16, 16), np.float32), 1.5)
+    with pytest.raises(InputError, match=r"cannot be a stack's name in a .star"):
+        write_poses(tmp_path / "x.star", read_particles(path, warn=silent), [0, 1, 2], **new)
+
+
+def test_origins_in_pixels_beside_optics_groups_are_joined_by_those_in_angstrom(tmp_path: Path, new):
+    """RELION 3.1 reads the latter alone."""
+    text = RELION_31.replace("_rlnOriginXAngst", "_rlnOriginX").replace("_rlnOriginYAngst", "_rlnOriginY")
+    table = read_particles(write_star_text(tmp_path / "p.star", text))
+    np.testing.assert_array_equal(table.shifts_px[0], [-3.0, 5.0])
+    write_poses(tmp_path / "out.star", table, [0, 1, 2], **new)
+    frame = starfile.read(tmp_path / "out.star")["particles"]
+    np.testing.assert_allclose(frame[["rlnOriginX", "rlnOriginY"]], -new["shifts_px"], atol=1e-6)
+    in_angstrom = -new["shifts_px"] * table.pixel_size[:, None]
+    np.testing.assert_allclose(frame[["rlnOriginXAngst", "rlnOriginYAngst"]], in_angstrom, atol=1e-6)
+
+
 def test_other_endings_and_folders_that_are_not_there(tmp_path: Path, new):
     table = read_particles(write_star_text(tmp_path / "p.star", RELION_31))
     with pytest.raises(InputError, match=r"out.cs: the poses of p.star are written as .star; give it this ending"):
