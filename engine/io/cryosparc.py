@@ -62,7 +62,7 @@ def read_cryosparc(
     pixel_sizes = fields.numbers(_PSIZE) if _PSIZE in fields else np.full(len(main), np.nan)
     if _PSIZE in fields:
         check_pixel_size(path, _PSIZE, pixel_sizes)
-    pixel_sizes, more = given_pixel_sizes(pixel_sizes, pixel_size)
+    pixel_sizes, own, more = given_pixel_sizes(pixel_sizes, pixel_size)
     remarks += more
     ctf, missing_ctf, more = _ctf(path, fields)
     remarks += more
@@ -71,7 +71,7 @@ def read_cryosparc(
         poses = np.asarray(rotations.from_rotation_vector(fields.numbers(_POSE, 3)), dtype=np.float64)
     elif others := fields.poses_of_other_kinds():
         remarks.append(f"it has {', '.join(others)} and no {_POSE}; taken as no poses")
-    shifts, more = _shifts(fields, pixel_sizes)
+    shifts, more = _shifts(fields, own)
     remarks += more
     halves, more = checked_halves(fields.numbers(_SPLIT), _SPLIT, 0) if _SPLIT in fields else (None, [])
     remarks += more
@@ -82,6 +82,7 @@ def read_cryosparc(
         stack_index=stack_index,
         image_index=image_index,
         pixel_size=pixel_sizes,
+        table_pixel_size=own,
         image_size=_sizes(path, fields),
         optics_group=fields.numbers(_GROUP).astype(np.int64) if _GROUP in fields else np.ones(len(main), np.int64),
         ctf=ctf,
@@ -110,7 +111,7 @@ def cryosparc_bytes(
     assert isinstance(table.original, np.ndarray)
     kept = table.original[rows]
     names = set(kept.dtype.names or ())
-    pixel_size = table.pixel_size[rows]
+    pixel_size = table.table_pixel_size[rows]
     aligned = kept[_ALIGNED_PSIZE].astype(float) if _ALIGNED_PSIZE in names else pixel_size
     aligned = np.where(aligned > 0, aligned, pixel_size)
     shifts = (0.0 - np.asarray(shifts_px, dtype=float)) * (pixel_size / aligned)[:, None]
@@ -152,7 +153,7 @@ def _read_array(path: Path) -> NDArray[Any]:
         file.seek(0)
         try:
             array = np.load(file, allow_pickle=False, max_header_size=_LONGEST_HEADER)
-        except (ValueError, EOFError, MemoryError, SyntaxError, TypeError) as error:
+        except Exception as error:  # the header is parsed as Python: damaged ones raise what its parsers do
             if "pickle" in str(error) or "Object arrays" in str(error):
                 raise InputError(
                     f"{path} holds pickled objects, which may run a program when they are loaded; it is refused: "

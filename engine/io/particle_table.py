@@ -70,6 +70,8 @@ class ParticleTable:
         (n,): which of ``stacks``, and which image of it, from 0.
     pixel_size
         (n,) Å; NaN where neither table nor stack tells.
+    table_pixel_size
+        (n,) Å: by it the lengths in the table were made of pixels. The same as ``pixel_size`` where no other was given.
     image_size
         (n,) pixels along a side; 0 where neither table nor stack tells.
     optics_group
@@ -100,6 +102,7 @@ class ParticleTable:
     stack_index: NDArray[np.int64]
     image_index: NDArray[np.int64]
     pixel_size: NDArray[np.float64]
+    table_pixel_size: NDArray[np.float64]
     image_size: NDArray[np.int64]
     optics_group: NDArray[np.int64]
     ctf: CtfColumns | None
@@ -191,15 +194,21 @@ def check_pixel_size(path: Path, name: str, values: NDArray[np.float64]) -> None
 
 def given_pixel_sizes(
     of_table: NDArray[np.float64], given: float | NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], list[str]]:
-    """The pixel sizes (n,) that hold: those given, if any; and what to remark where the table has others."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
+    """The pixel sizes (n,) that hold, those given if any; those of the table; and what to remark where they differ.
+
+    A shift is so many pixels of an image, and the program that wrote it in Å took the table's pixel size. A better
+    calibration does not move the particle in its image.
+    """
     if given is None:
-        return of_table, []
+        return of_table, of_table, []
     values = np.broadcast_to(np.asarray(given, dtype=float), of_table.shape).copy()
-    apart = np.flatnonzero(np.abs(of_table - values) > PIXEL_SIZES_AGREE * values)
-    if not len(apart):
-        return values, []
-    return values, [f"the table says {of_table[apart[0]]:.6g} Å per pixel; the {values[apart[0]]:g} Å given are taken"]
+    own = np.where(np.isnan(of_table), values, of_table)
+    apart = np.flatnonzero(np.abs(own - values) > PIXEL_SIZES_AGREE * values)
+    remarks = [
+        f"the table says {own[first]:.6g} Å per pixel; the {values[first]:g} Å given are taken" for first in apart[:1]
+    ]
+    return values, own, remarks
 
 
 def checked_halves(values: NDArray[np.float64], name: str, first: int) -> tuple[NDArray[np.int64] | None, list[str]]:

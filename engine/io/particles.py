@@ -42,7 +42,7 @@ def read_particles(
     data_dir
         the folder in which the stacks that the table names are looked for first.
     pixel_size
-        Å per pixel, taken for the table's.
+        Å per pixel, taken for the table's; shifts stay the pixels that they are by the table's own.
     passthrough
         the other part of a ``.cs``; looked for beside it when not given.
     warn
@@ -147,6 +147,11 @@ def write_poses(
         raise ArgumentError("{indices} repeat or are not in the table; wanted each once, from 0", "indices")
     if not len(rows):
         raise ArgumentError("{indices} are none; wanted a particle at least", "indices")
+    if np.isnan(table.table_pixel_size[rows]).any():
+        raise ArgumentError(
+            "{source} has no pixel size, in which shifts are written; read it with {pixel_size}", "pixel_size",
+            source=table.source,
+        )  # fmt: skip
     order = np.argsort(rows)
     poses, shifts = np.asarray(poses)[order], np.asarray(shifts_px)[order]
     confidence = None if confidence is None else np.asarray(confidence)[order]
@@ -211,6 +216,7 @@ def _images_alone(path: Path, pixel_size: float | NDArray[np.float64] | None) ->
         stack_index=np.zeros(count, np.int64),
         image_index=np.arange(count),
         pixel_size=np.full(count, pixel_size),
+        table_pixel_size=np.full(count, pixel_size),
         image_size=np.full(count, layout.width),
         optics_group=np.ones(count, np.int64),
         ctf=None,

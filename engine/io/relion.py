@@ -33,6 +33,7 @@ from .particle_table import (
     checked_halves,
     given_pixel_sizes,
 )
+from .star import check_stack_name
 from .star_tables import StarBlock, StarText, new_star_text, read_star_text, require_rows
 
 CONFIDENCE = "poselabConfidence"
@@ -76,13 +77,13 @@ def read_relion(
     columns = _Columns.of(star, particles, optics)
     stacks, stack_index, image_index = _images(star, particles)
     pixel_sizes, more = _pixel_sizes(columns)
-    pixel_sizes, also = given_pixel_sizes(pixel_sizes, pixel_size)
+    pixel_sizes, own, also = given_pixel_sizes(pixel_sizes, pixel_size)
     remarks += also or more
     ctf, missing_ctf, more = _ctf(columns)
     remarks += more
     poses, more = _poses(columns)
     remarks += more
-    shifts, more = _shifts(columns, pixel_sizes)
+    shifts, more = _shifts(columns, own)
     remarks += more
     halves, more = (None, []) if SUBSET not in columns else checked_halves(columns[SUBSET], SUBSET, 1)
     remarks += more
@@ -94,6 +95,7 @@ def read_relion(
         stack_index=stack_index,
         image_index=image_index,
         pixel_size=pixel_sizes,
+        table_pixel_size=own,
         image_size=size.astype(np.int64),
         optics_group=columns.get(_GROUP, 1.0).astype(np.int64),
         ctf=ctf,
@@ -129,9 +131,9 @@ def relion_text(
     values: dict[str, Sequence[str]] = {}
     for name, column in zip(ANGLES, rotations.to_euler(poses).T, strict=True):
         values[name] = _fixed(column)
-    in_angstrom = ORIGINS_ANGSTROM[0] in block or (star.block("optics") is not None and ORIGINS_PX[0] not in block)
+    in_angstrom = ORIGINS_ANGSTROM[0] in block or star.block("optics") is not None
     if in_angstrom:
-        for name, column in zip(ORIGINS_ANGSTROM, (0.0 - shifts * table.pixel_size[rows, None]).T, strict=True):
+        for name, column in zip(ORIGINS_ANGSTROM, (0.0 - shifts * table.table_pixel_size[rows, None]).T, strict=True):
             values[name] = _fixed(column)
     if not in_angstrom or ORIGINS_PX[0] in block:
         for name, column in zip(ORIGINS_PX, (0.0 - shifts).T, strict=True):
@@ -149,6 +151,7 @@ def _fixed(values: NDArray[np.floating]) -> list[str]:
 
 
 def _star_of_images(table: ParticleTable) -> StarText:
+    check_stack_name(table.stacks[0])
     number = np.arange(len(table))
     return new_star_text(
         table.source,

@@ -190,7 +190,7 @@ def open_images(table: ParticleTable) -> ImageSource:
             "{path} has no pixel size, nor have the headers of its stacks; give it as {pixel_size}", "pixel_size",
             path=table.source,
         )  # fmt: skip
-    remarks = _contradicting_headers(pixel_size, of_header, table, paths)
+    remarks = [*_moved_stacks(table), *_contradicting_headers(pixel_size, of_header, table, paths)]
     return ImageSource(paths, layouts, table.stack_index, table.image_index, image_size, pixel_size, tuple(remarks))
 
 
@@ -220,7 +220,7 @@ def stack_paths(table: ParticleTable) -> tuple[Path, ...]:
     InputError
         naming the first that is not found; and where different names lead to one file by their last part.
     """
-    paths = [_stack_path(name, table.source, table.data_dir) for name in table.stacks]
+    paths = [_stack_path(name, table.source, table.data_dir)[0] for name in table.stacks]
     missing = [name for name, path in zip(table.stacks, paths, strict=True) if path is None]
     if missing:
         listed = ", ".join(missing[:_LISTED]) + ("…" if len(missing) > _LISTED else "")
@@ -252,7 +252,7 @@ def known_layouts(table: ParticleTable) -> list[StackLayout | None]:
     """The layouts of a table's stacks; None for those that are not found or cannot be read."""
     layouts: list[StackLayout | None] = []
     for name in table.stacks:
-        path = _stack_path(name, table.source, table.data_dir)
+        path, _ = _stack_path(name, table.source, table.data_dir)
         try:
             layouts.append(None if path is None else read_stack_layout(path))
         except InputError:
@@ -260,9 +260,21 @@ def known_layouts(table: ParticleTable) -> list[StackLayout | None]:
     return layouts
 
 
-def _stack_path(name: str, source: Path, data_dir: Path | None) -> Path | None:
+def _moved_stacks(table: ParticleTable) -> list[str]:
+    """A remark on stacks that are neither where the table says nor in the folder that was given."""
+    places = [(name, *_stack_path(name, table.source, table.data_dir)) for name in table.stacks]
+    moved = [(name, path) for name, path, is_moved in places if is_moved]
+    if not moved:
+        return []
+    name, path = moved[0]
+    others = f", and so are {len(moved) - 1:,} more" if len(moved) > 1 else ""
+    return [f"{name} is not there; {path} is read instead{others}"]
+
+
+def _stack_path(name: str, source: Path, data_dir: Path | None) -> tuple[Path | None, bool]:
+    """The file of a stack, None if there is none; and whether it is a guess from its name."""
     if "\0" in name:
-        return None
+        return None, False
     path = expanded(name)
     places = []
     if data_dir is not None:
@@ -272,11 +284,15 @@ def _stack_path(name: str, source: Path, data_dir: Path | None) -> Path | None:
     else:
         folder = Path(os.path.abspath(source)).parent
         places += [above / path for above in (folder, *folder.parents)]
-    places.append(source.parent / path.name)
+    guesses = [source.parent / path.name]
     other = _ENDINGS.get(path.suffix.lower())
     if other is not None:
-        places += [place.with_suffix(other) for place in places]
-    return next((place for place in places if os.path.isfile(place)), None)
+        guesses += [place.with_suffix(other) for place in (*places, *guesses)]
+    for is_guess, several in enumerate((places, guesses)):
+        for place in several:
+            if os.path.isfile(place):
+                return place, bool(is_guess)
+    return None, False
 
 
 @dataclass(frozen=True, eq=False)

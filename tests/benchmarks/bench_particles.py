@@ -42,8 +42,8 @@ def write_table(folder: Path, count: int, size: int, stacks: int) -> Path:
     head = "\n".join(f"_{name} #{number} " for number, name in enumerate(_COLUMNS, start=1))
     with (folder / "particles.star").open("w") as file:
         file.write(
-            "# version 30001\n\ndata_optics\n\nloop_ \n_rlnOpticsGroup #1 \n_rlnVoltage #2 \n_rlnSphericalAberration #3 "
-            f"\n_rlnAmplitudeContrast #4 \n_rlnImagePixelSize #5 \n_rlnImageSize #6 \n 1 300.0 2.7 0.1 1.5 {size} \n\n"
+            "# version 30001\n\ndata_optics\n\nloop_ \n_rlnOpticsGroup #1 \n_rlnVoltage #2 \n_rlnSphericalAberration "
+            f"#3 \n_rlnAmplitudeContrast #4 \n_rlnImagePixelSize #5 \n_rlnImageSize #6 \n 1 300 2.7 0.1 1.5 {size}\n\n"
             f"# version 30001\n\ndata_particles\n\nloop_ \n{head}\n"
         )
         for row in range(count):
@@ -51,8 +51,8 @@ def write_table(folder: Path, count: int, size: int, stacks: int) -> Path:
             file.write(
                 f" 1234.000000  987.000000 Micrographs/Grid1_{row // 100:06d}.mrc {8000 + 20000 * u:12.6f} 9000.000000 "
                 f"  12.000000     0.000000 {360 * rot:12.6f} {180 * tilt:12.6f} {360 * psi:12.6f}            1 "
-                f"    1.000000            {row % 2 + 1} {row % per_stack + 1:06d}@{row // per_stack:03d}.mrcs            1 "
-                f"{x:12.6f} {y:12.6f}            1 \n"
+                f"    1.000000            {row % 2 + 1} {row % per_stack + 1:06d}@{row // per_stack:03d}.mrcs "
+                f"           1 {x:12.6f} {y:12.6f}            1 \n"
             )
     return folder / "particles.star"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import linalg, stats
 from scipy.spatial.transform import Rotation
 
 from engine.base.errors import InputError
@@ -59,6 +59,23 @@ def test_quaternions_are_scipys(rng):
     np.testing.assert_allclose(rotations.from_quaternion(3 * random.as_quat()), random.as_matrix(), atol=1e-14)
     found = rotations.to_quaternion(random.as_matrix()[None])[0]
     np.testing.assert_allclose(np.abs(np.sum(found * random.as_quat(), axis=1)), 1, atol=1e-14)  # q and -q are one
+
+
+def test_a_rotation_vector_is_the_exponential_of_its_cross_product(rng):
+    vectors = rng.normal(size=(20, 3))
+    generators = np.cross(np.eye(3)[None], vectors[:, None, :])  # rows: e_i x v, so that generator @ a = v x a
+    expected = [linalg.expm(generator) for generator in generators]
+    np.testing.assert_allclose(rotations.from_rotation_vector(vectors), expected, atol=1e-13)
+    np.testing.assert_allclose(rotations.from_rotation_vector([0, 0, np.pi / 2]) @ [1, 0, 0], [0, 1, 0], atol=1e-15)
+    np.testing.assert_array_equal(rotations.from_rotation_vector(np.zeros((2, 3))), [np.eye(3)] * 2)
+
+
+def test_rotation_vectors_survive_the_round_trip(rng):
+    matrices = rotations.sample_orientations(50, rng).reshape(5, 10, 3, 3)
+    vectors = rotations.to_rotation_vector(matrices)
+    assert vectors.shape == (5, 10, 3)
+    assert np.linalg.norm(vectors, axis=-1).max() <= np.pi
+    np.testing.assert_allclose(rotations.from_rotation_vector(vectors), matrices, atol=1e-12)
 
 
 def test_nearest_rotation_agrees_with_kabsch_of_scipy(rng):

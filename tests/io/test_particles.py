@@ -184,7 +184,7 @@ def test_pixel_sizes_that_contradict_each_other_and_one_that_is_given(tmp_path: 
     path = write_star_text(tmp_path / "p.star", RELION_31)
     table = read(path, "the table says 2 Å per pixel; the 4 Å given are taken", pixel_size=4.0)
     np.testing.assert_array_equal(table.pixel_size, [4.0] * 3)
-    np.testing.assert_array_equal(table.shifts_px[0], [-0.75, 1.25])  # 3 and -5 Å
+    np.testing.assert_array_equal(table.shifts_px[0], [-1.5, 2.5])  # the pixels that RELION means, by its 2 Å
 
 
 def test_a_table_without_pixel_size_takes_the_stacks(tmp_path: Path):
@@ -217,6 +217,11 @@ def test_one_row_without_a_loop(tmp_path: Path):
     assert (len(table), table.image_name(0)) == (1, "000004@a.mrcs")
     np.testing.assert_allclose(table.poses[0].T, relion_matrix(10, 20, 30), atol=1e-12)
     np.testing.assert_array_equal(table.shifts_px, [[-2.0, 4.0]])
+
+
+def test_phases_that_have_been_flipped(tmp_path: Path):
+    text = RELION_31.replace("_rlnPhaseShift", "_rlnCtfDataArePhaseFlipped")
+    np.testing.assert_array_equal(read(write_star_text(tmp_path / "p.star", text)).phase_flipped, [True, False, False])
 
 
 def test_anisotropic_magnification_is_relions_matrix(tmp_path: Path):

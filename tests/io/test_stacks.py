@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import mrcfile
@@ -87,6 +88,20 @@ def test_chunks_are_bounded_and_go_through_each_stack_in_its_order(tmp_path: Pat
     assert [rows.tolist() for rows, _ in source.chunks([1, 2])] == [[2], [1]]
 
 
+def test_going_through_many_images_takes_the_memory_of_two_chunks(tmp_path: Path, rng):
+    count, most = 3000, 1 << 18
+    write_images(tmp_path / "a.mrcs", rng.integers(0, 9, (count, 32, 32)).astype("i2"))  # 12 MB, as they are read
+    source = open_images(table_of(tmp_path, *(f"{n}@a.mrcs" for n in range(1, count + 1))))
+    tracemalloc.start()
+    try:
+        total = sum(part.sum(dtype=np.float64) for _, part in source.chunks(most_bytes=most))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert total > 0
+    assert peak < 4 * most  # two chunks, what is read from the file, and the order
+
+
 def test_images_of_different_sizes_are_not_read_together(tmp_path: Path):
     for name, size in (("a.mrcs", 10), ("b.mrcs", 12)):
         write_images(tmp_path / name, np.zeros((1, size, size), np.float32))
@@ -127,6 +142,10 @@ def test_stacks_are_found_where_programs_mean_them(tmp_path: Path, monkeypatch, 
     data_dir = tmp_path / "data" if place.startswith("data") else None
     source = open_images(table_of(tmp_path / "project" / "Refine" / "job1", f"1@{written}", data_dir=data_dir))
     assert source.paths[0].resolve() == wanted
+    is_told = place in ("project/Refine/job1/a.mrcs", "project/stacks/a.mrc") or written.endswith("a.mrc")
+    assert [remark.endswith(f"is not there; {source.paths[0]} is read instead") for remark in source.remarks] == (
+        [True] * is_told
+    )
 
 
 def test_the_folder_that_is_given_comes_first_and_then_the_nearest(tmp_path: Path):

@@ -118,6 +118,17 @@ def test_particles_are_dropped_and_counted_and_keep_the_tables_order(tmp_path: P
     assert "poselabConfidence" not in (tmp_path / "out.star").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("ending", [".star", ".cs"])
+def test_shifts_are_the_same_pixels_by_the_tables_own_pixel_size(tmp_path: Path, ending, new, rng):
+    path = tmp_path / f"p{ending}"
+    write_star_text(path, RELION_31) if ending == ".star" else write_cs(path, cs_rows(3, rng))
+    table = read_particles(path, pixel_size=4.0, warn=silent)
+    write_poses(tmp_path / f"out{ending}", table, [0, 1, 2], **new)
+    for size in (None, 4.0):
+        again = read_particles(tmp_path / f"out{ending}", pixel_size=size, warn=silent)
+        np.testing.assert_allclose(again.shifts_px, new["shifts_px"], atol=1e-6)
+
+
 def test_written_twice_there_is_one_confidence(tmp_path: Path, new):
     table = read_particles(write_star_text(tmp_path / "p.star", RELION_31))
     write_poses(tmp_path / "p.star", table, [0, 1, 2], **new)
@@ -235,6 +246,31 @@ def test_arrays_that_do_not_match_are_refused_by_name(tmp_path: Path, new, indic
     with pytest.raises(ArgumentError, match=message):
         write_poses(tmp_path / "out.star", table, indices, **(new | changes))
     assert not (tmp_path / "out.star").exists()
+
+
+def test_without_a_pixel_size_nothing_is_written(tmp_path: Path, new):
+    text = RELION_31.replace("_rlnImagePixelSize ", "_other ").replace("_rlnMicrographOriginalPixelSize ", "_another ")
+    table = read_particles(write_star_text(tmp_path / "p.star", text), warn=silent)
+    with pytest.raises(ArgumentError, match=r"p.star has no pixel size, in which shifts are written; read it with pix"):
+        write_poses(tmp_path / "out.star", table, [0, 1, 2], **new)
+
+
+def test_a_stacks_name_that_a_star_cannot_hold(tmp_path: Path, new):
+    path = write_images(tmp_path / "my stack.mrcs", np.zeros((3, 16, 16), np.float32), 1.5)
+    with pytest.raises(InputError, match=r"cannot be a stack's name in a .star"):
+        write_poses(tmp_path / "x.star", read_particles(path, warn=silent), [0, 1, 2], **new)
+
+
+def test_origins_in_pixels_beside_optics_groups_are_joined_by_those_in_angstrom(tmp_path: Path, new):
+    """RELION 3.1 reads the latter alone."""
+    text = RELION_31.replace("_rlnOriginXAngst", "_rlnOriginX").replace("_rlnOriginYAngst", "_rlnOriginY")
+    table = read_particles(write_star_text(tmp_path / "p.star", text))
+    np.testing.assert_array_equal(table.shifts_px[0], [-3.0, 5.0])
+    write_poses(tmp_path / "out.star", table, [0, 1, 2], **new)
+    frame = starfile.read(tmp_path / "out.star")["particles"]
+    np.testing.assert_allclose(frame[["rlnOriginX", "rlnOriginY"]], -new["shifts_px"], atol=1e-6)
+    in_angstrom = -new["shifts_px"] * table.pixel_size[:, None]
+    np.testing.assert_allclose(frame[["rlnOriginXAngst", "rlnOriginYAngst"]], in_angstrom, atol=1e-6)
 
 
 def test_other_endings_and_folders_that_are_not_there(tmp_path: Path, new):
