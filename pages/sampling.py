@@ -48,7 +48,7 @@ def _show_pairs() -> None:
     count = min(config.training.projections, MOST_PROJECTIONS)
     explanation = (
         f"Pairs drawn as in the training of {of}: batches of {config.training.batch_size} from {count:,} clean "
-        f"projections of {text.source_name(config.volume.source)}; the {config.pairs.neighbours} neighbours are "
+        f"projections of {text.source_name(config.volume.given_source)}; the {config.pairs.neighbours} neighbours are "
         "nearest by the distance between images."
     )
     if config.training.volumes:

@@ -67,9 +67,9 @@ def _facts(config: VolumeConfig) -> dict[str, str]:
         "Voxel": f"{volume.voxel_size:.3g} Å",
         "Grid": f"{nx} × {ny} × {nz}",
         "Frame": f"{volume.diagonal} px, {volume.diagonal * volume.voxel_size:.0f} Å",
-        "Symmetry": _SYMMETRIES.get(config.source) or _axes_in_words(config),
+        "Symmetry": _SYMMETRIES.get(config.given_source) or _axes_in_words(config),
     }
-    return facts | _composition(config.source)
+    return facts | _composition(config.given_source)
 
 
 def _axes_in_words(config: VolumeConfig) -> str:

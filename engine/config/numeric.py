@@ -23,7 +23,7 @@ def volume_of(config: VolumeConfig, progress: Progress = silent) -> Volume:
     """
     with naming(**_KEYS):
         return load_volume(
-            config.source, config.resolution, config.voxel_size, config.symmetry, config.symmetrize, progress,
+            config.given_source, config.resolution, config.voxel_size, config.symmetry, config.symmetrize, progress,
             config.stack_is_volume, warn=lambda line: None,
         )  # fmt: skip
 
@@ -33,7 +33,7 @@ def is_at_hand(config: VolumeConfig) -> bool:
     from ..io.archives import is_kept  # imported here: the default needs no network library
 
     with naming(**_KEYS):
-        return not is_archived(config.source) or is_kept(config.source)
+        return not is_archived(config.given_source) or is_kept(config.given_source)
 
 
 def acquisition_of(config: ProjectionsConfig) -> Acquisition:

@@ -63,6 +63,11 @@ class VolumeConfig(Section):
         False, description="take a map that its name or header calls an image stack for one volume"
     )
 
+    @property
+    def given_source(self) -> str:
+        """The source; empty where there is none: particles without a map."""
+        return self.source or ""
+
     @field_validator("symmetry")
     @classmethod
     def _symmetry_is_a_group(cls, value: str) -> str:
@@ -362,8 +367,8 @@ class Config(Section):
             )
         if self.distance.method != "siamese":
             raise ValueError(
-                f"distance.method is {self.distance.method!r} and particles.source is given; wanted siamese: the others "
-                "need simulated projections"
+                f"distance.method is {self.distance.method!r} and particles.source is given; wanted siamese: the "
+                "others need simulated projections"
             )
         if self.training.volumes:
             raise ValueError("training.volumes are given beside particles.source; wanted volume.source alone")

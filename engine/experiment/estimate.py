@@ -92,7 +92,7 @@ def total(configs: Iterable[Config], history: Sequence[Row] = (), identify: Iden
     volumes: dict[str, bool] = {}
     for config in configs:
         own = source_of(config.volume)
-        volumes[config.volume.source] = own is not None
+        volumes[config.volume.given_source] = own is not None
         source = own or replace(_PUBLISHED, volume=f"not available: {config.volume.model_dump_json()}")
         source = replace(source, training_volumes=_training_sources(config, source, source_of))
         alike = config.model_copy(update={"seed": 0})  # which changes neither time nor memory

@@ -156,8 +156,8 @@ def map_for(stack: Stack, config: VolumeConfig) -> tuple[Volume, list[str]]:
         return on_grid, []
     nz, ny, nx = volume.density.shape
     return on_grid, [
-        f"volume {volume.name}: brought from {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å to the stack's grid, "
-        f"{stack.size} voxels of {stack.pixel_size:.4g} Å along each side, its voxel n // 2 in the middle"
+        f"volume {volume.name}: brought from {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å to the stack's "
+        f"grid, {stack.size} voxels of {stack.pixel_size:.4g} Å along each side, its voxel n // 2 in the middle"
     ]
 
 
@@ -184,12 +184,12 @@ def _contrast(
         )
     if flipped.any() and settings.phase_flip:
         doubts.append("its images are phase-flipped already (rlnCtfDataArePhaseFlipped): they are not flipped again")
+    magnification = columns.magnification
     return ContrastTransfer(
-        *(getattr(columns, name)[chosen] for name in (
-            "defocus_angstrom", "astigmatism_degrees", "voltage_kv", "spherical_aberration_mm", "amplitude_contrast",
-            "phase_shift_degrees", "b_factor",
-        )),
-        magnification=None if columns.magnification is None else columns.magnification[chosen],
+        columns.defocus_angstrom[chosen], columns.astigmatism_degrees[chosen], columns.voltage_kv[chosen],
+        columns.spherical_aberration_mm[chosen], columns.amplitude_contrast[chosen],
+        columns.phase_shift_degrees[chosen], columns.b_factor[chosen],
+        None if magnification is None else magnification[chosen],
     )  # fmt: skip
 
 

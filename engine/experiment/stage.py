@@ -131,7 +131,7 @@ class Context:
 
     @property
     def volume_is_known(self) -> bool:
-        """Whether there is a map to compare reconstructions with: the simulated one, or one that came with particles."""
+        """Whether there is a map to compare reconstructions with: that of a simulation, or one given with particles."""
         return self.true_poses_are_known if self.stack is None else self.config.volume.source is not None
 
     @property

@@ -37,7 +37,7 @@ class TrainingVolumes:
 
     def __iter__(self) -> Iterator[Volume]:
         for config in self.configs:
-            yield self._loaded[config.source] if config.source in self._loaded else volume_of(config)
+            yield self._loaded[config.given_source] if config.given_source in self._loaded else volume_of(config)
 
 
 def training_identities(
@@ -48,7 +48,7 @@ def training_identities(
     ``fingerprint`` gives it for a volume that is read from a file.
     """
     return tuple(
-        _identity_of_random(settings) if is_random(settings.source) else fingerprint(settings)
+        _identity_of_random(settings) if is_random(settings.given_source) else fingerprint(settings)
         for settings in _all_settings(config, voxel_size)
     )
 
@@ -68,14 +68,15 @@ def load_training_volumes(config: Config, test: Volume, log: Callable[[str], Non
     if not all_settings:
         return None
     if len(all_settings) == 1:
-        log(f"training on {all_settings[0].source} alone: a network learns what proteins have in common from several")
+        alone = all_settings[0].given_source
+        log(f"training on {alone} alone: a network learns what proteins have in common from several")
     loaded: dict[str, Volume] = {}
     fingerprints: dict[str, str] = {}
     for settings in all_settings:
-        if is_random(settings.source):
+        if is_random(settings.given_source):
             continue
         volume = volume_of(settings)
-        fingerprints[settings.source] = volume.fingerprint  # before resampling, which follows from the voxel size
+        fingerprints[settings.given_source] = volume.fingerprint  # before resampling, which follows from the voxel size
         if not same_voxels(volume.voxel_size, test.voxel_size):
             log(
                 f"training volume {volume.name}: resampled in Fourier space from {volume.voxel_size:.4g} to "
@@ -84,11 +85,11 @@ def load_training_volumes(config: Config, test: Volume, log: Callable[[str], Non
             volume = resampled(volume, test.voxel_size)
         if volume.fingerprint == test.fingerprint:
             raise InputError(
-                f"training.volumes has {settings.source!r}, which is the density of volume.source "
-                f"({config.volume.source!r}); wanted a protein that the network is not trained on"
+                f"training.volumes has {settings.given_source!r}, which is the density of volume.source "
+                f"({config.volume.given_source!r}); wanted a protein that the network is not trained on"
             )
-        loaded[settings.source] = volume
-    identities = training_identities(config, test.voxel_size, lambda settings: fingerprints[settings.source])
+        loaded[settings.given_source] = volume
+    identities = training_identities(config, test.voxel_size, lambda settings: fingerprints[settings.given_source])
     return TrainingVolumes(all_settings, identities, loaded)
 
 

@@ -64,7 +64,7 @@ class StackModel:
 
     def transfer(self, settings: ContrastTransfer | None) -> Array:
         """What multiplies projections (n, size, size // 2 + 1), or (1, ...): CTF, flip and whitening together."""
-        factors = np.ones((1, self.size, self.size // 2 + 1))
+        factors: Array = np.ones((1, self.size, self.size // 2 + 1))
         if settings is not None:
             values = contrast.transfer(settings, fourier.half_plane_frequencies(self.size, self.pixel_size))
             factors = np.abs(values) if self.flips else values

@@ -121,7 +121,8 @@ def default_runs_dir() -> Path:
 
 def new_run_id(config: Config) -> str:
     """An id that sorts by time, contains the volume's name and is unique: ``20261122-173015-1bd2-3f9c1a`` (UTC)."""
-    words = re.sub(r"[^a-z0-9]+", "_", re.split(r"[/\\]", config.volume.source.lower())[-1].split(".")[0])
+    source = config.particles.source or config.volume.given_source
+    words = re.sub(r"[^a-z0-9]+", "_", re.split(r"[/\\]", source.lower())[-1].split(".")[0])
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{words.strip('_')[:24] or 'volume'}-{secrets.token_hex(3)}"
 
 

@@ -47,7 +47,7 @@ def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iter
     flat = text.flat(config.model_dump())
     values = {key: held(SETTINGS[key], value) for key, value in flat.items() if key not in _LISTED}
     values[_VOLUMES] = listed(config.training.volumes)
-    source = config.volume.source
+    source = config.volume.given_source
     chosen = source.lower() if source.lower() in BUILT_IN else FILE if source in files else OTHER
     values |= {"protein": chosen, "file": source if chosen == FILE else None}
     values["source"] = source if chosen == OTHER else ""

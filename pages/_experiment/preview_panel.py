@@ -36,12 +36,12 @@ def volume_of(config: VolumeConfig) -> Volume | None:
     """
     if not is_at_hand(config):
         asked = st.session_state.setdefault(_FETCHED, set())
-        if config.source not in asked:
-            st.info(f"{text.escaped(config.source)} is not on this machine yet; a run downloads it.")
+        if config.given_source not in asked:
+            st.info(f"{text.escaped(config.given_source)} is not on this machine yet; a run downloads it.")
             if not st.button("Download it now and preview", icon=":material/download:"):
                 return None
-            asked.add(config.source)
-        with st.spinner(f"Downloading {text.escaped(config.source)} …"):
+            asked.add(config.given_source)
+        with st.spinner(f"Downloading {text.escaped(config.given_source)} …"):
             return state.input_volume(config)
     return state.input_volume(config)
 

@@ -136,7 +136,7 @@ def experiment(config: Config) -> str:
 
 
 def _protein(volume: VolumeConfig) -> str:
-    name, group = source_name(volume.source), volume.symmetry
+    name, group = source_name(volume.given_source), volume.symmetry
     made = {"no": group, "average": f"averaged to {group}", "oligomer": f"{group} oligomer"}[volume.symmetrize]
     return name if group == "C1" else f"{name}, {made}"
 

@@ -22,7 +22,8 @@ from .volume import VolumeStage
 
 _STAGES: list[Stage] = [
     VolumeStage(), ProjectionsStage(), ParticlesStage(), TrainingStage(), DistanceStage(), RecoveryStage(),
-    AlignmentStage(), ReconstructionStage(), RefinementStage(), FrameStage(), ParticleReconstructionStage(), ParticleRefinementStage(),
+    AlignmentStage(), ReconstructionStage(), RefinementStage(), FrameStage(), ParticleReconstructionStage(),
+    ParticleRefinementStage(),
 ]  # fmt: skip
 
 

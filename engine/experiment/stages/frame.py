@@ -1,4 +1,4 @@
-"""Poses of particles in the frame of their map, with its hand: from anchors whose poses are known, without any truth."""
+"""Poses of particles in the frame of their map, with its hand, without any truth: from anchors with known poses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FrameStage(Stage):
     finite = ("poses", "shifts", "confidence")
     metrics = (ANGLE_ERROR_MEDIAN, ANGLE_ERROR_MEAN, *IN_FRAME)
     artefacts = (
-        Artefact("frame.npz", "poses and shifts in the map's frame, confidence; reference poses where they came along", {
+        Artefact("frame.npz", "poses and shifts in the map's frame, confidence; reference poses if any came along", {
             "poses": ROTATIONS, "shifts": Shape(("n", 2)), "confidence": Shape(("n",)), "rows": Shape(("n",)),
             "reference": ROTATIONS, "errors": Shape(("n",)), "anchor_errors": Shape(("k",)),
         }),

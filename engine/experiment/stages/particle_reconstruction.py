@@ -65,8 +65,8 @@ class ParticleReconstructionStage(Stage):
         keep_maps(context, result)
         if "frame" in context.results:
             context.record.log(
-                f"{self.name}: the half maps share the network and the anchors that gave their poses, so their FSC is no "
-                "gold standard"
+                f"{self.name}: the half maps share the network and the anchors that gave their poses, so their FSC is "
+                "no gold standard"
             )
 
 

@@ -44,7 +44,7 @@ class ParticleRefinementStage(Stage):
     result = RefinedParticles
     metrics = (*map(refined, IN_FRAME), REFINED_FSC_HALF, REFINED_FSC_HALVES)
     artefacts = (
-        Artefact("refined_frame.npz", "refined poses and shifts in the map's frame; reference poses where there are any", {
+        Artefact("refined_frame.npz", "refined poses and shifts in the map's frame; reference poses if there are any", {
             "poses": ROTATIONS, "shifts": Shape(("n", 2)), "confidence": Shape(("n",)), "rows": Shape(("n",)),
             "reference": ROTATIONS, "errors": Shape(("n",)), "anchor_errors": Shape(("k",)),
         }),

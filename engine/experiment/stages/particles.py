@@ -158,8 +158,8 @@ class ParticlesStage(Stage):
             )
         if np.isfinite(result.sign_evidence):
             line = (
-                f"particles: images are {'taken as they are' if result.sign > 0 else 'multiplied by -1'}, to agree with "
-                f"CTF times projection (evidence of {result.sign_evidence:.1f} standard errors)"
+                f"particles: images are {'taken as they are' if result.sign > 0 else 'multiplied by -1'}, to agree "
+                f"with CTF times projection (evidence of {result.sign_evidence:.1f} standard errors)"
             )
             (record.log if result.sign_evidence >= _SURE else record.warn)(
                 line if result.sign_evidence >= _SURE else f"{line}: it is not known; set particles.contrast"

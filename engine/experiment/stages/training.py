@@ -243,8 +243,8 @@ def _like_the_stack(context: Context, count: int, validation_count: int, progres
     )  # fmt: skip
     if scale == 0:
         raise InputError(
-            "training: the particles hold no more than their noise, whose power in the corners of the images is that of "
-            "the whole; are they particles, and in the middle?"
+            "training: the particles hold no more than their noise, whose power in the corners of the images is that "
+            "of the whole; are they particles, and in the middle?"
         )
     context.record.log(
         f"training: projections of the map are {scale:.3g} times as strong as it has them, from the power of the images"
