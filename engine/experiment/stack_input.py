@@ -100,7 +100,8 @@ def read_stack(config: Config) -> Stack:
     with naming(**_KEYS):
         table = read_particles(settings.source, settings.data_dir, settings.pixel_size, warn=doubts.append)
         images = open_images(table)
-    size, pixel_size = _one(images.image_size, "image sizes", "px"), _one(images.pixel_size, "pixel sizes", "Å")
+    size = int(_one(images.image_size, "image sizes", "px"))
+    pixel_size = _one(images.pixel_size, "pixel sizes", "Å")
     rng = stream(config.seed, "chosen particles")
     chosen = np.arange(len(table))
     if settings.limit is not None and settings.limit < len(chosen):
@@ -135,7 +136,7 @@ def read_stack(config: Config) -> Stack:
             f"most {MOST_HELD:,} of a symmetric volume, all of whose pairs are used: set particles.limit"
         )
     return Stack(
-        table, images, chosen, np.asarray(halves)[chosen], int(size), pixel_size, max_shift,
+        table, images, chosen, np.asarray(halves)[chosen], size, pixel_size, max_shift,
         _contrast(table, chosen, settings, doubts), None if table.poses is None else table.poses[chosen],
         None if shifts is None else shifts[chosen], bool(table.phase_flipped[chosen].any()),
         _fingerprint(table, images), tuple(remarks), tuple(doubts),

@@ -212,8 +212,11 @@ def test_what_the_estimate_expects_to_be_reused_is_what_the_run_reuses(tmp_path,
 
 def test_every_stage_says_what_it_needs_and_every_metric_is_one_stages(toy):
     names = [stage.name for stage in stages()]
-    reported = [metric.name for stage in stages() for metric in stage.metrics]
-    assert len(reported) == len(set(reported))
+    everything = {"refinement": {"enabled": True}}
+    particles = {"particles": {"source": "a.star"}, "volume": {"source": "a.mrc"}}
+    for config in (config_from_dict(everything), config_from_dict(everything | particles)):
+        reported = [metric.name for stage in enabled(config) for metric in stage.metrics]
+        assert len(reported) == len(set(reported))
     for place, stage in enumerate(stages()):
         assert set(stage.needs) <= set(names[:place])
         assert stage.cost(Config(), PROTEIN).seconds > 0 or not stage.enabled(Config())

@@ -84,7 +84,8 @@ class RefinementStage(Stage):
         density, highest = reference_density(context, context.results.get("reconstruction"))
         refined = refine_poses(
             particles.corrected(), context["alignment"].poses, density, volume.center_index,
-            config.projections.max_shift, config.refinement.iterations, highest, lambda fraction, values: progress(_REFINING * fraction, values),
+            config.projections.max_shift, config.refinement.iterations, highest,
+            lambda fraction, values: progress(_REFINING * fraction, values),
         )  # fmt: skip
         maps = None
         if config.reconstruction.enabled:
