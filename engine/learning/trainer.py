@@ -27,7 +27,7 @@ from .network import build_network, embed
 from .optimiser import MatrixOptimiser
 from .state import Report, TrainState
 
-_VALIDATIONS = 10  # in a training
+_VALIDATIONS = 10  # in a training, and the fewest steps between two of them
 _VALIDATIONS_STOPPING = 50  # in one that may stop early
 _WARM_UP = 0.03  # fraction of the training over which the learning rate rises
 _WEIGHT_DECAY = 0.1  # of matrices, times the learning rate
@@ -66,7 +66,9 @@ class Schedule:
     @property
     def validate_every(self) -> int:
         """Steps from one validation to the next."""
-        return max(1, self.steps // (_VALIDATIONS_STOPPING if self.patience else _VALIDATIONS))
+        if self.patience:
+            return max(1, self.steps // _VALIDATIONS_STOPPING)
+        return max(_VALIDATIONS, self.steps // _VALIDATIONS)
 
 
 @dataclass(frozen=True)
