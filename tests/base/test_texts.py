@@ -72,6 +72,16 @@ def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path, name):
 
 
 @each_reader
+@pytest.mark.parametrize("ending", ["\r\n", "\r"])
+def test_lines_may_end_as_on_other_systems(tmp_path, name, ending):
+    text, read = READERS[name]
+    (tmp_path / name).write_text(text.format(author="me"), encoding="utf-8")
+    wanted = read(tmp_path / name)
+    (tmp_path / name).write_bytes(text.format(author="me").replace("\n", ending).encode("utf-8-sig"))
+    assert read(tmp_path / name) == wanted
+
+
+@each_reader
 def test_a_stray_byte_in_a_remark_does_no_harm(tmp_path, name):
     text, read = READERS[name]
     (tmp_path / name).write_text(text.format(author="me"), encoding="utf-8")
