@@ -70,15 +70,18 @@ def run_stroke(number: int) -> Stroke:
 
 
 def run_strokes(numbers: Iterable[int]) -> dict[int, Stroke]:
-    """The strokes of at most 36 runs that are compared, by number; no two are equal.
+    """The strokes of at most 36 runs that are compared, by number; no two are equal, nor are colours of up to six runs.
 
-    A run keeps its own stroke unless an older run in the comparison has the same one. It then gets an unused stroke
-    with the least used colour.
+    A run keeps its own stroke unless an older run in the comparison has the same one or, of up to six runs, its colour:
+    markers have no dashes. It then gets an unused stroke with the least used colour.
     """
     ordered = sorted(set(numbers))
+    are_few = len(ordered) <= len(_COLOURS)
     strokes: dict[int, Stroke] = {}
     for number in ordered:
-        if (own := run_stroke(number)) not in strokes.values():
+        own = run_stroke(number)
+        taken = {stroke.colour for stroke in strokes.values()} if are_few else set(strokes.values())
+        if (own.colour if are_few else own) not in taken:
             strokes[number] = own
     for number in ordered:
         if number not in strokes:

@@ -277,10 +277,10 @@ def test_what_a_model_is_made_of(tmp_path):
 
 def test_a_protein_has_the_atoms_of_its_file():
     positions, _ = atoms_by_hand("1tii.pdb.gz")
-    found = composition(DATA / "1tii.pdb.gz")
-    assert found.atoms == len(positions)
-    assert found.chains == 7  # five B, two parts of A
-    assert found.mass_kda == pytest.approx(13.3e-3 * len(positions), rel=0.03)
+    content = composition(DATA / "1tii.pdb.gz")
+    assert content.atoms == len(positions)
+    assert content.chains == 7  # five B, two parts of A
+    assert content.mass_kda == pytest.approx(13.3e-3 * len(positions), rel=0.03)
 
 
 def unnamed(path: Path, to: Path, left: bool) -> tuple[list[str], list[str]]:
