@@ -255,7 +255,7 @@ for repeat in range(4):
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    outputs = [process.communicate(timeout=60) for process in processes]
+    outputs = [process.communicate(timeout=180) for process in processes]
     watching.set()
     for watcher in watchers:
         watcher.join()
