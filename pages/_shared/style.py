@@ -118,7 +118,7 @@ def scale(axis: Axis) -> dict[str, Any]:
         return {"type": "linear", "rangemode": "tozero"}
     low, high = (math.log10(end) for end in ends(axis))
     room = _ROOM * (high - low)
-    layout = {"type": "log", "range": [low - room, high + room]}
+    layout: dict[str, Any] = {"type": "log", "range": [low - room, high + room]}
     decades = high - low
     if decades > _MANY_DECADES or (decades > _SOME_DECADES and low < _TINY):
         layout["dtick"] = math.ceil(decades / _MOST_TICKS)
