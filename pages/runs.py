@@ -18,7 +18,7 @@ from engine.record import catalogue
 from engine.record.events import latest_progress
 from engine.record.runrecord import clock_ahead
 from engine.service import runs as service
-from pages._runs import queue
+from pages._runs import keyboard, queue
 from pages._shared import columns, runactions, runtable, selection, state, text
 from pages._shared.runtable import COLUMNS, FACETS, NAME, Column, Row, View
 
@@ -135,7 +135,7 @@ def _column_configs(table: Mapping[str, Sequence[Any]], view: View) -> dict[str,
     configs["n"] = st.column_config.NumberColumn("n", help="number of runs in the line", width=50)
     configs[NAME] = st.column_config.ButtonColumn(
         f"name{arrow if view.sort == NAME else ''}", type="tertiary", key=_OPEN, pinned=True, alignment="left",
-        width=_NAME_WIDTH, help="Click a name to open its run.",
+        width=_NAME_WIDTH, help="Click a name, or press Enter on it, to open its run. The space bar ticks a line.",
     )  # fmt: skip
     configs["star"] = st.column_config.ButtonColumn("", type="tertiary", key=_STAR, on_click=_star, width=40)
     return configs
@@ -269,6 +269,7 @@ def _show_page() -> None:
         _show_runs(View(), [], False, none_yet)
         return
     st.html(f"<style>{_STYLE}</style>")
+    keyboard.reach_table()
     with head:
         with st.popover("Queue", icon=":material/low_priority:"):
             queue.set_at_a_time()

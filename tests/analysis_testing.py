@@ -9,12 +9,12 @@ from engine.config.settings import config_from_dict, config_to_dict
 SIGNAL = 2.5  # variance of the clean projections of these runs
 
 
-def row(number: int, found: float | None = 0.1, **settings: Any) -> dict[str, Any]:
+def row(number: int, error: float | None = 0.1, **settings: Any) -> dict[str, Any]:
     """A finished run of the catalogue; ``found`` is its L_DE in rad."""
     config = config_from_dict(settings)
     given = config.projections
     variance = given.noise_variance or (SIGNAL / given.snr if given.snr else 0.0)
-    metrics = {"distance_mae": found, "noise_variance": variance, "snr": SIGNAL / variance if variance else None}
+    metrics = {"distance_mae": error, "noise_variance": variance, "snr": SIGNAL / variance if variance else None}
     return {
         "run_id": f"20260101-000000-1bd2-{number:06x}", "name": None, "status": "finished", "seed": config.seed,
         "config": config_to_dict(config), "noise_variance": given.noise_variance, "snr": given.snr,
@@ -25,10 +25,10 @@ def row(number: int, found: float | None = 0.1, **settings: Any) -> dict[str, An
     }  # fmt: skip
 
 
-def noisy(number: int, seed: int = 0, found: float | None = 0.1, **projections: Any) -> dict[str, Any]:
+def noisy(number: int, seed: int = 0, error: float | None = 0.1, **projections: Any) -> dict[str, Any]:
     """A run of the coverage and sampling of which noise was published."""
     published = {"coverage": "half", "sampling": "euler"}
-    return row(number, found, seed=seed, projections=published | projections)
+    return row(number, error, seed=seed, projections=published | projections)
 
 
 def close(

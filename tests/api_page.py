@@ -34,8 +34,8 @@ def public() -> list[griffe.Object]:
     loader = griffe.GriffeLoader(search_paths=[ROOT], docstring_parser=griffe.Parser.numpy, allow_inspection=False)
     package = loader.load("engine")
     loader.resolve_aliases()
-    found = [package[name] for name in engine.__all__]
-    members = [alias.final_target if isinstance(alias, griffe.Alias) else alias for alias in found]
+    objects = [package[name] for name in engine.__all__]
+    members = [alias.final_target if isinstance(alias, griffe.Alias) else alias for alias in objects]
     return sorted(members, key=_place)
 
 

@@ -49,6 +49,11 @@ def texts(elements: Iterable) -> str:
     return "\n".join(element.value for element in elements)
 
 
+def charts(app: AppTest) -> list[str]:
+    """The figures of the page, as Plotly's JSON."""
+    return [chart.proto.spec for chart in app.get("plotly_chart")]
+
+
 def failed_run(runs_dir: Path, message: str) -> Path:
     """The directory of a run that failed with this message."""
     with pytest.raises(InputError), RunWriter.create(runs_dir, Config(), ["engine"]) as run, run.stage("projections"):

@@ -75,8 +75,8 @@ def renewed(text: str) -> str:
     for name, make in PARTS.items():
         begin, end = f"<!-- {name}: made by tests/architecture_picture.py -->", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
-        _, found, after = rest.partition(end)
-        if not found:
+        _, marker, after = rest.partition(end)
+        if not marker:
             raise ValueError(f"{PAGE.name} has no part between {begin!r} and {end!r}")
         text = f"{before}{begin}\n{make()}\n{end}{after}"
     return text

@@ -40,8 +40,8 @@ def assert_csv_holds(figure: Figure) -> None:
     assert not rows
 
 
-def _only(found: list[str]) -> str:
-    (one,) = found
+def _only(names: list[str]) -> str:
+    (one,) = names
     return one
 
 

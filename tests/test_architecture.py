@@ -122,10 +122,10 @@ def ours(target: str, known: Mapping[str, str]) -> str | None:
 # Rules ----------------------------------------------------------------------------------------------------------------
 
 
-def against_the_order(found: list[Import]) -> list[str]:
+def against_the_order(all_imports: list[Import]) -> list[str]:
     """Imports of a wing by one before it, or of the engine's wings by name rather than relatively."""
     wrong = []
-    for one in found:
+    for one in all_imports:
         parts, target = one.module.split("."), one.target.split(".")
         if parts[0] != "engine" or target[0] != "engine":
             continue
@@ -137,18 +137,18 @@ def against_the_order(found: list[Import]) -> list[str]:
     return wrong
 
 
-def circles(found: list[Import], known: Mapping[str, str]) -> list[str]:
+def circles(all_imports: list[Import], known: Mapping[str, str]) -> list[str]:
     """Imports among modules that import each other, through whichever others: at the top, in functions, for checkers.
 
     That importing a module runs the ``__init__`` of its package is left out: it is so everywhere.
     """
     edges: dict[str, set[str]] = {name: set() for name in known}
-    for one in found:
+    for one in all_imports:
         target = ours(one.target, known)
         if target is not None and target != one.module:
             edges[one.module].add(target)
     groups = [group for group in _strongly_connected(edges) if len(group) > 1]
-    return [str(one) for group in groups for one in found if {one.module, ours(one.target, known)} <= group]
+    return [str(one) for group in groups for one in all_imports if {one.module, ours(one.target, known)} <= group]
 
 
 def _strongly_connected(edges: Mapping[str, set[str]]) -> list[set[str]]:
@@ -179,11 +179,11 @@ def _strongly_connected(edges: Mapping[str, set[str]]) -> list[set[str]]:
     return groups
 
 
-def past_the_doors(found: list[Import]) -> list[str]:
+def past_the_doors(all_imports: list[Import]) -> list[str]:
     """Imports of a heavy library anywhere but at its door."""
     return [
         str(one)
-        for one in found
+        for one in all_imports
         if (library := one.target.partition(".")[0]) in DOORS
         and not any(fnmatch.fnmatch(path_of(one.module), door.get(library, "")) for door in (DOORS, SHARED_DOOR))
     ]
@@ -216,10 +216,10 @@ def configuration_in(module: str, source: str) -> list[str]:
     return [f"{path_of(module)}:{line}: {text}" for line, text in wrong]
 
 
-def between_pages(found: list[Import]) -> list[str]:
+def between_pages(all_imports: list[Import]) -> list[str]:
     """Imports of a page's folder by anything but itself and its entry files; of pages by anything else."""
     wrong = []
-    for one in found:
+    for one in all_imports:
         parts, target = one.module.split("."), one.target.split(".")
         if target[0] != "pages":
             continue
@@ -347,8 +347,8 @@ def test_a_circle_is_seen_also_where_it_closes_inside_a_function():
         "engine.base.c": "from .a import h",
         "engine.base.d": "from . import a",
     }
-    found = [one for name, source in sources.items() for one in seen(name, source)]
-    assert circles(found, sources) == [
+    all_imports = [one for name, source in sources.items() for one in seen(name, source)]
+    assert circles(all_imports, sources) == [
         "engine/base/a.py:1: from . import b",
         "engine/base/b.py:2: from .c import g",
         "engine/base/c.py:1: from .a import h",

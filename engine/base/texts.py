@@ -1,4 +1,4 @@
-"""The one way to read text files that users provide: UTF-8, with or without a byte order mark.
+"""The one way to read text files that users provide: UTF-8, with or without a byte order mark, lines ended in any way.
 
 A byte that is not UTF-8 (in a Latin-1 comment) becomes a lone surrogate, as in Python's file names. It does no harm in
 a field that is not used; fields that are used are checked with :func:`require_unicode`.
@@ -27,7 +27,7 @@ _FEW, _SHARE = 8, 0.02  # control characters allowed in a text; random bytes hav
 
 
 def without_mark(data: bytes, name: object) -> bytes:
-    """The bytes of a text without the UTF-8 byte order mark.
+    """The bytes of a text without the UTF-8 byte order mark, lines that end in CR alone ended in LF.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def without_mark(data: bytes, name: object) -> bytes:
         raise InputError(f"{name} has binary data; wanted text")
     while data.startswith(codecs.BOM_UTF8):  # some programs add a second one
         data = data.removeprefix(codecs.BOM_UTF8)
-    return data
+    return data if b"\n" in data else data.replace(b"\r", b"\n")  # the Macintosh's lines, of which parsers make one
 
 
 def decoded(data: bytes, name: object) -> str:

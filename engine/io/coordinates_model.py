@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from .strays import strays
 
 _MOST_STRAYS = 3  # that are named
 _LARGEST_OCCUPANCY = 1.005  # 1 as it is rounded
+_LARGEST_SUM = 1.05  # of several that are rounded
 
 
 def positions(model: gemmi.Model) -> NDArray[np.float64]:
@@ -126,8 +127,18 @@ def check_occupancies(model: gemmi.Model, path: Path) -> list[str]:
         raise InputError(
             f"{path}: the density is 0 everywhere, for every atom has occupancy 0; write 1.00, or leave it blank"
         )
+    remarks = []
     if len(above := np.flatnonzero(values > _LARGEST_OCCUPANCY)):
-        return [
+        remarks.append(
             f"{len(above):,} of its atoms have occupancies above 1, up to {values.max():g}, which are used as given"
-        ]
-    return []
+        )
+    sums: defaultdict[tuple[str, str, str], float] = defaultdict(float)
+    for site in sites:
+        if site.atom.has_altloc():
+            sums[site.chain.name, str(site.residue.seqid), site.atom.name] += site.atom.occ
+    if several := [total for total in sums.values() if total > _LARGEST_SUM]:
+        remarks.append(
+            f"{len(several):,} of its atoms have alternatives whose occupancies add up to more than 1, "
+            f"up to {max(several):.3g}, which are used as given"
+        )
+    return remarks

@@ -45,10 +45,11 @@ def _repaired_cif(text: str, remark: Callable[[str], None]) -> str:
             _refuse_other_cif(block)
         return text
     changed = False
-    if f"{_SITE}type_symbol" not in loop.tags:
+    tags = {tag.lower() for tag in loop.tags}  # small and capital letters are the same
+    if f"{_SITE}type_symbol" not in tags:
         remark("it has no _atom_site.type_symbol; the elements are taken from the atoms' names")
     for leaf, value in (("type_symbol", "?"), ("id", "1"), ("label_alt_id", "."), ("label_asym_id", "A")):
-        if f"{_SITE}{leaf}" not in loop.tags:  # without which gemmi reads no atoms, and says nothing
+        if f"{_SITE}{leaf}" not in tags:  # without which gemmi reads no atoms, and says nothing
             loop.add_columns([f"{_SITE}{leaf}"], value)
             changed = True
     symbols, elements = block.find_values(f"{_SITE}type_symbol"), atoms.Elements(_kind)

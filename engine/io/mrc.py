@@ -304,7 +304,12 @@ def _voxel_size(header: np.void, path: Path) -> float:
             "{path}: the cell's angles are {angles} degrees; wanted right angles, resample the map, or if the header "
             "is wrong give the true voxel size as {voxel_size}", "voxel_size", path=path, angles=_listed(angles),
         )  # fmt: skip
-    sides = cell / np.where(intervals == 0, -1, intervals)
+    if (intervals < 1).any():
+        raise ArgumentError(
+            "{path}: the header gives mx, my, mz = {intervals}; wanted the voxels along the cell's sides, give the "
+            "voxel size as {voxel_size}", "voxel_size", path=path, intervals=_listed(intervals),
+        )  # fmt: skip
+    sides = cell / intervals
     if not (np.isfinite(sides).all() and (sides > 0).all()):
         raise ArgumentError(
             "{path}: the header gives a voxel size of {sides} Å; wanted a positive one, give it as {voxel_size}",

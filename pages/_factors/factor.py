@@ -171,7 +171,7 @@ def _in_words(table: pd.DataFrame, factor: Factor) -> tuple[Any, dict[str, Any]]
         "level": st.column_config.TextColumn("level", pinned=True),
         "runs": st.column_config.NumberColumn("runs", help="number of these runs, one per seed", width=44),
     }
-    words = table.style
+    words = table.style.format("{:.0f}", na_rep="–", subset=["runs"])  # published figures have none
     for measure in map(level_table.measure, factor.metrics):
         metric = measure.metric
         explained = {"": metric.meaning, " sd": "standard deviation over the seeds"}

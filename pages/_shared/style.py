@@ -37,6 +37,9 @@ every one of them has a contrast of 3 or more with both backgrounds (WCAG 2.2, 1
 
 TALL, MIDDLE, WIDE = 580, 340, 420
 _SMALL = 12  # px, the smallest print
+# A logarithmic axis of that many decades, or of so many down to tiny values, is labelled with some powers of ten alone:
+# "0.000002" beside a panel would cover its neighbour on a narrow screen.
+_MANY_DECADES, _SOME_DECADES, _TINY, _MOST_TICKS = 4, 2, -3, 6
 _ROOM = 0.04  # of a logarithmic axis, added at both ends so that markers there are not cut
 MARGIN = {"l": 56, "r": 16, "t": 48, "b": 44}
 # At the bottom, where it may wrap on a narrow screen without covering the title.
@@ -70,15 +73,18 @@ def run_stroke(number: int) -> Stroke:
 
 
 def run_strokes(numbers: Iterable[int]) -> dict[int, Stroke]:
-    """The strokes of at most 36 runs that are compared, by number; no two are equal.
+    """The strokes of at most 36 runs that are compared, by number; no two are equal, nor are colours of up to six runs.
 
-    A run keeps its own stroke unless an older run in the comparison has the same one. It then gets an unused stroke
-    with the least used colour.
+    A run keeps its own stroke unless an older run in the comparison has the same one or, of up to six runs, its colour:
+    markers have no dashes. It then gets an unused stroke with the least used colour.
     """
     ordered = sorted(set(numbers))
+    are_few = len(ordered) <= len(_COLOURS)
     strokes: dict[int, Stroke] = {}
     for number in ordered:
-        if (own := run_stroke(number)) not in strokes.values():
+        own = run_stroke(number)
+        taken = {stroke.colour for stroke in strokes.values()} if are_few else set(strokes.values())
+        if (own.colour if are_few else own) not in taken:
             strokes[number] = own
     for number in ordered:
         if number not in strokes:
@@ -112,7 +118,11 @@ def scale(axis: Axis) -> dict[str, Any]:
         return {"type": "linear", "rangemode": "tozero"}
     low, high = (math.log10(end) for end in ends(axis))
     room = _ROOM * (high - low)
-    return {"type": "log", "range": [low - room, high + room]}
+    layout: dict[str, Any] = {"type": "log", "range": [low - room, high + room]}
+    decades = high - low
+    if decades > _MANY_DECADES or (decades > _SOME_DECADES and low < _TINY):
+        layout["dtick"] = math.ceil(decades / _MOST_TICKS)
+    return layout
 
 
 def positions(values: Sequence[float | None], axis: Axis) -> list[float | None]:
@@ -164,7 +174,7 @@ def styled(figure: go.Figure, title: str, height: int) -> go.Figure:
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(exponentformat="power", tickfont={"size": _SMALL})
         # With a format Plotly labels 2 and 5 between decades that are far apart in full, not with one small digit.
-        axes(tickformat="~g", selector={"type": "log"})
+        axes(tickformat="~g", selector=lambda axis: axis.type == "log" and axis.dtick is None)
     figure.update_yaxes(minexponent=5, separatethousands=True)
     figure.update_coloraxes(colorbar={"tickfont": {"size": _SMALL}})
     return figure

@@ -75,10 +75,10 @@ def test_by_factor_takes_the_largest_group_that_agrees_and_says_why_the_others_a
         row(5, projections={"noise_variance": 25, "count": 500}), row(6, "running", projections={"noise_variance": 9}),
         row(7, projections={"noise_variance": 25}, training={"steps": 10}),
     ]  # fmt: skip
-    found = comparison.by_factor(rows, noise)
-    levels = {level: [one["run_id"][-1] for one in group] for level, group in found.levels.items()}
+    groups = comparison.by_factor(rows, noise)
+    levels = {level: [one["run_id"][-1] for one in group] for level, group in groups.levels.items()}
     assert levels == {(0.0, None): ["1", "2"], (5.0, None): ["4"], (16.0, None): ["3"]}
-    assert {one["run_id"][-1]: why for one, why in found.left_out} == {
+    assert {one["run_id"][-1]: why for one, why in groups.left_out} == {
         "5": "projections.count is 500, not 1000",
         "6": "it is running",
         "7": "training.steps is 10, not automatic",
@@ -117,8 +117,8 @@ def test_families_are_those_with_most_levels_first():
         row(4, projections={"count": 50, "coverage": "half"}), row(5, projections={"count": 50, "coverage": "quarter"}),
         row(6, volume={"source": "1tii"}),
     ]  # fmt: skip
-    found = comparison.families(rows, ["projections.coverage"])
-    assert [[one["run_id"][-1] for one in group] for group in found] == [["3", "4", "5"], ["1", "2"]]
+    groups = comparison.families(rows, ["projections.coverage"])
+    assert [[one["run_id"][-1] for one in group] for group in groups] == [["3", "4", "5"], ["1", "2"]]
 
 
 def test_noise_is_a_variance_however_it_was_given():
@@ -176,6 +176,6 @@ def test_settings_that_mean_something_else_differ(one, other):
 
 def test_what_is_no_configuration_is_compared_as_it_is():
     broken = row(1) | {"config": {"volume": 3, "projections": {"coverage": [["x"]], "noise_variance": "much"}}}
-    found = comparison.differences([broken, row(2)])
-    assert found["projections.coverage"] == [[["x"]], "full"]
-    assert found["projections.noise_variance"] == ["much", 0.0]
+    groups = comparison.differences([broken, row(2)])
+    assert groups["projections.coverage"] == [[["x"]], "full"]
+    assert groups["projections.noise_variance"] == ["much", 0.0]

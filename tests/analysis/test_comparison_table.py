@@ -14,12 +14,12 @@ from tests.analysis_testing import row
 
 def seeds_and_others():
     """Two seeds of one experiment, one with noise, and one that failed; E_OR of 0.1, 0.3 and 0.6 rad."""
-    found = zip((0.1, 0.3, 0.6, None), (0, 1, 0, 0), (0.0, 0.0, 16.0, 0.0), strict=True)
+    result = zip((0.1, 0.3, 0.6, None), (0, 1, 0, 0), (0.0, 0.0, 16.0, 0.0), strict=True)
     rows = [
         row(number, seed=seed, projections={"noise_variance": noise})
         | {"metrics": {} if error is None else {"angle_error_median": error}, "name": f"<b>{number}</b>"}
         | {"status": "finished" if error else "failed"}
-        for number, (error, seed, noise) in enumerate(found, start=5)
+        for number, (error, seed, noise) in enumerate(result, start=5)
     ]
     return comparison_table.compared(rows)
 

@@ -38,9 +38,9 @@ def test_a_level_has_the_spread_of_its_seeds():
 def test_the_runs_that_agree_with_a_given_one_are_taken():
     rows = [row(1), row(2, projections={"coverage": "half"}), row(3, training={"steps": 9})]
     assert ids(factors.study(rows, COVERAGE).levels[0].rows) == ["1"]
-    found = factors.study(rows, COVERAGE, like=rows[2])
-    assert [ids(level.rows) for level in found.levels] == [["3"]]
-    assert {one["run_id"][-1]: why for one, why in found.left_out} == {
+    result = factors.study(rows, COVERAGE, like=rows[2])
+    assert [ids(level.rows) for level in result.levels] == [["3"]]
+    assert {one["run_id"][-1]: why for one, why in result.left_out} == {
         "1": "training.steps is automatic, not 9",
         "2": "training.steps is automatic, not 9",
     }
@@ -54,11 +54,11 @@ def published(rows, factor):
 
 
 def test_published_noise_stands_where_its_ratio_to_the_signal_is_the_runs():
-    found = published([noisy(1), noisy(2, noise_variance=5.0)], NOISE)
+    result = published([noisy(1), noisy(2, noise_variance=5.0)], NOISE)
     expected = {v: v * SIGNAL / 1.109 for v in (0, 5, 10, 16, 20, 25)}
-    assert [entry[0] for entry in found] == pytest.approx(list(expected.values()))
-    assert [entry[2] for entry in found] == [0.159, 0.189, 0.232, 0.418, 0.801, 0.725]
-    assert {entry[1] for entry in found} == {"5j0n"}
+    assert [entry[0] for entry in result] == pytest.approx(list(expected.values()))
+    assert [entry[2] for entry in result] == [0.159, 0.189, 0.232, 0.418, 0.801, 0.725]
+    assert {entry[1] for entry in result} == {"5j0n"}
 
 
 def test_without_a_noisy_run_published_noise_has_no_place():

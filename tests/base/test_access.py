@@ -74,10 +74,10 @@ def test_a_removal_that_fails_keeps_what_names_the_folder_and_says_what_was_in_i
         unlink(path, **named)
 
     monkeypatch.setattr(Path, "unlink", refusing)
-    with pytest.raises(access.RemovalError) as told:
+    with pytest.raises(access.RemovalError) as error:
         access.remove_folder(tmp_path, ("name",))
-    assert told.value.removed == 1
-    assert access.reason(told.value, tmp_path) == f"Operation not permitted; {tmp_path / 'b'} is protected"
+    assert error.value.removed == 1
+    assert access.reason(error.value, tmp_path) == f"Operation not permitted; {tmp_path / 'b'} is protected"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "c", "name"]
     monkeypatch.undo()
     access.remove_folder(tmp_path, ("name",))
@@ -95,9 +95,9 @@ def test_a_file_that_a_share_keeps_because_it_is_open_is_not_overlooked(tmp_path
             path.with_name(".nfs0001").touch()
 
     monkeypatch.setattr(Path, "unlink", as_on_nfs)
-    with pytest.raises(access.RemovalError, match="It is still open in some process") as told:
+    with pytest.raises(access.RemovalError, match="It is still open in some process") as error:
         access.remove_folder(tmp_path, ("name",))
-    assert access.reason(told.value, tmp_path).endswith("it is open in some process")
+    assert access.reason(error.value, tmp_path).endswith("it is open in some process")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".nfs0001", "name"]
 
 
@@ -106,9 +106,9 @@ def test_whose_a_thing_is(two_users):
     become(54001)
     (folder / "theirs").mkdir()
     become(54002)
-    with pytest.raises(PermissionError) as told:
+    with pytest.raises(PermissionError) as error:
         (folder / "theirs" / "mine").touch()
-    assert access.reason(told.value, folder) == f"Permission denied; {folder / 'theirs'} belongs to user 54001"
+    assert access.reason(error.value, folder) == f"Permission denied; {folder / 'theirs'} belongs to user 54001"
     access.make_shared(folder / "ours")
     become(54001)
     (folder / "ours" / "mine").touch()

@@ -67,8 +67,8 @@ def test_hardware_names_what_is_there(tmp_path: Path, monkeypatch: pytest.Monkey
     tool.write_text("#!/bin/sh\necho 'NVIDIA H100'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = environment.hardware()
-    assert found["gpus"] == ["NVIDIA H100"]
-    assert found["memory_gb"] * 2**30 == pytest.approx(psutil.virtual_memory().total, rel=0.05)
+    hardware = environment.hardware()
+    assert hardware["gpus"] == ["NVIDIA H100"]
+    assert hardware["memory_gb"] * 2**30 == pytest.approx(psutil.virtual_memory().total, rel=0.05)
     tool.write_text("#!/bin/sh\nexit 9\n")
     assert environment.hardware()["gpus"] == []

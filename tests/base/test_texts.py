@@ -40,8 +40,8 @@ def _coordinates(path: Path) -> object:
 
 
 def _star(path: Path) -> object:
-    found = read_star(path)
-    return found.image_names, found.pixel_size, np.round(found.poses, 9).tolist()
+    particles = read_star(path)
+    return particles.image_names, particles.pixel_size, np.round(particles.poses, 9).tolist()
 
 
 def _generate(path: Path) -> object:
@@ -72,6 +72,16 @@ def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path, name):
 
 
 @each_reader
+@pytest.mark.parametrize("ending", ["\r\n", "\r"])
+def test_lines_may_end_as_on_other_systems(tmp_path, name, ending):
+    text, read = READERS[name]
+    (tmp_path / name).write_text(text.format(author="me"), encoding="utf-8")
+    wanted = read(tmp_path / name)
+    (tmp_path / name).write_bytes(text.format(author="me").replace("\n", ending).encode("utf-8-sig"))
+    assert read(tmp_path / name) == wanted
+
+
+@each_reader
 def test_a_stray_byte_in_a_remark_does_no_harm(tmp_path, name):
     text, read = READERS[name]
     (tmp_path / name).write_text(text.format(author="me"), encoding="utf-8")
@@ -91,11 +101,11 @@ def test_other_encodings_are_refused_by_name(tmp_path, name, encoding):
     mark = codecs.BOM_UTF16_LE if codec != encoding else b""
     (tmp_path / name).write_bytes(mark + text.format(author="me").encode(codec))
     try:
-        said = str(read(tmp_path / name))  # a record's configuration is no reason to raise
+        message = str(read(tmp_path / name))  # a record's configuration is no reason to raise
     except InputError as error:
-        said = str(error)
-    assert f"text in {codec[:6].upper()}; wanted UTF-8" in said
-    assert "\n" not in said
+        message = str(error)
+    assert f"text in {codec[:6].upper()}; wanted UTF-8" in message
+    assert "\n" not in message
 
 
 @each_reader
@@ -103,10 +113,10 @@ def test_binary_data_are_told_from_text(tmp_path, name):
     _, read = READERS[name]
     (tmp_path / name).write_bytes(np.random.default_rng(0).normal(size=500).astype("f4").tobytes())
     try:
-        said = str(read(tmp_path / name))
+        message = str(read(tmp_path / name))
     except InputError as error:
-        said = str(error)
-    assert "has binary data; wanted text" in said
+        message = str(error)
+    assert "has binary data; wanted text" in message
 
 
 @pytest.mark.parametrize(

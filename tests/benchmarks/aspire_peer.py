@@ -125,19 +125,19 @@ def class_averages(images: Images, size: int, count: int, neighbours: int, seed:
         )  # fmt: skip
         averages = aspire.denoising.LegacyClassAvgSource(source, classifier=classifier)
         try:
-            found = averages.images[:count].asnumpy().astype(np.float32)
+            poses = averages.images[:count].asnumpy().astype(np.float32)
             break
         except RuntimeError as error:
             if "bispec" not in str(error) or attempt == _CLASSIFICATIONS - 1:
                 raise
     references = averages.class_indices[averages.selection_indices[:count], 0]
-    return ClassAverages(found, np.asarray(references, dtype=np.int64), *_elapsed(clocks))
+    return ClassAverages(poses, np.asarray(references, dtype=np.int64), *_elapsed(clocks))
 
 
-def own_registration_errors(found: Poses, true: Poses) -> NDArray[np.float64]:
+def own_registration_errors(poses: Poses, true: Poses) -> NDArray[np.float64]:
     """Angle errors (n,) in rad after ASPIRE's own registration: a rotation from the left, and handedness."""
     rotation = import_aspire().utils.Rotation
-    estimated, known = rotation(found), rotation(true)
+    estimated, known = rotation(poses), rotation(true)
     registered = estimated.apply_registration(*estimated.find_registration(known))
     cosine = (np.einsum("nij,nij->n", registered, known.matrices) - 1) / 2
     return np.arccos(np.clip(cosine, -1, 1))

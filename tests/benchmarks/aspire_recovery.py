@@ -130,10 +130,10 @@ def _common_lines(method: str, stack: ParticleSet, averages: ClassAverages | Non
     if averages is not None:
         images, true = averages.images, stack.truth.poses[averages.references]
         name, clocks = f"ASPIRE, class averages, {method}", (averages.wall_s, averages.cpu_s)
-    found = aspire_peer.orient(images, method, seed)
-    errors = align_poses(found.poses, true, np.random.default_rng(seed)).errors
-    own = float(np.median(aspire_peer.own_registration_errors(found.poses, true)))
-    return _result(name, errors, clocks[0] + found.wall_s, clocks[1] + found.cpu_s, own)
+    results = aspire_peer.orient(images, method, seed)
+    errors = align_poses(results.poses, true, np.random.default_rng(seed)).errors
+    own = float(np.median(aspire_peer.own_registration_errors(results.poses, true)))
+    return _result(name, errors, clocks[0] + results.wall_s, clocks[1] + results.cpu_s, own)
 
 
 def _result(method: str, errors: NDArray[np.floating], wall_s: float, cpu_s: float, own: float | None = None) -> Result:
@@ -159,13 +159,13 @@ def write_tables(folder: Path, results: Sequence[Result], volume: str, settings:
             [
                 method,
                 f"{variance:g}",
-                str(found[0]["images"]),
-                str(len(found)),
-                tables.spread(mean_and_sd([result["median"] for result in found])),
-                f"{tables.number(min(r['median'] for r in found))} to {tables.number(max(r['median'] for r in found))}",
-                *(tables.spread(_present(found, column)) for column in _COLUMNS),
+                str(outcome[0]["images"]),
+                str(len(outcome)),
+                tables.spread(mean_and_sd([result["median"] for result in outcome])),
+                " to ".join(tables.number(end(r["median"] for r in outcome)) for end in (min, max)),
+                *(tables.spread(_present(outcome, column)) for column in _COLUMNS),
             ]
-            for (in_table, variance, method), found in sorted(groups.items(), key=lambda item: item[0][:2])
+            for (in_table, variance, method), outcome in sorted(groups.items(), key=lambda item: item[0][:2])
             if in_table == averaged
         ]
         if rows:
@@ -220,8 +220,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if kept is None:
                     kept = {"methods": measure_case(case, config, volume, settings, store.path(case.name, ".log"))}
                     store.put(case.name, settings, kept)
-                for found in kept["methods"]:
-                    say(f"{case.name}: {found['method']}: median {found['median']:.4f} rad, {found['wall_s']:.0f} s")
+                for result in kept["methods"]:
+                    say(f"{case.name}: {result['method']}: median {result['median']:.4f} rad, {result['wall_s']:.0f} s")
                 results += kept["methods"]
                 markdown = write_tables(arguments.out, results, volume.name, arguments.set)
     except InputError as error:

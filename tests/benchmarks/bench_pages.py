@@ -89,7 +89,7 @@ def make_varied_runs(runs_dir: Path, count: int) -> None:
             "fsc_0.143_angstrom": 6.5 + 20 * error,
         }  # fmt: skip
         created = f"2026-01-{when[0]}T{when[1]}:{when[2]}:00Z"
-        told = {"run_id": path.name, "created": created, "seed": seed, "name": f"{method}, noise {noise:g} #{number}"}
+        own = {"run_id": path.name, "created": created, "seed": seed, "name": f"{method}, noise {noise:g} #{number}"}
         ended = {"ended": created, "metrics": metrics, "total_seconds": 20 + 40 * error}
         if number % 29 == 7:
             ended |= {"status": "failed", "message": "the disk is full", "metrics": {}}
@@ -98,7 +98,7 @@ def make_varied_runs(runs_dir: Path, count: int) -> None:
         (path / "config.toml").write_text(config_to_toml(config), encoding="utf-8")
         (path / "events.jsonl").touch()
         for filename, content in (
-            ("run.json", facts | told), ("result.json", result | ended), ("annotations.json", noted),
+            ("run.json", facts | own), ("result.json", result | ended), ("annotations.json", noted),
         ):  # fmt: skip
             (path / filename).write_text(json.dumps(content), encoding="utf-8")
 

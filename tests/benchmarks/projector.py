@@ -72,12 +72,12 @@ def relative_error(
     """
     size = images.shape[-1]
     wanted = np.stack([direct_spectrum(density, origin_xyz, pose, size) for pose in poses])
-    found = np.fft.rfft2(np.fft.ifftshift(images.astype(float), axes=(1, 2)))
+    spectrum = np.fft.rfft2(np.fft.ifftshift(images.astype(float), axes=(1, 2)))
     counted = np.full(wanted.shape[1:], 2.0)  # each column but the first stands for its mirror image too
     counted[:, 0] = 1.0
     if size % 2 == 0:
         counted[size // 2] = counted[:, size // 2] = 0.0
-    misfit = np.sum(counted * np.abs(found - wanted) ** 2)
+    misfit = np.sum(counted * np.abs(spectrum - wanted) ** 2)
     return float(np.sqrt(misfit / np.sum(counted * np.abs(wanted) ** 2)))
 
 

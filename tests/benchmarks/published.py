@@ -41,8 +41,8 @@ def measure(
             say(f"{name}: started")
             result = run(settings, store.path(name, ".log"))
             store.put(name, settings, result)
-            found = result["metrics"].get("angle_error_median")
-            outcome = result["message"] if found is None else f"E_OR {found:.4f} rad"
+            error = result["metrics"].get("angle_error_median")
+            outcome = result["message"] if error is None else f"E_OR {error:.4f} rad"
             say(f"{name}: {result['status']} in {result['wall_s']:.0f} s, {outcome}")
             write_tables(store, seeds, source, volume, extra)
 

@@ -59,10 +59,10 @@ class Outcome:
 
 def recover(poses: rotations.Array, given: pairs.PairDistances, seed: int) -> Outcome:
     """Recover, and descend from the true poses too."""
-    found = recovery.recover_poses(given, np.random.default_rng([seed, 1]), calibrate=False)
+    recovered = recovery.recover_poses(given, np.random.default_rng([seed, 1]), calibrate=False)
     best = recovery.recovery_loss_from(rotations.to_quaternion(poses), given)
-    error = np.median(alignment.align_poses(found.poses, poses, np.random.default_rng([seed, 2])).errors)
-    return Outcome(found.loss, best, float(error))
+    error = np.median(alignment.align_poses(recovered.poses, poses, np.random.default_rng([seed, 2])).errors)
+    return Outcome(recovered.loss, best, float(error))
 
 
 def scale(count: int) -> tuple[float, float, float, int]:
@@ -73,10 +73,10 @@ def scale(count: int) -> tuple[float, float, float, int]:
     given = distance.perturb_distances(exact, _PERTURBATION, rng)
     del exact
     begun = time.perf_counter()
-    found = recovery.recover_poses(given, rng)
+    recovered = recovery.recover_poses(given, rng)
     seconds = time.perf_counter() - begun
     peak = environment.peak_memory_mb()
-    return seconds, peak, float(np.median(alignment.align_poses(found.poses, poses, rng).errors)), len(given)
+    return seconds, peak, float(np.median(alignment.align_poses(recovered.poses, poses, rng).errors)), len(given)
 
 
 def scaling() -> None:
@@ -145,12 +145,12 @@ def basins(seeds: int, source: str, noise_variance: float, folder: Path) -> None
                         store.put(name, settings, asdict(recover(*made[kind], seed)))
                 for kind, name in names.items():
                     outcomes[kind].append(Outcome(**store.get(name, settings)))
-            for kind, found in outcomes.items():
-                ratios = [outcome.ratio for outcome in found]
+            for kind, recovered in outcomes.items():
+                ratios = [outcome.ratio for outcome in recovered]
                 lost = sum(ratio > _LOST for ratio in ratios)
-                error = tables.number(float(np.median([outcome.angle_error for outcome in found])))
+                error = tables.number(float(np.median([outcome.angle_error for outcome in recovered])))
                 rows.append(
-                    [f"{coverage}, {kind}", f"{count:,}", str(len(found)), str(lost), f"{max(ratios):.4f}", error]
+                    [f"{coverage}, {kind}", f"{count:,}", str(len(recovered)), str(lost), f"{max(ratios):.4f}", error]
                 )
                 say(", ".join(rows[-1]))
             table = tables.markdown_table(_HEADINGS, rows)

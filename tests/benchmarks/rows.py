@@ -137,9 +137,9 @@ def published(row: Row) -> dict[str, float]:
     if row.published_as is None:
         return {}
     with PUBLISHED_RESULTS.open(encoding="utf-8", newline="") as file:
-        for found in csv.DictReader(line for line in file if not line.startswith("#")):
-            if _is_row(found, row):
-                return {ours: float(found[theirs]) for ours, theirs in _PUBLISHED_COLUMNS.items() if found[theirs]}
+        for entry in csv.DictReader(line for line in file if not line.startswith("#")):
+            if _is_row(entry, row):
+                return {ours: float(entry[theirs]) for ours, theirs in _PUBLISHED_COLUMNS.items() if entry[theirs]}
     raise KeyError(f"{PUBLISHED_RESULTS.name} has nothing for {row.name}, {row.published_as}")
 
 
@@ -152,10 +152,10 @@ def cramer_rao_bound(row: Row) -> float | None:
     return bound * (_UNKNOWN_SHIFT if row.max_shift_px > 0 else 1.0)
 
 
-def _is_row(found: dict[str, str], row: Row) -> bool:
+def _is_row(entry: dict[str, str], row: Row) -> bool:
     return (
-        (found["experiment"], found["protein"]) == row.published_as
-        and (found["coverage"], found["orientation_sampling"]) == (row.coverage, row.sampling)
-        and (float(found["noise_variance"]), float(found["max_shift_px"])) == (row.noise_variance, row.max_shift_px)
-        and found["distance"] == row.distance
+        (entry["experiment"], entry["protein"]) == row.published_as
+        and (entry["coverage"], entry["orientation_sampling"]) == (row.coverage, row.sampling)
+        and (float(entry["noise_variance"]), float(entry["max_shift_px"])) == (row.noise_variance, row.max_shift_px)
+        and entry["distance"] == row.distance
     )

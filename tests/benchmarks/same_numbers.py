@@ -103,7 +103,7 @@ def measure(checkout: Path, settings: Sequence[str]) -> Numbers:
 
 def _digests(run: Path) -> Numbers:
     """SHA-256 of type, shape and values of the arrays that a run kept, by file and name."""
-    found = {}
+    metrics = {}
     for filename, names in _ARRAYS.items():
         if not (run / filename).exists():
             continue
@@ -111,10 +111,10 @@ def _digests(run: Path) -> Numbers:
             for name in names:
                 array = np.ascontiguousarray(arrays[name])
                 digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes())
-                found[f"{filename}:{name}"] = digest.hexdigest()[:16]
+                metrics[f"{filename}:{name}"] = digest.hexdigest()[:16]
     for path in sorted(run.glob("*reconstruction.mrc")):  # past the header, which holds the time
-        found[path.name] = hashlib.sha256(path.read_bytes()[1024:]).hexdigest()[:16]
-    return found
+        metrics[path.name] = hashlib.sha256(path.read_bytes()[1024:]).hexdigest()[:16]
+    return metrics
 
 
 def differences(before: Numbers, after: Numbers) -> list[str]:

@@ -34,7 +34,7 @@ class Summary:
         finished = [{**result, **result["metrics"]} for result in self.results if result["status"] == "finished"]
         names = [*METRICS, "wall_s", "cpu_s", "peak_memory_mb"]
         values = {name: [run[name] for run in finished if run.get(name) is not None] for name in names}
-        return {name: mean_and_sd(found) for name, found in values.items() if found}
+        return {name: mean_and_sd(known) for name, known in values.items() if known}
 
     @cached_property
     def published(self) -> dict[str, float]:

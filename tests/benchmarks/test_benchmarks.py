@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import csv
-import importlib
-import io
 import json
-import logging
 import math
 import subprocess
 import sys
@@ -21,7 +17,8 @@ from engine.imaging.volume import Volume
 from engine.io.loading import load_volume
 from engine.poses import pairs
 from engine.poses.distance import exact_distances
-from tests.benchmarks import aspire_peer, aspire_recovery, measuring, projector, published, tables
+from tests.benchmark_testing import FACTS, read_csv
+from tests.benchmarks import measuring, projector, published, tables
 from tests.benchmarks import recovery as recovery_benchmark
 from tests.benchmarks.measuring import Store
 from tests.benchmarks.rows import (
@@ -36,7 +33,6 @@ from tests.benchmarks.rows import (
 from tests.benchmarks.rows import published as published_figures
 
 BY_NAME = {row.name: row for row in ROWS}
-FACTS = {"date": "2026-11-22", "machine": "a CPU", "cores": 2, "versions": "poselab 0.1.0", "commit": "abc"}
 
 
 class PublishedMap(Volume):
@@ -59,10 +55,6 @@ def finished(error: float, mae: float = 0.02, wall_s: float = 100.0, **more: flo
 FAILED = {"status": "failed", "message": "no disk | left", "metrics": {}, "wall_s": 1.0, "cpu_s": 1.0, **FACTS}
 
 
-def read_csv(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
-
-
 # The rows
 
 
@@ -83,8 +75,8 @@ def test_all_rows_share_what_is_tuned(published_map):
 
 
 def test_published_figures_are_those_of_the_issue():
-    found = {row.name: published_figures(row).get("angle_error_median") for row in ROWS}
-    assert found == {
+    result = {row.name: published_figures(row).get("angle_error_median") for row in ROWS}
+    assert result == {
         "full-so3": 0.1993, "full-so3-noise16": 0.2546, "full-euler": 0.2297, "half-euler": 0.159,
         "half-euler-noise16": 0.418, "half-euler-noise25": 0.725, "half-euler-shift10": 0.149,
         "half-euler-shift20": 0.132, "full-so3-noise16-shift10": None, "exact": 0.0028, "perturbed-0.8": 0.194,
@@ -133,13 +125,13 @@ def test_mean_spread_and_ratio_in_the_tables():
         "| full, so3 | 16 | 0 | 0.278 | 0.0800 ± 0.0000 | 0.255 | 0.0600 ± 0.0100 | 4.24 | 0.0207 | 200 ± 100 |"
     )
     assert "| full-so3-noise16 | 0.075 | 0.042 | yes | 0.0945 |" in rest
-    (found,) = read_csv(tables.comma_separated([summary], "5j0n", ["training.steps=50"]))
-    assert float(found["angle_error_median_mean"]) == pytest.approx(0.06)
-    assert float(found["angle_error_median_sd"]) == pytest.approx(0.01)
-    assert float(found["published_over_ours"]) == pytest.approx(0.2546 / 0.06)
-    assert (float(found["wall_s_mean"]), float(found["cpu_s_mean"])) == pytest.approx((200.0, 300.0))
-    assert (found["met"], found["seeds"], found["failed"], found["cores"]) == ("yes", "3", "0", "2")
-    assert (found["machine"], found["settings"]) == ("a CPU", "training.steps=50")
+    (result,) = read_csv(tables.comma_separated([summary], "5j0n", ["training.steps=50"]))
+    assert float(result["angle_error_median_mean"]) == pytest.approx(0.06)
+    assert float(result["angle_error_median_sd"]) == pytest.approx(0.01)
+    assert float(result["published_over_ours"]) == pytest.approx(0.2546 / 0.06)
+    assert (float(result["wall_s_mean"]), float(result["cpu_s_mean"])) == pytest.approx((200.0, 300.0))
+    assert (result["met"], result["seeds"], result["failed"], result["cores"]) == ("yes", "3", "0", "2")
+    assert (result["machine"], result["settings"]) == ("a CPU", "training.steps=50")
 
 
 def test_other_figures_and_cost_have_tables_of_their_own():
@@ -285,18 +277,18 @@ def test_other_settings_begin_anew(tmp_path: Path, published_map):
 @pytest.mark.slow
 def test_a_real_run_is_measured_from_outside(tmp_path: Path):
     settings = ["projections.count=20", "projections.size=24", "distance.method=exact", "reconstruction.enabled=false"]
-    found = measuring.run_engine(settings, tmp_path / "a.log", tmp_path / "runs")
-    assert (found["status"], found["reused"]) == ("finished", [])
-    assert found["metrics"]["angle_error_median"] < 1e-3
-    assert found["wall_s"] > found["seconds"]["total"] > 0
-    assert 0.1 < found["cpu_s"] < 60
+    result = measuring.run_engine(settings, tmp_path / "a.log", tmp_path / "runs")
+    assert (result["status"], result["reused"]) == ("finished", [])
+    assert result["metrics"]["angle_error_median"] < 1e-3
+    assert result["wall_s"] > result["seconds"]["total"] > 0
+    assert 0.1 < result["cpu_s"] < 60
     assert "recovery" in (tmp_path / "a.log").read_text()
 
 
 def test_a_run_that_fails_says_why(tmp_path: Path):
-    found = measuring.run_engine(["projections.count=3"], tmp_path / "a.log", tmp_path / "runs")
-    assert found["status"] == "failed"
-    assert found["message"].startswith("projections.count is 3; wanted")
+    result = measuring.run_engine(["projections.count=3"], tmp_path / "a.log", tmp_path / "runs")
+    assert result["status"] == "failed"
+    assert result["message"].startswith("projections.count is 3; wanted")
 
 
 def test_wrong_settings_are_refused_before_anything_runs(tmp_path: Path, capsys):
@@ -324,8 +316,8 @@ def test_direct_sums_agree_with_a_discrete_transform_of_the_summed_density(toy_d
     size = 30
     image = np.zeros((size, size))
     image[size // 2 - ny // 2 :, size // 2 - nx // 2 :][:ny, :nx] = toy_density.sum(axis=0, dtype=float)
-    found = projector.direct_spectrum(toy_density, np.array([nx // 2, ny // 2, nz // 2]), np.eye(3), size)
-    np.testing.assert_allclose(found, np.fft.rfft2(np.fft.ifftshift(image)), atol=1e-9 * toy_density.sum())
+    result = projector.direct_spectrum(toy_density, np.array([nx // 2, ny // 2, nz // 2]), np.eye(3), size)
+    np.testing.assert_allclose(result, np.fft.rfft2(np.fft.ifftshift(image)), atol=1e-9 * toy_density.sum())
 
 
 def test_the_error_of_the_projector_is_small_and_of_a_wrong_pose_large(toy_volume, rng):
@@ -346,101 +338,6 @@ def test_padding_keeps_the_middle_voxel_in_the_middle(toy_volume):
     assert cube.sum() == pytest.approx(toy_volume.density.sum())
     with pytest.raises(InputError, match="26 voxels wide; wanted at most --size, 20"):
         projector.padded_cube(toy_volume, 20)
-
-
-# ASPIRE
-
-
-def test_all_triangles_at_once_are_what_aspire_finds_one_by_one(aspire, rng):
-    count = 9
-    poses = rotations.sample_orientations(count, rng)
-    first, second = np.triu_indices(count, 1)
-    relative = poses[first].transpose(0, 2, 1) @ poses[second]
-    turned = rng.random(len(relative)) < 0.5
-    hand = np.diag([1.0, 1.0, -1.0])
-    relative[turned] = hand @ relative[turned] @ hand
-    relative[0] = rotations.sample_orientations(1, rng)[0]  # and one that is simply wrong
-    vector = rng.standard_normal(len(relative))
-    one_by_one = importlib.import_module("aspire.abinitio.J_sync").JSync(count, disable_gpu=True)
-    theirs = one_by_one._signs_times_v(relative, vector)
-    np.testing.assert_allclose(aspire_peer._triangles_at_once(count)(relative, vector), theirs, atol=1e-12)
-
-
-@pytest.mark.parametrize("method", aspire_peer.METHODS)
-def test_common_lines_find_our_poses_in_our_convention(aspire, toy_volume, rng, method):
-    """After ASPIRE's own registration, which turns only from the left, its poses are ours: no transposition is between
-    them. Ours, over O(4), finds the same errors.
-    """
-    poses = rotations.sample_orientations(24, rng)
-    images = project(toy_volume, poses, 44)
-    found = aspire_peer.orient(images, method, seed=0).poses
-    own = aspire_peer.own_registration_errors(found, poses)
-    ours = aspire_recovery.align_poses(found, poses, rng).errors
-    assert np.median(own) < 0.03
-    assert np.median(ours) < 0.03
-    transposed = aspire_peer.own_registration_errors(found.transpose(0, 2, 1), poses)
-    assert np.median(transposed) > 0.3
-
-
-def test_a_classification_that_fails_is_tried_with_other_seeds(aspire, monkeypatch, rng):
-    asked = []
-
-    def classify(classifier):
-        asked.append(classifier.seed)
-        raise RuntimeError("bispec_2drot_large failed to return valid feature vector.")
-
-    monkeypatch.setattr(aspire.classification.RIRClass2D, "classify", classify)
-    with pytest.raises(RuntimeError, match="bispec"):
-        aspire_peer.class_averages(rng.standard_normal((500, 16, 16)).astype(np.float32), 16, 2, 2, seed=3)
-    assert asked == [3, 6, 9, 12]
-
-
-def test_recovery_tables_have_means_over_seeds(tmp_path: Path):
-    def result(method, seed, median, averaged=False):
-        return {
-            "averaged": averaged, "variance": 16.0, "seed": seed, "method": method, "images": 200, "median": median,
-            "mean": median, "own": None if method == "ours" else median, "wall_s": 10.0, "cpu_s": 20.0, **FACTS,
-        }  # fmt: skip
-
-    results = [result("ours", 0, 0.02), result("ours", 1, 0.04), result("ASPIRE, CLSyncVoting", 0, 1.0)]
-    results.append(result("ASPIRE, class averages, CLSyncVoting", 0, 0.1, averaged=True))
-    text = aspire_recovery.write_tables(tmp_path, results, "5j0n", [])
-    assert "| ours | 16 | 200 | 2 | 0.0300 ± 0.0141 | 0.0200 to 0.0400 | – | 10.0 ± 0.0 | 20.0 ± 0.0 |" in text
-    assert "| ASPIRE, CLSyncVoting | 16 | 200 | 1 | 1.00 | 1.00 to 1.00 | 1.00 | 10.0 | 20.0 |" in text
-    assert text.index("1000 images;") < text.index("ASPIRE, class averages")
-    assert "ASPIRE knows no volume, ours is trained on one" in text
-    lines = read_csv((tmp_path / "aspire_recovery.csv").read_text())
-    assert [float(line["median"]) for line in lines] == [0.02, 0.04, 1.0, 0.1]
-
-
-def test_aspire_alone_goes_on_with_more_seeds_than_ours(tmp_path: Path, monkeypatch):
-    asked = []
-
-    def measure_case(case, *others):
-        asked.append((case.seed, case.ours))
-        result = {"averaged": False, "variance": 16.0, "seed": case.seed, "images": 200, "mean": 1.0, "own": 1.0}
-        result |= {"wall_s": 10.0, "cpu_s": 20.0, **FACTS}
-        theirs, ours = (result | {"method": name, "median": 1.0 + case.seed} for name in ("ASPIRE", "ours"))
-        return [ours, theirs] if case.ours else [theirs]
-
-    monkeypatch.setattr(aspire_recovery, "measure_case", measure_case)
-    arguments = ["--raw", "16", "--averaged", "--volume", "1bd2", "--seeds", "1", "--out", str(tmp_path)]
-    for _ in range(2):  # the second time all is kept
-        assert aspire_recovery.main([*arguments, "--aspire-seeds", "3"]) == 0
-    assert asked == [(0, True), (1, False), (2, False)]
-    text = (tmp_path / "aspire_recovery.md").read_text()
-    assert "| ours | 16 | 200 | 1 | 1.00 |" in text
-    assert "| ASPIRE | 16 | 200 | 3 | 2.00 ± 1.00 | 1.00 to 3.00 |" in text
-
-
-def test_importing_aspire_leaves_no_trace(aspire, tmp_path: Path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-    hook = sys.excepthook
-    aspire_peer.import_aspire()
-    assert not list(tmp_path.iterdir())
-    assert sys.excepthook is hook
-    logging.getLogger("aspire.anything").info("not shown")
-    assert capfd.readouterr().out == ""
 
 
 def test_results_are_plain_json(tmp_path: Path):

@@ -79,5 +79,5 @@ def addresses(runs_dir: Path) -> dict[str, str]:
 def _run(overrides: Overrides, runs_dir: Path) -> str:
     settings = [part for override in (*SMALL, *overrides) for part in ("--set", override)]
     command = [sys.executable, "-m", "engine", "run", "--json", "--runs-dir", str(runs_dir), *settings]
-    found = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
-    return json.loads(found.stdout)["run_id"]
+    finished = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    return json.loads(finished.stdout)["run_id"]

@@ -65,12 +65,12 @@ def paths(runs_dir: Path) -> dict[str, str]:
     rows = catalogue.list_runs(runs_dir)
     newest = {row["status"]: row["run_id"] for row in reversed(rows)}
     finished = [row["run_id"] for row in rows if row["status"] == "finished"]
-    found = {"runs": "/", "experiment": "/experiment", "compare": f"/compare?runs={','.join(finished[:4])}"}
-    found |= {name: f"/{name}" for name in ("coverage", "noise", "sampling", "recovery", "volumes")}
-    found |= {f"run-{status}": f"/run?run={run_id}" for status, run_id in newest.items() if status != "finished"}
+    addresses = {"runs": "/", "experiment": "/experiment", "compare": f"/compare?runs={','.join(finished[:4])}"}
+    addresses |= {name: f"/{name}" for name in ("coverage", "noise", "sampling", "recovery", "volumes")}
+    addresses |= {f"run-{status}": f"/run?run={run_id}" for status, run_id in newest.items() if status != "finished"}
     if finished:
-        found |= {f"run-{tab.lower()}": f"/run?run={newest['finished']}&tab={tab}" for tab in _TABS}
-    return found | {"run-malformed": "/run?run=<b>nonsense"}
+        addresses |= {f"run-{tab.lower()}": f"/run?run={newest['finished']}&tab={tab}" for tab in _TABS}
+    return addresses | {"run-malformed": "/run?run=<b>nonsense"}
 
 
 def take_all(chromium: Browser, address: str, directory: Path, runs_dir: Path, only: str) -> None:

@@ -34,12 +34,12 @@ def serving(runs_dir: Path, working_directory: Path = ROOT, terminal: Path = Pat
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), f"--server.port={port}"]
-    with terminal.open("ab") as said:
+    with terminal.open("ab") as output:
         process = subprocess.Popen(
             [*command, "--server.headless=true"],
             cwd=working_directory,
             env={**os.environ, "POSELAB_RUNS_DIR": str(runs_dir)},
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
         )
     try:

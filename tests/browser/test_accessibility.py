@@ -74,14 +74,14 @@ def paths(ids: dict[str, str]) -> list[str]:
 
 def violations(page: Page, path: str) -> list[tuple[str, str, str]]:
     """Serious and critical ones: rule, selector, what axe says of it."""
-    found = Axe().run(page).response["violations"]
+    reported = Axe().run(page).response["violations"]
     return [
         (
             violation["id"],
             node["target"][0],
             f"{path}: {violation['id']}: {node['html'][:200]}: {node['failureSummary']}",
         )
-        for violation in found
+        for violation in reported
         if violation["impact"] in SERIOUS
         for node in violation["nodes"]
     ]
@@ -98,14 +98,14 @@ def test_no_page_has_a_serious_violation_of_our_own_in_either_theme(
         for path in paths(ids):
             page.goto(address + path)
             settle(page)
-            for rule, target, told in violations(page, path):
+            for rule, target, explanation in violations(page, path):
                 matches = "([element, selector]) => document.querySelector(element)?.matches(selector)"
                 known = [
                     number for number, entry in enumerate(KNOWN)
                     if entry["rule"] == rule and page.evaluate(matches, [target, entry["selector"]])
                 ]  # fmt: skip
                 used.update(known)
-                own += [] if known else [f"{scheme} {told}"]
+                own += [] if known else [f"{scheme} {explanation}"]
         page.context.close()
     assert own == []
     assert [entry for number, entry in enumerate(KNOWN) if number not in used] == []  # the list may only shrink

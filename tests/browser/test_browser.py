@@ -70,9 +70,9 @@ def start(page: Page) -> str:
     """Press Run; the id of the run, once the address has it."""
     page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_url(RUN_ADDRESS)
-    found = RUN_ADDRESS.search(page.url)
-    assert found is not None
-    return found.group(1)
+    match = RUN_ADDRESS.search(page.url)
+    assert match is not None
+    return match.group(1)
 
 
 def wait_until_finished(runs_dir: Path, count: int) -> list[str]:
@@ -210,8 +210,8 @@ def test_a_sweep_is_launched_compared_and_shared(page: Page, chromium: Browser, 
     for seen_by in (page, other):
         expect(seen_by.get_by_test_id("stPlotlyChart").first).to_be_visible()
         assert seen_by.get_by_test_id("stException").count() == 0
-    said = [seen_by.get_by_test_id("stMain").inner_text() for seen_by in (page, other)]
-    assert said[0] == said[1]
+    shown_texts = [seen_by.get_by_test_id("stMain").inner_text() for seen_by in (page, other)]
+    assert shown_texts[0] == shown_texts[1]
     other.context.close()
 
 

@@ -107,10 +107,42 @@ def test_ticked_runs_are_compared_whoever_adds_runs_meanwhile(chromium: Browser,
     expect(other.get_by_text("30 runs, 0 running")).to_be_visible(timeout=3_000)
 
 
+def press_in_table(page: Page, *keys: str) -> tuple[int, int]:
+    """Press keys that each move the table's focus; column and line of the cell that then has it."""
+    if page.evaluate("document.activeElement.tagName") != "TD":
+        page.get_by_test_id("stDataFrame").locator("canvas").first.focus()
+    for key in keys:
+        before = page.evaluate("document.activeElement.id")
+        page.keyboard.press(key)
+        page.wait_for_function("before => document.activeElement.id !== before", arg=before)
+    column, line = page.evaluate("document.activeElement.id.split('-').slice(2)")
+    return int(column), int(line)
+
+
+def test_the_keyboard_opens_and_ticks_runs(chromium: Browser, address: str, runs_dir: Path) -> None:
+    _, second, third = ids(runs_dir)[:3]
+    page = opened(chromium, address)
+    assert press_in_table(page, "ArrowDown", "ArrowDown", "ArrowRight") == (2, 2)
+    page.keyboard.press("Space")
+    expect(page.get_by_text("1 ticked")).to_be_visible()
+    press_in_table(page, "ArrowUp")
+    page.keyboard.press("Space")
+    expect(page.get_by_text("2 ticked")).to_be_visible()
+    page.get_by_role("button", name="Compare").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/compare?runs={second}*{third}")
+    page = opened(chromium, f"{address}/?sort=name&ascending=true&columns=id")
+    assert press_in_table(page, "ArrowDown", "Control+ArrowDown") == (1, len(ids(runs_dir)) - 1), "out of sight before"
+    name = page.evaluate("document.activeElement.innerText")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/run?run=*")
+    expect(page.get_by_role("heading", name=name)).to_be_visible()
+
+
 def headings(page: Page) -> list[str]:
     """Of the columns of the table that are in sight."""
-    found = "[...document.querySelectorAll('[data-testid=stDataFrame] canvas [role=columnheader]')]"
-    return page.evaluate(f"{found}.map(head => head.innerText)")
+    heads = "[...document.querySelectorAll('[data-testid=stDataFrame] canvas [role=columnheader]')]"
+    return page.evaluate(f"{heads}.map(head => head.innerText)")
 
 
 def test_a_click_on_a_heading_sorts_and_the_address_has_it(chromium: Browser, address: str) -> None:

@@ -16,8 +16,8 @@ def test_a_negative_number_is_a_value(typed):
     parser = Strict(prog="x")
     parser.add_argument("-in", "--input")
     parser.add_argument("-shift", type=float, action="append")
-    found = parser.parse_args(["-shift", typed, "-in", "a", "-shift", typed])
-    assert [f"{value:g}" for value in found.shift] == [f"{float(typed):g}"] * 2
+    parsed = parser.parse_args(["-shift", typed, "-in", "a", "-shift", typed])
+    assert [f"{value:g}" for value in parsed.shift] == [f"{float(typed):g}"] * 2
 
 
 @pytest.mark.parametrize("typed", ["-1a", "-e3", "-", "--1", "-1e"])
@@ -70,11 +70,11 @@ def test_what_is_given_several_times_is_counted():
 def test_every_complaint_is_one_line(arguments, message, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("POSELAB_RUNS_DIR", str(tmp_path / "runs"))
     assert main(arguments) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith("error: ")
-    assert message in told.err
-    assert told.err.count("\n") == 1
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ")
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
 
 
 def test_names_longer_than_a_file_may_have_are_said(tmp_path, capsys):
@@ -87,6 +87,6 @@ def test_names_longer_than_a_file_may_have_are_said(tmp_path, capsys):
         ["generate", "-in", "1bd2", "-num", "2", "-out", f"{long}.h5"],
     ):
         assert main(arguments) == 2, arguments
-        told = capsys.readouterr().err
-        assert told.splitlines()[-1].startswith("error: "), arguments
-        assert "File name too long" in told or "no run" in told, arguments
+        printed = capsys.readouterr().err
+        assert printed.splitlines()[-1].startswith("error: "), arguments
+        assert "File name too long" in printed or "no run" in printed, arguments

@@ -49,9 +49,9 @@ def test_plain_progress_says_how_long_a_stage_will_still_be(monkeypatch, capsys)
     for seconds, fraction in ((15, 0.01), (40, 0.25), (80, 0.5)):
         now[0] = 100.0 + seconds
         reporter.on_event({"kind": "progress", "stage": "training", "fraction": fraction, "values": {"step": 9}})
-    said = capsys.readouterr().err.splitlines()
-    assert [line.endswith("left") for line in said] == [False, True, True]
-    assert [line.rpartition(", ")[2] for line in said[1:]] == ["about 2 min left", "about 80 s left"]
+    printed = capsys.readouterr().err.splitlines()
+    assert [line.endswith("left") for line in printed] == [False, True, True]
+    assert [line.rpartition(", ")[2] for line in printed[1:]] == ["about 2 min left", "about 80 s left"]
 
 
 @pytest.mark.parametrize("unknown", [None, math.nan, math.inf])

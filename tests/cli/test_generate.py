@@ -39,9 +39,9 @@ def repeated(flag: str, *values: float) -> list[str]:
 def test_h5_holds_projections_that_its_angles_explain(tmp_path: Path, toy_map, toy_density, capsys):
     out = tmp_path / "toy.h5"
     assert main(["-in", str(toy_map), "-num", "7", "-out", str(out), "--seed", "3"]) == 0
-    said = capsys.readouterr()
-    assert said.out == f"{out}: 7 projections of 41 x 41 pixels, 2.5 Å per pixel\n"
-    assert "projections" in said.err
+    printed = capsys.readouterr()
+    assert printed.out == f"{out}: 7 projections of 41 x 41 pixels, 2.5 Å per pixel\n"
+    assert "projections" in printed.err
     with h5py.File(out) as file:
         images, angles, about = file["Projections"][()], file["Angles"][()], dict(file.attrs)
     assert (images.shape, images.dtype, angles.shape) == ((7, TOY_DIAGONAL, TOY_DIAGONAL), np.float32, (7, 3))
@@ -91,14 +91,14 @@ def test_angles_fill_the_region_that_was_asked_for(tmp_path: Path, toy_map, samp
 
 def test_noise_has_its_variance_and_leaves_the_poses_alone(tmp_path: Path, toy_map, monkeypatch):
     monkeypatch.setattr(generate, "_CHUNK_BYTES", 4 * TOY_DIAGONAL**2 * 8)  # 8 projections: the last chunk holds 4
-    found = {}
+    stacks = {}
     for variance in ("0", "4"):
         out = tmp_path / f"{variance}.h5"
         main(["-in", str(toy_map), "-num", "20", "-out", str(out), "--noise-variance", variance])
         with h5py.File(out) as file:
-            found[variance] = file["Projections"][()], file["Angles"][()]
-    np.testing.assert_array_equal(found["0"][1], found["4"][1])
-    noise = found["4"][0] - found["0"][0]
+            stacks[variance] = file["Projections"][()], file["Angles"][()]
+    np.testing.assert_array_equal(stacks["0"][1], stacks["4"][1])
+    noise = stacks["4"][0] - stacks["0"][0]
     per_image = noise.var(axis=(1, 2))
     assert 4 * 0.85 < per_image.min() < per_image.max() < 4 * 1.15
     assert abs(np.corrcoef(noise.reshape(20, -1)) - np.eye(20)).max() < 0.15
@@ -138,8 +138,8 @@ def test_config_file_in_the_published_syntax_and_arguments_that_override_it(tmp_
     assert read_arguments(["-conf", str(path)]) == wanted
     assert read_arguments(["-config", str(path)]) == wanted
     given = ["--config-file", str(path), "-num", "9", *repeated("-cov", 2.0, 0.4, 2.0), "-out", "b.MAT"]
-    found = read_arguments(given)
-    assert (found.count, found.coverage, found.output, found.shift) == (
+    arguments = read_arguments(given)
+    assert (arguments.count, arguments.coverage, arguments.output, arguments.shift) == (
         9,
         (2.0, 0.4, 2.0),
         Path("b.MAT"),
@@ -148,9 +148,14 @@ def test_config_file_in_the_published_syntax_and_arguments_that_override_it(tmp_
 
 
 def test_the_published_defaults():
-    found = read_arguments(["-in", "1bd2", "-out", "a.h5"])
-    assert found == Request("1bd2", Path("a.h5"))
-    assert (found.count, found.sampling, found.shift, found.coverage) == (5000, "euler", (0, 0, 0), (2, 1, 2))
+    arguments = read_arguments(["-in", "1bd2", "-out", "a.h5"])
+    assert arguments == Request("1bd2", Path("a.h5"))
+    assert (arguments.count, arguments.sampling, arguments.shift, arguments.coverage) == (
+        5000,
+        "euler",
+        (0, 0, 0),
+        (2, 1, 2),
+    )
 
 
 def test_region_in_degrees_survives_rounding():
@@ -300,9 +305,9 @@ def test_a_map_without_voxel_size_that_is_called_a_stack_is_helped(tmp_path, toy
     with pytest.raises(InputError, match=r"the header gives a voxel size of 0, 0, 0 Å; .*give it as --voxel-size$"):
         main([*asked, "--stack-is-volume"])
     assert main([*asked, "--stack-is-volume", "--voxel-size", "2.5"]) == 0
-    said = capsys.readouterr()
-    assert "2.5 Å per pixel" in said.out
-    assert "x.mrc: the header's statistics (minimum" in said.err
+    printed = capsys.readouterr()
+    assert "2.5 Å per pixel" in printed.out
+    assert "x.mrc: the header's statistics (minimum" in printed.err
 
 
 @pytest.mark.parametrize(

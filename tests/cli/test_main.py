@@ -30,15 +30,15 @@ def done(tmp_path_factory):
 def test_json_is_one_object_on_standard_output_and_progress_elsewhere(done):
     _, result = done
     assert result.returncode == 0, result.stderr
-    told = json.loads(result.stdout)
-    assert set(told) >= {"run_id", "status", "metrics", "seconds", "peak_memory_mb", "reused"}
-    assert told["status"] == "finished"
+    printed = json.loads(result.stdout)
+    assert set(printed) >= {"run_id", "status", "metrics", "seconds", "peak_memory_mb", "reused"}
+    assert printed["status"] == "finished"
     assert {
         "distance_mae", "distance_rmse", "recovery_loss", "angle_error_median", "angle_error_mean",
         "fsc_0.5_angstrom", "fsc_0.143_angstrom",
-    } <= set(told["metrics"])  # fmt: skip
-    assert {"projections", "distance", "recovery", "alignment", "reconstruction", "total"} <= set(told["seconds"])
-    assert told["seconds"]["total"] >= sum(v for k, v in told["seconds"].items() if k != "total") - 0.01
+    } <= set(printed["metrics"])  # fmt: skip
+    assert {"projections", "distance", "recovery", "alignment", "reconstruction", "total"} <= set(printed["seconds"])
+    assert printed["seconds"]["total"] >= sum(v for k, v in printed["seconds"].items() if k != "total") - 0.01
     assert "recovery" in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -79,11 +79,11 @@ def test_an_empty_list_says_what_to_do(tmp_path, capsys):
 def test_wrong_input_is_one_line_and_status_2(arguments, message, tmp_path, capsys):
     runs_dir = tmp_path / "runs"
     assert main([*arguments, "--runs-dir", str(runs_dir)]) == 2
-    told = capsys.readouterr()
-    assert message in told.err
-    assert told.err.startswith("error: ")
-    assert told.err.count("\n") == 1
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
     assert not runs_dir.exists()
 
 

@@ -115,9 +115,9 @@ def test_names_that_are_no_utf8_on_any_command_are_one_line_or_work(tmp_path, to
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     statuses = [int(line[3:]) for line in done.stdout.splitlines() if line.startswith(b"== ")]
-    told = done.stderr.split(b"==\n")[:-1]
-    assert len(statuses) == len(told) == len(COMMANDS)
-    for command, status, errors in zip(COMMANDS, statuses, told, strict=True):
+    messages = done.stderr.split(b"==\n")[:-1]
+    assert len(statuses) == len(messages) == len(COMMANDS)
+    for command, status, errors in zip(COMMANDS, statuses, messages, strict=True):
         assert status in (0, 2), command
         assert b"Traceback" not in errors, command
         if status == 2:

@@ -214,6 +214,6 @@ def test_training_volumes_are_a_list_or_one_text():
     ],
 )
 def test_what_no_training_can_have_is_refused(table, message):
-    with pytest.raises(InputError, match=message) as told:
+    with pytest.raises(InputError, match=message) as error:
         config_from_dict(table)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)

@@ -84,12 +84,12 @@ def test_a_run_is_started_detached_and_leaves_its_record(project: Path) -> None:
     assert record.status == "finished"
     assert record.config == config == load_config(project / local.FOLDER / run_id / "config.toml")
     assert record.name == "--json O'Brien; rm -rf \\"
-    (told,) = [event["values"] for event in read_events(record.path)[0] if event["kind"] == "process"]
-    assert told["sid"] == told["pid"]
-    assert told["ppid"] != os.getpid()
-    assert told["cwd"] == str(project.parent)
+    (handle,) = [event["values"] for event in read_events(record.path)[0] if event["kind"] == "process"]
+    assert handle["sid"] == handle["pid"]
+    assert handle["ppid"] != os.getpid()
+    assert handle["cwd"] == str(project.parent)
     assert LOCAL.output(project, run_id) == "the run speaks\n"
-    wait_for(lambda: environment.process_started(told["pid"]) is None)
+    wait_for(lambda: environment.process_started(handle["pid"]) is None)
     assert [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE] == []
 
 

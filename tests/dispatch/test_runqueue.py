@@ -87,15 +87,15 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ours(project: Path, word: str = "") -> list[psutil.Process]:
     """Processes that work for this project and have the word in their command line."""
-    found = []
+    result = []
     for process in psutil.process_iter():
         try:
             line = process.cmdline()
         except psutil.Error:
             continue
         if any(str(project) in part for part in line) and word in " ".join(line) and "engine" in line:
-            found.append(process)
-    return found
+            result.append(process)
+    return result
 
 
 def config(seed: int) -> Config:
@@ -200,11 +200,11 @@ def test_broken_entries_are_told_of_and_left_aside(project: Path, no_worker: Non
     (folder / b / "config.toml").write_text("[projections]\ncuont = 5\n")
     (folder / c / "job.json").unlink()
     assert place(project) == [d]
-    told = runqueue.problems(project)
-    assert set(told) == {a, b, c}
-    assert told[a].startswith(f"queued run {a} is skipped: its job.json is damaged")
-    assert "the nearest known one is 'projections.count'" in told[b]
-    assert "its job.json is missing" in told[c]
+    problems = runqueue.problems(project)
+    assert set(problems) == {a, b, c}
+    assert problems[a].startswith(f"queued run {a} is skipped: its job.json is damaged")
+    assert "the nearest known one is 'projections.count'" in problems[b]
+    assert "its job.json is missing" in problems[c]
     runqueue.withdraw(project, [a, b, c])
     assert runqueue.problems(project) == {}
     assert place(project) == [d]
@@ -295,7 +295,7 @@ def test_a_start_that_was_cut_short_is_taken_up(project: Path, no_worker: None, 
     (run_id,) = submit(project, [60])
     LOCAL.submit(Launch(config(60)), project, run_id)
     if step == "before the process":
-        (process,) = (found for found in ours(project.parent, run_id))
+        (process,) = (one for one in ours(project.parent, run_id))
         process.kill()
         shutil.rmtree(project / run_id, ignore_errors=True)
         (project.parent / "began.txt").unlink(missing_ok=True)

@@ -55,16 +55,16 @@ def kept(folder, key="key", **others):
 
 def test_a_checkpoint_is_read_back_as_it_was(tmp_path):
     best = (np.float32([1, 2]),)
-    found = kept(tmp_path, best=best, best_mae=0.1, best_step=5, waited=2).load()
+    result = kept(tmp_path, best=best, best_mae=0.1, best_step=5, waited=2).load()
     expected = snapshot(best=best, best_mae=0.1, best_step=5, waited=2)
-    assert (found.step, found.seconds, found.history) == (7, 1.5, expected.history)
-    assert (found.best_mae, found.best_step, found.waited) == (0.1, 5, 2)
-    assert np.isnan(found.validation_mae)
-    for one, two in zip((*found.variables, *found.best), (*expected.variables, *best), strict=True):
+    assert (result.step, result.seconds, result.history) == (7, 1.5, expected.history)
+    assert (result.best_mae, result.best_step, result.waited) == (0.1, 5, 2)
+    assert np.isnan(result.validation_mae)
+    for one, two in zip((*result.variables, *result.best), (*expected.variables, *best), strict=True):
         np.testing.assert_array_equal(one, two)
         assert one.dtype == two.dtype
     one, two = np.random.default_rng(0), np.random.default_rng(7)
-    one.bit_generator.state = found.generator
+    one.bit_generator.state = result.generator
     assert one.random() == two.random()
 
 
@@ -171,7 +171,7 @@ def weights(trained):
 def test_a_training_cut_off_and_gone_on_with_is_bit_for_bit_the_uninterrupted_one(train, tmp_path, patience):
     wholly_told = []
     whole = train(lambda fraction, values: wholly_told.append((fraction, values)), patience=patience)
-    told = []
+    reports = []
     checkpoint = Checkpoint(tmp_path, "key", every_s=0)
 
     def cut_off(fraction, values):
@@ -183,12 +183,12 @@ def test_a_training_cut_off_and_gone_on_with_is_bit_for_bit_the_uninterrupted_on
     resumed = checkpoint.load()
     assert resumed.step == 19
     ended = train(
-        lambda fraction, values: told.append((fraction, values)), patience=patience, resumed=resumed,
+        lambda fraction, values: reports.append((fraction, values)), patience=patience, resumed=resumed,
         offer=checkpoint.offer,
     )  # fmt: skip
     for one, two in zip(weights(ended), weights(whole), strict=True):
         np.testing.assert_array_equal(one, two)
-    assert told == wholly_told, "the learning curve is whole"
+    assert reports == wholly_told, "the learning curve is whole"
     assert (ended.steps, ended.validation_mae, ended.best_step) == (30, whole.validation_mae, whole.best_step)
     assert ended.seconds > resumed.seconds
     assert checkpoint.load().step == 29
@@ -238,13 +238,13 @@ def validations(monkeypatch):
 @pytest.mark.slow
 def test_without_improvement_it_stops_and_the_best_weights_are_back(train, validations):
     seen = validations([0.5, 0.4, 0.3, 0.35, 0.3, 0.4, 0.1, 0.0])
-    told = []
-    trained = train(lambda fraction, values: told.append(values), patience=3)
+    reports = []
+    trained = train(lambda fraction, values: reports.append(values), patience=3)
     assert (trained.steps, trained.best_step, trained.stopped_early) == (6, 3, True)
     assert trained.validation_mae == pytest.approx(0.3)
     for one, two in zip(weights(trained), seen[2], strict=True):
         np.testing.assert_array_equal(one, two)
-    assert [values["validation_mae"] for values in told] == pytest.approx([0.5, 0.4, 0.3, 0.35, 0.3, 0.4])
+    assert [values["validation_mae"] for values in reports] == pytest.approx([0.5, 0.4, 0.3, 0.35, 0.3, 0.4])
 
 
 @pytest.mark.slow
@@ -336,11 +336,11 @@ def test_a_damaged_checkpoint_is_left_aside(uninterrupted, tmp_path):
 def test_an_early_stop_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "_VALIDATIONS_STOPPING", 30)
     record = run(tmp_path, "training.patience=1", "training.learning_rate=0.5")
-    with np.load(record.path / "training.npz") as found:
-        assert found["stopped_early"]
-        assert found["best_step"] < found["steps"] < 30
-        assert found["validation_mae"] == np.nanmin(found["curve"][:, 2])
-        assert found["curve"][-1, 0] == found["steps"]
-        best_step = int(found["best_step"])
+    with np.load(record.path / "training.npz") as arrays:
+        assert arrays["stopped_early"]
+        assert arrays["best_step"] < arrays["steps"] < 30
+        assert arrays["validation_mae"] == np.nanmin(arrays["curve"][:, 2])
+        assert arrays["curve"][-1, 0] == arrays["steps"]
+        best_step = int(arrays["best_step"])
     log = (record.path / "log.txt").read_text()
     assert f"training stopped early; the weights are those of step {best_step}\n" in log

@@ -43,16 +43,16 @@ def with_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("device=gpu", "device is 'gpu' and this machine has none; wanted device = auto or cpu"),
         ("projections.projector=astra", r"projections.projector is 'astra', which needs .*projector = fourier"),
         ("reconstruction.method=cgls", r"reconstruction.method is 'cgls', which needs .*method = normal_equations"),
     ],
 )
-def test_what_is_not_there_is_refused_before_the_run_in_one_line(without, tmp_path, capsys, setting, told):
+def test_what_is_not_there_is_refused_before_the_run_in_one_line(without, tmp_path, capsys, setting, message):
     settings = [setting, "reconstruction.enabled=true", "volume.source=/no/such/file.mrc"]  # which is not even opened
-    with pytest.raises(InputError, match=f"^{told}$"):
+    with pytest.raises(InputError, match=f"^{message}$"):
         pipeline.run_experiment(load_config(None, [*QUICK, *settings]), tmp_path / "runs", ["test"])
     assert main(["run", "--runs-dir", str(tmp_path / "runs"), *(f"--set={each}" for each in settings)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -73,8 +73,8 @@ def test_a_stage_too_small_to_measure_says_nothing_about_a_large_one():
 
 def test_noise_and_shifts_lengthen_the_training_they_need():
     def steps_and_seconds(**projections):
-        found = config(projections={"size": 116} | projections)
-        return estimate.estimate(found, replace(PROTEIN, diagonal=116, voxels=300_000)).by_stage["training"]
+        estimated = config(projections={"size": 116} | projections)
+        return estimate.estimate(estimated, replace(PROTEIN, diagonal=116, voxels=300_000)).by_stage["training"]
 
     clean = steps_and_seconds()
     assert clean < steps_and_seconds(noise_variance=5) < steps_and_seconds(noise_variance=16)
@@ -91,16 +91,16 @@ def test_noise_and_shifts_lengthen_the_training_they_need():
     [("spectral", 2.9), ("mds", 4.5), ("isomap", 8.5), ("random", 9.7)],  # 1,650 projections on one core
 )
 def test_starts_take_what_they_took(start, seconds):
-    found = config(
+    estimated = config(
         distance={"method": "perturbed"}, projections={"count": 1650}, recovery={"initialisation": start}
     )  # fmt: skip
-    assert estimate.estimate(found, PROTEIN).by_stage["recovery"] == pytest.approx(seconds, rel=0.4)
+    assert estimate.estimate(estimated, PROTEIN).by_stage["recovery"] == pytest.approx(seconds, rel=0.4)
 
 
 def test_a_symmetric_recovery_takes_longer_with_the_order_of_its_group():
     def recovery(symmetry):
-        found = config(volume={"symmetry": symmetry}, distance={"method": "exact"})
-        return estimate.estimate(found, PROTEIN).by_stage["recovery"]
+        estimated = config(volume={"symmetry": symmetry}, distance={"method": "exact"})
+        return estimate.estimate(estimated, PROTEIN).by_stage["recovery"]
 
     assert recovery("C1") < recovery("C2") < recovery("D2") < recovery("D7")
     assert recovery("D7") == pytest.approx(19, rel=0.3)
@@ -170,9 +170,11 @@ def test_what_two_runs_share_is_computed_once():
 def test_a_volume_that_would_have_to_be_downloaded_is_not(tmp_path, monkeypatch):
     monkeypatch.setenv("POSELAB_CACHE", str(tmp_path))
     monkeypatch.setenv("POSELAB_PDB_URL", "http://127.0.0.1:9/nowhere")
-    found = estimate.total([config(volume={"source": "pdb:5j0n"}), config(volume={"source": str(tmp_path / "no.mrc")})])
-    assert found.assumed == (str(tmp_path / "no.mrc"), "pdb:5j0n")
-    assert found.seconds > 100
+    estimated = estimate.total(
+        [config(volume={"source": "pdb:5j0n"}), config(volume={"source": str(tmp_path / "no.mrc")})]
+    )
+    assert estimated.assumed == (str(tmp_path / "no.mrc"), "pdb:5j0n")
+    assert estimated.seconds > 100
 
 
 def test_memory_grows_with_what_is_held():

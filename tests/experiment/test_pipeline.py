@@ -276,8 +276,8 @@ def test_refinement_is_a_stage_of_its_own_and_reported_apart(runs_dir, exact, re
     assert gained["refined_angle_error_median"] < 0.5 * plain.metrics["angle_error_median"]
     assert gained["refined_fsc_0.5_angstrom"] <= plain.metrics["fsc_0.5_angstrom"]
     assert set(refined.seconds) - set(plain.seconds) == {"refinement"}
-    with np.load(refined.path / "refined.npz") as found:
-        assert np.median(found["errors"]) == gained["refined_angle_error_median"]
+    with np.load(refined.path / "refined.npz") as arrays:
+        assert np.median(arrays["errors"]) == gained["refined_angle_error_median"]
     in_star = star.read_star(refined.path / "refined.star")
     assert len(in_star.poses) == 60
     assert (refined.path / "refined_reconstruction.mrc").exists()
@@ -306,8 +306,8 @@ def test_a_density_that_looks_symmetric_is_warned_of(runs_dir, tmp_path, toy_vol
         "projections.size=40", "reconstruction.enabled=false",
     )  # fmt: skip
     record = run(runs_dir, base=base)
-    (told,) = [event["message"] for event in read_events(record.path)[0] if event["kind"] == "warning"]
-    assert told.startswith(
+    (messages,) = [event["message"] for event in read_events(record.path)[0] if event["kind"] == "warning"]
+    assert messages.startswith(
         "the density looks the same turned by 1/2 about z (correlation 1.000 at least), so poses are"
     )
     # Told the symmetry, it has nothing to warn of.
@@ -321,12 +321,12 @@ def test_a_network_learns_the_distance_modulo_the_group(runs_dir):
         runs_dir, "volume.symmetry=D2", "volume.symmetrize=oligomer", "volume.voxel_size=5", "volume.resolution=15",
         "training.steps=60", base=SIAMESE,
     )  # fmt: skip
-    with np.load(record.path / "distances.npz") as found:
-        assert found["exact"].max() < 2.1, "no two poses are further apart modulo D2"
-        guessing = np.mean(np.abs(found["exact"] - np.median(found["exact"])))
+    with np.load(record.path / "distances.npz") as arrays:
+        assert arrays["exact"].max() < 2.1, "no two poses are further apart modulo D2"
+        guessing = np.mean(np.abs(arrays["exact"] - np.median(arrays["exact"])))
         assert record.metrics["distance_mae"] < 0.95 * guessing
-    with np.load(record.path / "training.npz") as found:
-        assert len(found["calibration"]) == math.comb(3 + 5, 3) - 1, "three kernels, to the fifth power together"
+    with np.load(record.path / "training.npz") as arrays:
+        assert len(arrays["calibration"]) == math.comb(3 + 5, 3) - 1, "three kernels, to the fifth power together"
 
 
 def test_refining_against_a_reconstruction_needs_one(runs_dir):
@@ -405,8 +405,8 @@ def test_noise_makes_the_default_training_longer(toy_volume, noise_variance, lea
 @pytest.mark.slow
 def test_a_training_that_the_clock_shortened_is_told_beside_the_results(tmp_path):
     record = run(tmp_path, "training.steps=100000", "training.max_seconds=1", base=SIAMESE)
-    (told,) = [event["message"] for event in read_events(record.path)[0] if event["kind"] == "warning"]
-    assert told.startswith("training met training.max_seconds and was shortened")
+    (messages,) = [event["message"] for event in read_events(record.path)[0] if event["kind"] == "warning"]
+    assert messages.startswith("training met training.max_seconds and was shortened")
 
 
 def test_what_is_doubtful_in_the_files_stays_with_the_run(runs_dir, tmp_path, toy_density):
@@ -421,7 +421,7 @@ def test_what_is_doubtful_in_the_files_stays_with_the_run(runs_dir, tmp_path, to
     with RunWriter.create(runs_dir, config, ["test"]) as writer:
         pipeline._describe(inputs, config, writer)
         writer.finish({})
-    told = [event["message"] for event in read_events(writer.path)[0] if event["kind"] == "warning"]
-    assert [line.partition(": ")[0] for line in told] == [str(tmp_path / "test.mrc"), str(tmp_path / "other.mrc")]
-    assert all("are not those of the data" in line for line in told)
+    messages = [event["message"] for event in read_events(writer.path)[0] if event["kind"] == "warning"]
+    assert [line.partition(": ")[0] for line in messages] == [str(tmp_path / "test.mrc"), str(tmp_path / "other.mrc")]
+    assert all("are not those of the data" in line for line in messages)
     assert (writer.path / "log.txt").read_text().count(" warning: ") == 2

@@ -76,12 +76,12 @@ def test_what_a_user_has_set_changes_no_digit(plain, tmp_path, name):
         (tmp_path / ".keras").mkdir()
         (tmp_path / ".keras" / "keras.json").write_text(json.dumps(KERAS))
     _, expected, arrays = plain
-    summary, found = run(tmp_path / "runs", tmp_path, SET[name], cores=1 if name == "one core" else None)
+    summary, digits = run(tmp_path / "runs", tmp_path, SET[name], cores=1 if name == "one core" else None)
     assert summary["reused"] == [] == expected["reused"]
     assert summary["metrics"] == expected["metrics"]
-    assert found.keys() == arrays.keys()
+    assert digits.keys() == arrays.keys()
     for key, array in arrays.items():
-        np.testing.assert_array_equal(found[key], array, err_msg=key)
+        np.testing.assert_array_equal(digits[key], array, err_msg=key)
     kept = tmp_path / ".keras" / "keras.json"
     assert json.loads(kept.read_text()) == KERAS if name == "keras.json" else not kept.exists()
 

@@ -53,15 +53,15 @@ def test_what_is_stored_is_loaded(tmp_path: Path) -> None:
     arrays: dict[str, np.ndarray] = {"images": IMAGES, "none": np.zeros((0, 3))}
     store(tmp_path, "projection", KEY, arrays, {"loss": np.float32(0.5), "sizes": (1, 2)}, {"network.keras": model})
     model.unlink()
-    found = load(tmp_path, "projection", KEY)
-    assert isinstance(found, Cached)
-    assert found.arrays.keys() == arrays.keys()
+    result = load(tmp_path, "projection", KEY)
+    assert isinstance(result, Cached)
+    assert result.arrays.keys() == arrays.keys()
     for name, array in arrays.items():
-        np.testing.assert_array_equal(found.arrays[name], array)
-        assert found.arrays[name].dtype == array.dtype
-    assert found.values == {"loss": 0.5, "sizes": [1, 2]}
-    assert found.files.keys() == {"network.keras"}
-    assert found.files["network.keras"].read_bytes() == b"weights"
+        np.testing.assert_array_equal(result.arrays[name], array)
+        assert result.arrays[name].dtype == array.dtype
+    assert result.values == {"loss": 0.5, "sizes": [1, 2]}
+    assert result.files.keys() == {"network.keras"}
+    assert result.files["network.keras"].read_bytes() == b"weights"
     assert load(tmp_path, "recovery", KEY) is None
 
 
@@ -120,9 +120,9 @@ def test_a_damaged_entry_is_never_used_and_can_be_stored_again(
     assert "projection is damaged" in caplog.text
     assert not entry(tmp_path).exists()
     store(tmp_path, "projection", KEY, {"images": IMAGES}, {}, {"model.keras": model})
-    found = load(tmp_path, "projection", KEY)
-    assert found is not None
-    np.testing.assert_array_equal(found.arrays["images"], IMAGES)
+    result = load(tmp_path, "projection", KEY)
+    assert result is not None
+    np.testing.assert_array_equal(result.arrays["images"], IMAGES)
 
 
 def test_several_processes_may_store_the_same(tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ for number in range(20):
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    said = [process.communicate(timeout=60)[1] for process in processes]
-    assert said == ["", "", ""]
+    outputs = [process.communicate(timeout=60)[1] for process in processes]
+    assert outputs == ["", "", ""]
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert sorted(path.name for path in entry(tmp_path).parent.iterdir()) == [f"{number:032}" for number in range(20)]
 

@@ -11,15 +11,15 @@ SMALL = {"projections": {"size": 24}, "training": {"projections": 300, "image_si
 
 
 def test_every_strategy_feeds_the_network_its_own_distances(toy_volume):
-    found = strategy_distances(config_from_dict(SMALL), toy_volume, bins=9)
-    assert list(found) == ["random", "knn", "knn+random", "uniform"]
+    distances = strategy_distances(config_from_dict(SMALL), toy_volume, bins=9)
+    assert list(distances) == ["random", "knn", "knn+random", "uniform"]
     middles = (np.arange(9) + 0.5) * 20
-    mean = {strategy: float(share @ middles) for strategy, share in found.items()}
-    for share in found.values():
+    mean = {strategy: float(share @ middles) for strategy, share in distances.items()}
+    for share in distances.values():
         assert share.sum() == pytest.approx(1)
     assert mean["random"] == pytest.approx(np.degrees(np.pi / 2 + 2 / np.pi), abs=5)
     # Within 40 degrees there are 1.8 % of all pairs, (d - sin d) / pi.
-    near = {strategy: share[:2].sum() for strategy, share in found.items()}
+    near = {strategy: share[:2].sum() for strategy, share in distances.items()}
     assert near["random"] == pytest.approx(0.0176, abs=0.005)
     assert near["knn"] > 0.2
     assert near["knn+random"] == pytest.approx((near["knn"] + near["random"]) / 2, abs=0.03)
@@ -27,15 +27,15 @@ def test_every_strategy_feeds_the_network_its_own_distances(toy_volume):
 
 
 def test_distances_of_a_symmetric_volume_are_those_modulo_its_group(toy_volume):
-    found = strategy_distances(config_from_dict(SMALL | {"volume": {"symmetry": "C4"}}), toy_volume, bins=9)
+    distances = strategy_distances(config_from_dict(SMALL | {"volume": {"symmetry": "C4"}}), toy_volume, bins=9)
     free = strategy_distances(config_from_dict(SMALL), toy_volume, bins=9)
     middles = (np.arange(9) + 0.5) * 20
-    for strategy, share in found.items():
+    for strategy, share in distances.items():
         assert share.sum() == pytest.approx(1)
         assert share @ middles < free[strategy] @ middles - 5
     # P(d <= t) over the group is at most four times that of a single pose, (t - sin t) / pi, and that while t is small.
     t = np.radians(40)
-    assert found["random"][:2].sum() == pytest.approx(4 * (t - np.sin(t)) / np.pi, rel=0.15)
+    assert distances["random"][:2].sum() == pytest.approx(4 * (t - np.sin(t)) / np.pi, rel=0.15)
 
 
 def test_the_same_experiment_gives_the_same_distances(toy_volume):

@@ -91,9 +91,9 @@ def test_keys_with_the_same_last_part_are_told_apart():
     ],
 )
 def test_what_is_wrong_with_a_sweep_is_named(base, vary, message):
-    with pytest.raises(InputError, match=message) as told:
+    with pytest.raises(InputError, match=message) as error:
         expand(Sweep("s", "", base, vary))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_thousand_runs_are_allowed():
@@ -190,12 +190,12 @@ def test_the_studies_repeat_the_published_experiments():
         "orientation-sampling": 2, "pair-sampling": 4, "recovery-pairs": 4, "close-pairs": 6, "initialisation": 12,
         "unseen": 9, "symmetry": 3,
     }  # fmt: skip
-    for name, found in studies().items():
-        assert found.name == name
-        assert found.description
+    for name, result in studies().items():
+        assert result.name == name
+        assert result.description
         if name in ("unseen", "symmetry"):  # of which nothing is published
             continue
-        for _, config in expand(found):
+        for _, config in expand(result):
             assert (config.volume.source, config.volume.resolution) == ("pdb:5j0n", 11)
             assert (config.projections.count, config.projections.size) == (1650, 116)
     assert [(c.volume.symmetry, c.volume.symmetrize) for _, c in expand(study("symmetry"))] == [
@@ -246,10 +246,10 @@ def test_the_noise_study_has_the_published_ratios_of_signal_to_noise(shared_data
 @pytest.mark.slow
 def test_a_sweep_is_queued_run_and_recorded(runs_dir, capsys):
     assert main(["sweep", *QUICK, "--vary", "seed=[1, 2]"]) == 0
-    told = capsys.readouterr()
-    run_ids = told.out.split()
+    printed = capsys.readouterr()
+    run_ids = printed.out.split()
     assert len(run_ids) == 2
-    assert "2 runs queued as sweep-" in told.err
+    assert "2 runs queued as sweep-" in printed.err
     until = time.monotonic() + 120
     while not all((runs_dir / run_id / "result.json").exists() for run_id in run_ids):
         assert time.monotonic() < until
@@ -257,7 +257,7 @@ def test_a_sweep_is_queued_run_and_recorded(runs_dir, capsys):
     first, second = (read_run(runs_dir / run_id) for run_id in run_ids)
     assert (first.status, second.status) == ("finished", "finished")
     assert (first.name, second.name) == ("sweep: seed=1", "sweep: seed=2")
-    assert first.sweep == second.sweep == re.search(r"queued as (\S+);", told.err)[1]
+    assert first.sweep == second.sweep == re.search(r"queued as (\S+);", printed.err)[1]
     assert first.created < second.created
     assert main(["runs", "list", "--json"]) == 0
     assert {row["sweep"] for row in json.loads(capsys.readouterr().out)} == {first.sweep}
@@ -272,9 +272,9 @@ def test_the_queue_is_listed_and_changed(runs_dir, monkeypatch, capsys):
     (runs_dir / runqueue.FOLDER / c / "job.json").write_text("{")
     capsys.readouterr()
     assert main(["queue", "list"]) == 0
-    told = capsys.readouterr()
-    assert told.out.splitlines() == ["1 waiting, 2 at a time", f"   1  {a}  sweep: seed=1"]
-    assert told.err.startswith(f"warning: queued run {c} is skipped: its job.json is damaged")
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["1 waiting, 2 at a time", f"   1  {a}  sweep: seed=1"]
+    assert printed.err.startswith(f"warning: queued run {c} is skipped: its job.json is damaged")
     assert main(["queue", "withdraw", b]) == 2
     assert "is not waiting in the queue" in capsys.readouterr().err
 
@@ -306,15 +306,15 @@ def test_the_studies_are_listed(capsys):
 )
 def test_wrong_input_is_one_line_and_status_2(arguments, message, runs_dir, capsys):
     assert main(arguments) == 2
-    told = capsys.readouterr()
-    assert message in told.err
-    assert told.err.count("\n") == 1
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
     assert not list(runs_dir.glob("2*"))
 
 
 def test_the_study_of_unseen_proteins():
     runs = expand(study("unseen"))
     assert len(runs) == 9
-    assert {found.volume.source for _, found in runs} == {"1bd2", "6msm", "1tii"}
-    assert {found.training.volumes for _, found in runs} == {("random:1:10",), ("random:1:100",), ("random:1:400",)}
+    assert {result.volume.source for _, result in runs} == {"1bd2", "6msm", "1tii"}
+    assert {result.training.volumes for _, result in runs} == {("random:1:10",), ("random:1:100",), ("random:1:400",)}
     assert runs[0][0] == "unseen: volumes=random:1:10, source=1bd2"

@@ -54,8 +54,8 @@ def tested():
 
 
 def loaded(test, *overrides):
-    said = []
-    return training_volumes.load_training_volumes(config(*overrides), test, said.append), said
+    messages = []
+    return training_volumes.load_training_volumes(config(*overrides), test, messages.append), messages
 
 
 def test_without_training_volumes_there_are_none(tested):
@@ -64,26 +64,28 @@ def test_without_training_volumes_there_are_none(tested):
 
 @pytest.mark.slow
 def test_proteins_of_atoms_come_on_the_test_volumes_voxels(tested):
-    found, said = loaded(tested, "training.volumes=random:1:2, 1tii")
-    assert [volume.name for volume in found] == ["random_1", "random_2", "1tii"]
-    assert {volume.voxel_size for volume in found} == {6.0}
-    assert (len(found), len(set(found.identities)), said) == (3, 3, [])
-    np.testing.assert_array_equal(list(found)[1].density, load_volume("random:2", resolution=16, voxel_size=6).density)
+    volumes, messages = loaded(tested, "training.volumes=random:1:2, 1tii")
+    assert [volume.name for volume in volumes] == ["random_1", "random_2", "1tii"]
+    assert {volume.voxel_size for volume in volumes} == {6.0}
+    assert (len(volumes), len(set(volumes.identities)), messages) == (3, 3, [])
+    np.testing.assert_array_equal(
+        list(volumes)[1].density, load_volume("random:2", resolution=16, voxel_size=6).density
+    )
     finer, _ = loaded(tested, "training.volumes=random:1:2, 1tii", "volume.resolution=20")
-    assert not set(found.identities) & set(finer.identities), "what a training was shown is in its key"
+    assert not set(volumes.identities) & set(finer.identities), "what a training was shown is in its key"
 
 
 def test_maps_are_resampled_and_it_is_said(tested, tmp_path):
     path = tmp_path / "blobs.mrc"
     mrc.write_map(path, gaussians((30, 28, 26), CENTRES, WIDTHS, HEIGHTS), 3.0, np.zeros(3))
-    found, said = loaded(tested, f"training.volumes={path}, random:1")
-    assert [volume.voxel_size for volume in found] == [6.0, 6.0]
-    assert said == ["training volume blobs: resampled in Fourier space from 3 to 6 Å per voxel, those of 1bd2"]
+    volumes, messages = loaded(tested, f"training.volumes={path}, random:1")
+    assert [volume.voxel_size for volume in volumes] == [6.0, 6.0]
+    assert messages == ["training volume blobs: resampled in Fourier space from 3 to 6 Å per voxel, those of 1bd2"]
 
 
 def test_one_training_volume_is_allowed_with_a_word(tested):
-    _, said = loaded(tested, "training.volumes=6msm")
-    assert said == ["training on 6msm alone: a network learns what proteins have in common from several"]
+    _, messages = loaded(tested, "training.volumes=6msm")
+    assert messages == ["training on 6msm alone: a network learns what proteins have in common from several"]
 
 
 def test_the_test_volume_under_another_name_is_found(tested, tmp_path):
@@ -97,39 +99,39 @@ def test_the_test_volume_under_another_name_is_found(tested, tmp_path):
         training_volumes.load_training_volumes(asked, test, lambda line: None)
 
 
-def simulated(found, noise=0.0, signal=0.0, count=20, validation=16, say=lambda line: None, size=24):
+def simulated(volumes, noise=0.0, signal=0.0, count=20, validation=16, say=lambda line: None, size=24):
     model = NoiseModel(noise, signal / noise) if noise else NoiseModel()
     return simulate_training_of_several(
-        found, len(found), Acquisition(size=size), model, count, validation, 16, np.random.default_rng(0), say
+        volumes, len(volumes), Acquisition(size=size), model, count, validation, 16, np.random.default_rng(0), say
     )
 
 
 def test_every_protein_has_its_projections_in_one_frame(tested):
-    found, _ = loaded(tested, "training.volumes=random:1:3")
-    data = simulated(found)
+    volumes, _ = loaded(tested, "training.volumes=random:1:3")
+    data = simulated(volumes)
     assert data.images.shape == (20, 16, 16)
     assert np.bincount(data.proteins).tolist() == [7, 7, 6]
     assert np.bincount(data.validation_proteins).tolist() == [8, 0, 8], "few validation projections, fewer proteins"
     # The first protein's are what it alone would have given.
     alone = simulation.simulate_training(
-        next(iter(found)), Acquisition(size=24), NoiseModel(), 7, 8, 16, np.random.default_rng(0)
+        next(iter(volumes)), Acquisition(size=24), NoiseModel(), 7, 8, 16, np.random.default_rng(0)
     )
     np.testing.assert_array_equal(data.images[:7], alone.images)
     np.testing.assert_array_equal(data.validation_poses[:8], alone.validation_poses)
 
 
 def test_of_ten_proteins_one_is_held_out_for_validation(tested):
-    found, _ = loaded(tested, "training.volumes=random:1")
-    (one,) = found
+    volumes, _ = loaded(tested, "training.volumes=random:1")
+    (one,) = volumes
     sources = [f"random:{number}" for number in range(20)]
     strengths = {source: 2.0**power for power, source in enumerate(sources)}
     several = training_volumes.TrainingVolumes(
         tuple(VolumeConfig(source=source) for source in sources), tuple(sources),
         {name: replace(one, density=np.float32(by) * one.density, name=name) for name, by in strengths.items()},
     )  # fmt: skip
-    said = []
-    data = simulated(several, count=180, validation=16, say=said.append)
-    assert said == ["2 of 20 training volumes are held out for validation"]
+    messages = []
+    data = simulated(several, count=180, validation=16, say=messages.append)
+    assert messages == ["2 of 20 training volumes are held out for validation"]
     assert data.held_out
     assert np.bincount(data.validation_proteins, minlength=20).tolist() == [8, *[0] * 18, 8]
     # Which protein a training projection is of shows in how strong it is.
@@ -159,11 +161,11 @@ def _only(folder):
 
 def test_noise_means_the_same_for_every_protein(tested):
     """Two proteins whose densities differ a hundredfold in scale come with the test projections' signal variance."""
-    found, _ = loaded(tested, "training.volumes=random:1:2")
-    one, two = list(found)
+    volumes, _ = loaded(tested, "training.volumes=random:1:2")
+    one, two = list(volumes)
     scaled = Volume(100 * two.density, two.voxel_size, two.origin, two.name)
     mixed = training_volumes.TrainingVolumes(
-        found.configs, found.identities, {"random:1": one, "random:2": scaled}
+        volumes.configs, volumes.identities, {"random:1": one, "random:2": scaled}
     )  # fmt: skip
     data = simulated(mixed, noise=2.0, signal=5.0, count=200)
     variances = [data.images[data.proteins == owner].var() for owner in (0, 1)]
@@ -173,10 +175,10 @@ def test_noise_means_the_same_for_every_protein(tested):
 
 
 def test_what_reaches_beyond_the_frame_is_told(tested):
-    found, _ = loaded(tested, "training.volumes=random:1, 6msm")
-    said = []
-    simulated(found, say=said.append, size=14)
-    assert said == ["1 of 2 training volumes reach beyond the projections' frame, cut off: 6msm"]
+    volumes, _ = loaded(tested, "training.volumes=random:1, 6msm")
+    messages = []
+    simulated(volumes, say=messages.append, size=14)
+    assert messages == ["1 of 2 training volumes reach beyond the projections' frame, cut off: 6msm"]
 
 
 # Batches ------------------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def spoilt(monkeypatch, stage, *fields):
 
 
 @pytest.mark.parametrize(
-    ("stage", "fields", "told"),
+    ("stage", "fields", "message"),
     [
         (projections.ProjectionsStage, ["images"], "projections: images hold"),
         (distance.DistanceStage, ["estimated.values"], "distance: estimated hold"),
@@ -70,10 +70,10 @@ def spoilt(monkeypatch, stage, *fields):
         (reconstruction.ReconstructionStage, ["half1", "density"], "reconstruction: density, half1 hold"),
     ],
 )
-def test_a_result_that_is_not_finite_ends_the_run_and_is_not_kept(tmp_path, monkeypatch, stage, fields, told):
+def test_a_result_that_is_not_finite_ends_the_run_and_is_not_kept(tmp_path, monkeypatch, stage, fields, message):
     spoilt(monkeypatch, stage, *fields)
     record = failure(tmp_path)
-    assert record.message.startswith(f"{told} numbers that are not finite; some value of the density, the noise or")
+    assert record.message.startswith(f"{message} numbers that are not finite; some value of the density, the noise or")
     kept = {path.name for path in (tmp_path / ".cache").glob("*")}
     assert stage.name not in kept
     monkeypatch.undo()
@@ -87,8 +87,10 @@ def test_linear_algebra_that_finds_no_solution_is_told_with_its_stage(tmp_path, 
         raise np.linalg.LinAlgError("SVD did not converge")
 
     monkeypatch.setattr(numeric_recovery, "_embedded_start", fail)
-    told = failure(tmp_path).message
-    assert told.startswith("recovery: linear algebra found no solution (SVD did not converge); look at the results of")
+    message = failure(tmp_path).message
+    assert message.startswith(
+        "recovery: linear algebra found no solution (SVD did not converge); look at the results of"
+    )
 
 
 def test_a_result_that_would_not_come_again_and_all_that_is_made_of_it_are_nobody_elses(tmp_path, monkeypatch):

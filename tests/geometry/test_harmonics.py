@@ -93,9 +93,9 @@ def test_the_degrees_chosen_give_the_distance_where_one_alone_does_not(name, rng
         columns = np.stack([harmonics.kernel(traces, d.degree, d.multiplicity) for d in degrees], axis=1)
         even, odd = slice(None, None, 2), slice(1, None, 2)
         coefficients = harmonics.fit_distances(columns[even], exact[even])
-        found = harmonics.distances_from_kernels(columns, coefficients)
+        result = harmonics.distances_from_kernels(columns, coefficients)
         assert harmonics.distances_from_kernels(np.ones((1, len(degrees))), coefficients) == pytest.approx(0, abs=1e-6)
-        return np.sqrt(np.mean((found[odd] - exact[odd]) ** 2))
+        return np.sqrt(np.mean((result[odd] - exact[odd]) ** 2))
 
     chosen = harmonics.degrees_of(elements)
     alone = min(misfit([degree]) for degree in chosen)
@@ -115,5 +115,5 @@ def test_features_made_of_kernels_give_the_symmetric_distance(rng):
     features = np.concatenate(parts, axis=1).astype(np.float32)
     exact = distance.exact_distances(rotations.to_quaternion(poses), pairs.all_pairs(300), elements)
     calibration = distance.fit_feature_calibration(features, exact, "cosine", degrees)
-    found = distance.learned_distances(features, exact, "cosine", degrees, calibration)
-    assert np.abs(found.values - exact.values).mean() < 0.01
+    result = distance.learned_distances(features, exact, "cosine", degrees, calibration)
+    assert np.abs(result.values - exact.values).mean() < 0.01

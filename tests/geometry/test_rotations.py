@@ -57,8 +57,8 @@ def test_geodesic_distance_keeps_its_digits_at_both_ends(angle):
 def test_quaternions_are_scipys(rng):
     random = Rotation.random(10, rng=rng)
     np.testing.assert_allclose(rotations.from_quaternion(3 * random.as_quat()), random.as_matrix(), atol=1e-14)
-    found = rotations.to_quaternion(random.as_matrix()[None])[0]
-    np.testing.assert_allclose(np.abs(np.sum(found * random.as_quat(), axis=1)), 1, atol=1e-14)  # q and -q are one
+    result = rotations.to_quaternion(random.as_matrix()[None])[0]
+    np.testing.assert_allclose(np.abs(np.sum(result * random.as_quat(), axis=1)), 1, atol=1e-14)  # q and -q are one
 
 
 def test_a_rotation_vector_is_the_exponential_of_its_cross_product(rng):
@@ -80,10 +80,10 @@ def test_rotation_vectors_survive_the_round_trip(rng):
 
 def test_nearest_rotation_agrees_with_kabsch_of_scipy(rng):
     matrix = rng.standard_normal((20, 3, 3))
-    for given, found in zip(matrix, rotations.nearest_rotation(matrix), strict=True):
+    for given, result in zip(matrix, rotations.nearest_rotation(matrix), strict=True):
         expected, _ = Rotation.align_vectors(given.T, np.eye(3))
-        np.testing.assert_allclose(found, expected.as_matrix(), atol=1e-9)
-        assert np.linalg.det(found) == pytest.approx(1.0)
+        np.testing.assert_allclose(result, expected.as_matrix(), atol=1e-9)
+        assert np.linalg.det(result) == pytest.approx(1.0)
 
 
 def test_so3_sampling_is_haar_uniform(rng):

@@ -19,21 +19,21 @@ ORDERS = {"C1": 1, "C5": 5, "D2": 4, "D7": 14, "T": 12, "O": 24, "I": 60}
 
 def closure(generators):
     """All products of the generators, found by multiplying until nothing new comes."""
-    found = [np.eye(3)]
+    elements = [np.eye(3)]
     turns = [
         Rotation.from_rotvec(2 * np.pi / fold * np.array(axis) / np.linalg.norm(axis)).as_matrix()
         for fold, axis in generators
     ]
     while True:
         new = [
-            product for element in found for turn in turns
-            if not any(np.allclose(product := element @ turn, known, atol=1e-4) for known in found)
+            product for element in elements for turn in turns
+            if not any(np.allclose(product := element @ turn, known, atol=1e-4) for known in elements)
         ]  # fmt: skip
         if not new:
-            return found
+            return elements
         for product in new:
-            if not any(np.allclose(product, known, atol=1e-4) for known in found):
-                found.append(product)
+            if not any(np.allclose(product, known, atol=1e-4) for known in elements):
+                elements.append(product)
 
 
 @pytest.mark.parametrize("name", RELION)
@@ -69,10 +69,10 @@ def test_distance_is_the_smallest_over_the_group(rng):
 def test_the_normaliser_is_the_group_that_maps_the_group_onto_itself(name, order):
     """Of D2 and T that is the group of the cube, of Dn D2n, of O and I they themselves."""
     elements = symmetry.group(name)
-    found = symmetry.normaliser(elements)
-    assert len(found) == order
-    rotation = Rotation.from_quat(found)
-    assert (np.abs(found @ found.T) > 1 - 1e-9).sum() == order, "all different"
+    result = symmetry.normaliser(elements)
+    assert len(result) == order
+    rotation = Rotation.from_quat(result)
+    assert (np.abs(result @ result.T) > 1 - 1e-9).sum() == order, "all different"
     for n in rotation:
         conjugates = (n * Rotation.from_quat(elements) * n.inv()).as_quat()
         np.testing.assert_allclose(np.abs(conjugates @ elements.T).max(axis=1), 1, atol=1e-9)

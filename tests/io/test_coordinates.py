@@ -277,10 +277,10 @@ def test_what_a_model_is_made_of(tmp_path):
 
 def test_a_protein_has_the_atoms_of_its_file():
     positions, _ = atoms_by_hand("1tii.pdb.gz")
-    found = composition(DATA / "1tii.pdb.gz")
-    assert found.atoms == len(positions)
-    assert found.chains == 7  # five B, two parts of A
-    assert found.mass_kda == pytest.approx(13.3e-3 * len(positions), rel=0.03)
+    content = composition(DATA / "1tii.pdb.gz")
+    assert content.atoms == len(positions)
+    assert content.chains == 7  # five B, two parts of A
+    assert content.mass_kda == pytest.approx(13.3e-3 * len(positions), rel=0.03)
 
 
 def unnamed(path: Path, to: Path, left: bool) -> tuple[list[str], list[str]]:
@@ -345,6 +345,15 @@ def test_an_mmcif_without_columns_that_gemmi_needs_is_read(tmp_path):
     assert remarks == ["it has no _atom_site.type_symbol; the elements are taken from the atoms' names"]
 
 
+def test_names_of_an_mmcif_in_capital_letters_are_the_same(tmp_path):
+    path = cif(tmp_path / "x.cif", "ATOM 1 C CA . ALA A 1 1 2 3", "ATOM 2 N N . ALA A 1 2 2 3")
+    wanted = composition(path)
+    path.write_text(path.read_text().replace("_atom_site.", "_ATOM_SITE.").replace("type_symbol", "TYPE_SYMBOL"))
+    assert "_ATOM_SITE.TYPE_SYMBOL" in path.read_text()
+    assert composition(path) == wanted
+    assert wanted.atoms == 2
+
+
 def test_a_calcium_ion_and_a_c_alpha_are_told_apart(tmp_path):
     lines = [pdb_line((i, 0, 0), "", name="CA ", residue=residue) for i, residue in enumerate(("ALA", "CA ", "ALA"))]
     left = [line[:12] + "CA  " + line[16:76] for line in lines]
@@ -404,6 +413,15 @@ def test_an_occupancy_left_blank_is_1(tmp_path):
     read, remarks = elements(pdb(tmp_path / "z.pdb", full, pdb_line((1, 0, 0), occupancy=1.5)))
     assert read == ["C", "C"]
     assert remarks == ["1 of its atoms have occupancies above 1, up to 1.5, which are used as given"]
+
+
+def test_alternatives_that_are_each_whole_are_reported(tmp_path):
+    thirds = [pdb_line((9, i, 0), name="N", altloc=letter, occupancy=0.34) for i, letter in enumerate("ABC")]
+    twice = [pdb_line((0, i, 0), altloc=letter) for i, letter in enumerate("AB")]
+    assert elements(pdb(tmp_path / "x.pdb", *thirds))[1] == [], "0.34 is a third, rounded"
+    assert elements(pdb(tmp_path / "y.pdb", *thirds, *twice))[1] == [
+        "1 of its atoms have alternatives whose occupancies add up to more than 1, up to 2, which are used as given"
+    ]
 
 
 def test_the_charges_of_a_pqr_file_are_no_occupancies(tmp_path):

@@ -38,8 +38,8 @@ def test_files_of_the_folder_are_listed_by_name(runs_dir, tmp_path, monkeypatch)
     for name in ("b.MRC", "a.cif.gz", "c.map", "notes.txt", ".part-1234-d.mrc", "e.mrcs"):
         (folder / name).touch()
     monkeypatch.setenv("POSELAB_VOLUMES_DIR", str(folder))
-    found = library.list_volumes(runs_dir)[len(BUILT_IN) :]
-    assert found == [
+    listed = library.list_volumes(runs_dir)[len(BUILT_IN) :]
+    assert listed == [
         library.Entry("a.cif.gz", str(folder / "a.cif.gz"), "coordinates"),
         library.Entry("b.MRC", str(folder / "b.MRC"), "map"),
         library.Entry("c.map", str(folder / "c.map"), "map"),
@@ -155,10 +155,10 @@ def test_a_volume_whose_header_says_stack_is_helped(runs_dir, map_bytes, toy_den
 def test_what_is_no_volume_is_refused_and_not_kept(runs_dir, map_bytes, filename, cut, message):
     with pytest.raises(InputError) as refused:
         library.add_upload(runs_dir, filename, cut(map_bytes))
-    said = str(refused.value)
-    assert said.startswith(message)
-    assert "\n" not in said
-    assert str(runs_dir) not in said
+    messages = str(refused.value)
+    assert messages.startswith(message)
+    assert "\n" not in messages
+    assert str(runs_dir) not in messages
     assert not list((runs_dir / "volumes").glob("*")) or not (runs_dir / "volumes").exists()
 
 

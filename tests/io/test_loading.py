@@ -236,9 +236,9 @@ def test_what_is_doubtful_in_a_file_stays_with_the_volume_and_is_told(map_path):
     with pytest.warns(RuntimeWarning, match=r"blob\.v2\.mrc: the header's statistics .* are not those") as caught:
         volume = load(map_path)
     assert volume.warnings == (str(caught[0].message),)
-    said: list[str] = []
-    turned = load_volume(str(map_path), symmetry="C2", symmetrize="average", warn=said.append)
-    assert tuple(said) == turned.warnings == volume.warnings
+    messages: list[str] = []
+    turned = load_volume(str(map_path), symmetry="C2", symmetrize="average", warn=messages.append)
+    assert tuple(messages) == turned.warnings == volume.warnings
     assert resampled(volume, 5.0).warnings == volume.warnings
     assert load("1bd2", resolution=20.0).warnings == ()
     assert replace(volume, warnings=()).fingerprint == volume.fingerprint
@@ -248,6 +248,6 @@ def test_atoms_that_were_left_out_stay_with_the_volume(tmp_path):
     path = tmp_path / "x.pdb"
     line = "ATOM      1  CA  ALA A   1      10.000  24.000  27.000  1.00  0.00           C\n"
     path.write_text(line + line.replace(" CA  ALA", " X   LIG").replace("C\n", " \n"))
-    said: list[str] = []
-    assert load_volume(str(path), warn=said.append).warnings == tuple(said)
-    assert said == [f"{path}: 1 of its 2 atoms are left out, their elements are unknown: 1 X of LIG"]
+    messages: list[str] = []
+    assert load_volume(str(path), warn=messages.append).warnings == tuple(messages)
+    assert messages == [f"{path}: 1 of its 2 atoms are left out, their elements are unknown: 1 X of LIG"]

@@ -213,7 +213,10 @@ REFUSED = {
     ),
     "negative voxel size": (lambda p, d: make(p / "x.mrc", d, cella=(-6.0, 5.0, 4.0)), r"voxel size of -1, 1, 1 Å"),
     "NaN voxel size": (lambda p, d: make(p / "x.mrc", d, cella=(np.nan, 5.0, 4.0)), r"voxel size of nan, 1, 1 Å"),
-    "no intervals": (lambda p, d: make(p / "x.mrc", d, mx=0), r"give it as voxel_size"),
+    "no intervals": (
+        lambda p, d: make(p / "x.mrc", d, mx=0),
+        r"mx, my, mz = 0, 5, 4; .*give the voxel size as voxel_size",
+    ),
     "anisotropic": (
         lambda p, d: make(p / "x.mrc", d, cella=(6.0, 5.0, 4.0 * 1.002)),
         r"x\.mrc: voxels of 1, 1, 1\.002 Å are not cubes; resample",

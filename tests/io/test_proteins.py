@@ -22,8 +22,8 @@ def protein(request):
 
 
 def chains_of(seeds):
-    found = [proteins.random_protein(seed) for seed in seeds]
-    return [protein.residues[begin:end] for protein in found for begin, end in pairwise(protein.chains)]
+    proteins_by_seed = [proteins.random_protein(seed) for seed in seeds]
+    return [protein.residues[begin:end] for protein in proteins_by_seed for begin, end in pairwise(protein.chains)]
 
 
 def bonded(protein):

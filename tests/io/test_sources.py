@@ -25,9 +25,9 @@ def test_sources_are_counted_out():
     ],
 )
 def test_what_is_no_list_of_proteins_is_named(given, message):
-    with pytest.raises(InputError, match=message) as told:
+    with pytest.raises(InputError, match=message) as error:
         sources.expand(given)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

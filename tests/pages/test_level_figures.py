@@ -175,7 +175,7 @@ def test_distributions_are_drawn_as_steps_beside_their_closed_forms(rng):
                 else:
                     assert_steps(trace, series)
         colours = {name: {trace.line.color for trace in traces(figure, name=name)} for name in poses}
-        assert [len(found) for found in colours.values()] == [1, 1], "also where a level has no distances"
+        assert [len(result) for result in colours.values()] == [1, 1], "also where a level has no distances"
         assert colours["one"] != colours["two"]
         assert sum(bool(trace.showlegend) for trace in figure.data) == 3
 

@@ -44,8 +44,8 @@ def test_every_projection_is_a_point_in_the_colour_asked_for(poses, rng, dimensi
         for axis in "xyz"[:dimensions]:
             np.testing.assert_array_equal(trace[axis], columns[axis])
         np.testing.assert_array_equal(trace.marker.color, columns[colour])
-        told = ("projection", "rot", "tilt", "psi", "error", "error_rad")
-        np.testing.assert_array_equal(trace.customdata, np.stack([columns[name] for name in told], axis=1))
+        keys = ("projection", "rot", "tilt", "psi", "error", "error_rad")
+        np.testing.assert_array_equal(trace.customdata, np.stack([columns[name] for name in keys], axis=1))
         axis = figure.layout.coloraxis
         assert axis.colorbar.title.text == f"{colour} (°)"
         assert (axis.cmin, axis.cmax) == data.panel.colour.range

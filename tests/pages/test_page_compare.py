@@ -60,17 +60,17 @@ def copied(runs_dir: Path, run_id: str, number: int) -> str:
 
 def note(path: Path, **facts) -> None:
     """Change what run.json says."""
-    told = json.loads((path / "run.json").read_text())
-    (path / "run.json").write_text(json.dumps(told | facts))
+    own = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(own | facts))
 
 
-def said(app) -> str:
+def words(app) -> str:
     return texts([*app.caption, *app.info, *app.warning, *app.error]).replace("\\", "")
 
 
 def table(app, column: str):
-    (found,) = (frame.value for frame in app.dataframe if column in frame.value)
-    return found
+    (result,) = (frame.value for frame in app.dataframe if column in frame.value)
+    return result
 
 
 def heads(app) -> list[str]:
@@ -94,13 +94,13 @@ def charts(app) -> list[dict]:
 
 def test_without_runs_it_says_what_to_do(runs_dir):
     app = page("compare")
-    assert "No runs yet" in said(app)
+    assert "No runs yet" in words(app)
     assert not app.multiselect
 
 
 def test_without_an_address_runs_can_be_picked(eight):
     app = page("compare")
-    assert "Nothing to compare yet" in said(app)
+    assert "Nothing to compare yet" in words(app)
     assert set(app.multiselect[0].options) == set(eight)
     app.multiselect[0].set_value(eight[:2])
     shown(app)
@@ -109,7 +109,7 @@ def test_without_an_address_runs_can_be_picked(eight):
     app.multiselect[0].set_value([])
     shown(app)
     assert "runs" not in app.query_params
-    assert "Nothing to compare yet" in said(app)
+    assert "Nothing to compare yet" in words(app)
 
 
 # One run -------------------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def test_without_an_address_runs_can_be_picked(eight):
 
 def test_one_run_is_shown_by_itself(finished):
     app = compare([finished.run_id])
-    assert "Only one run" in said(app)
+    assert "Only one run" in words(app)
     assert heads(app) == ["A"]
     assert len(charts(app)) == 1
     key = app.get("html")[0].proto.body
@@ -128,24 +128,24 @@ def test_one_run_is_shown_by_itself(finished):
 
 def test_a_resolution_that_is_only_a_bound_is_marked(finished, runs_dir):
     other = copied(runs_dir, finished.run_id, 7)
-    with np.load(runs_dir / other / "fsc.npz") as found:
-        curves = dict(found)
+    with np.load(runs_dir / other / "fsc.npz") as arrays:
+        curves = dict(arrays)
     curves["to_input"] = curves["to_input"] * 0 + 0.2
     np.savez(runs_dir / other / "fsc.npz", **curves)
-    told = json.loads((runs_dir / other / "result.json").read_text())
-    told["metrics"] |= {"fsc_0.5_angstrom": 21.5, "refined_angle_error_median": 0.01}
-    (runs_dir / other / "result.json").write_text(json.dumps(told))
+    facts = json.loads((runs_dir / other / "result.json").read_text())
+    facts["metrics"] |= {"fsc_0.5_angstrom": 21.5, "refined_angle_error_median": 0.01}
+    (runs_dir / other / "result.json").write_text(json.dumps(facts))
     app = compare([finished.run_id, other], average="false")
     finest = finished.metrics["fsc_0.5_angstrom"]
     assert measure(app, "FSC 0.5 (Å)") == [f"◆ ≤ {finest:.2f}", "21.50"], "the better one is the bound"
     assert measure(app, "Δ FSC 0.5 (Å)") == [None, f"+{21.5 - finest:.2f}"]
-    assert "stays above its threshold" in said(app)
-    assert "best of its row" in said(app)
+    assert "stays above its threshold" in words(app)
+    assert "best of its row" in words(app)
     assert measure(app, "refined E_OR (°)") == [None, "0.573"]
     assert "refined FSC 0.5 (Å)" not in table(app, "measure")["measure"].tolist()
     only = compare([finished.run_id])
     assert "refined E_OR (°)" not in table(only, "measure")["measure"].tolist()
-    assert "best of its row" not in said(only)
+    assert "best of its row" not in words(only)
 
 
 # Many runs -----------------------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def test_only_differences_until_all_parameters_are_asked_for(eight, runs_dir):
     everything = table(app, "parameter")
     assert len(everything) > 20
     assert "projections.coverage" in everything["parameter"].tolist()
-    assert "differ in no parameter" in said(compare([eight[0], copied(runs_dir, eight[0], 1)]))
+    assert "differ in no parameter" in words(compare([eight[0], copied(runs_dir, eight[0], 1)]))
 
 
 def test_the_baseline_is_in_the_address(eight):
@@ -295,7 +295,7 @@ def test_more_than_twelve_runs_are_cut_to_twelve(eight, runs_dir):
     for number, run_id in enumerate(eight[:6]):
         copied(runs_dir, run_id, number)
     app = compare(ids(runs_dir))
-    assert "The first 12 of 14 runs are shown" in said(app)
+    assert "The first 12 of 14 runs are shown" in words(app)
     assert sum(map(int, measure(app, "runs"))) == 12
 
 
@@ -304,7 +304,7 @@ def test_an_invalid_run_id_is_reported_in_one_line(eight, asked):
     app = compare([asked, eight[0]])
     assert heads(app) == ["A"]
     assert len(app.warning) == (asked != ",,,")
-    assert "Nothing to compare yet" in said(compare([asked]))
+    assert "Nothing to compare yet" in words(compare([asked]))
 
 
 def test_a_directory_deleted_by_hand_is_reported_while_the_page_is_open(eight, runs_dir):
@@ -312,10 +312,10 @@ def test_a_directory_deleted_by_hand_is_reported_while_the_page_is_open(eight, r
     shutil.rmtree(runs_dir / eight[1])
     state.forget_runs()
     shown(app)
-    assert f"{eight[1]} is not here" in said(app)
+    assert f"{eight[1]} is not here" in words(app)
     assert heads(app) == ["A (baseline)", "B"]
     state.forget_runs()
-    assert UNKNOWN_ID in said(compare([UNKNOWN_ID]))
+    assert UNKNOWN_ID in words(compare([UNKNOWN_ID]))
 
 
 def test_a_half_written_run_is_shown_as_far_as_it_goes(eight, runs_dir):
@@ -332,9 +332,9 @@ def test_a_half_written_run_is_shown_as_far_as_it_goes(eight, runs_dir):
     key = app.get("html")[0].proto.body
     assert "<em>interrupted</em>" in key
     assert "<em>damaged</em>" in key
-    assert "No readable configuration: C (damaged)" in said(app)
+    assert "No readable configuration: C (damaged)" in words(app)
     app = compare(asked, section="Angle errors")
-    assert "No poses: B (interrupted)" in said(app)
+    assert "No poses: B (interrupted)" in words(app)
     assert len(charts(app)) == 1
     app = compare(asked, section="Distances")
     (warning,) = app.warning
@@ -347,7 +347,7 @@ def test_runs_without_results_are_compared_by_their_parameters(runs_dir):
     failed = failed_run(runs_dir, "the <i>disk</i> is full")
     with RunWriter.create(runs_dir, Config(seed=7), ["engine"]) as running:
         ids_ = [failed.name, running.path.name]
-        assert "None of these runs has reported a metric yet" in said(compare(ids_[1:]))
+        assert "None of these runs has reported a metric yet" in words(compare(ids_[1:]))
         app = compare(ids_)
         assert heads(app) == ["A (baseline)", "B"]
         assert "E_OR (°)" not in table(app, "measure")["measure"].tolist()
@@ -358,7 +358,7 @@ def test_runs_without_results_are_compared_by_their_parameters(runs_dir):
         for tab in TABS[1:]:
             app = compare(ids_, section=tab)
             assert not charts(app)
-            assert "No " in said(app)
+            assert "No " in words(app)
         running.finish({})
 
 
@@ -368,7 +368,7 @@ def test_a_waiting_run_is_reported_and_an_archived_one_is_shown(eight, runs_dir,
     notes.annotate(ME, runs_dir, eight[0], archived=True)
     state.forget_runs()
     app = compare([queued, eight[0]])
-    assert f"shown as soon as there are results: {queued}." in said(app)
+    assert f"shown as soon as there are results: {queued}." in words(app)
     assert heads(app) == ["A"]
     assert eight[0] in app.multiselect[0].options
     assert eight[0] not in page("compare").multiselect[0].options
@@ -390,9 +390,9 @@ def test_who_comes_back_without_an_address_finds_the_comparison_of_before(eight,
 
 def test_settings_without_runs_are_no_comparison_to_come_back_to(eight):
     app = page("compare", differences="false")
-    assert "Nothing to compare yet" in said(shown(app))
+    assert "Nothing to compare yet" in words(shown(app))
     app = compare(eight[:2], baseline=eight[1])
     app.multiselect[0].set_value([])
     shown(app)
-    assert "Nothing to compare yet" in said(shown(app))
+    assert "Nothing to compare yet" in words(shown(app))
     assert "runs" not in app.query_params

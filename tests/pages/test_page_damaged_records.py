@@ -183,12 +183,12 @@ def test_the_page_of_each_says_what_is_damaged(folder):
     for run_id, way in ways.items():
         filename, _, how = way.partition(": ")
         app = page("run", run_id, tab=TABS.get(filename, "Overview"))
-        said = " ".join(texts([*app.error, *app.warning, *app.info]).replace("\\", "").split())
+        shown_text = " ".join(texts([*app.error, *app.warning, *app.info]).replace("\\", "").split())
         record = read_run(folder / run_id)
         if record.status == "damaged":
-            assert " ".join(record.message.split()) in said, way
+            assert " ".join(record.message.split()) in shown_text, way
         if how in SAID and filename in {*TABS, *record_damage.JSON} - {"log.txt"}:
-            assert filename in said, way
+            assert filename in shown_text, way
         if filename in ("config.toml", *record_damage.JSON, "the directory"):  # all that a clone reads
             page("experiment", clone=run_id)
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import statistics
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import streamlit as st
 
 from engine.analysis import level_table
-from engine.analysis.factors import COVERAGE, NOISE, study
+from engine.analysis.factors import COVERAGE, METRICS, NOISE, study
 from engine.config.settings import config_from_dict
 from engine.experiment import sweep
 from engine.experiment.pipeline import run_experiment
@@ -22,6 +24,7 @@ from engine.record import catalogue
 from engine.record.runlog import RunWriter
 from engine.service import notes
 from engine.service.actor import Actor
+from pages._factors import factor as factor_page
 from pages._shared import state
 from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
 
@@ -48,30 +51,30 @@ def rows(runs_dir):
     return catalogue.list_runs(runs_dir)
 
 
-def said(app) -> str:
+def words(app) -> str:
     return texts([*app.info, *app.warning, *app.error, *app.caption]).replace("\\", "")
 
 
 def table(app):
-    (found,) = (frame.value for frame in app.dataframe if "whose" in frame.value)
-    return found
+    (result,) = (frame.value for frame in app.dataframe if "whose" in frame.value)
+    return result
 
 
 def left_out(app) -> dict[str, str]:
-    found = [frame.value for frame in app.dataframe if "reason" in frame.value]
-    return dict(zip(found[0]["id"], found[0]["reason"], strict=True)) if found else {}
+    frames = [frame.value for frame in app.dataframe if "reason" in frame.value]
+    return dict(zip(frames[0]["id"], frames[0]["reason"], strict=True)) if frames else {}
 
 
 def charts(app) -> dict[str, dict]:
     """The figures by their titles."""
-    found = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
-    return {figure["layout"]["title"]["text"]: figure for figure in found}
+    figures = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    return {figure["layout"]["title"]["text"]: figure for figure in figures}
 
 
 def parameter(app, key: str) -> str:
     """What the address says; AppTest has it as a list where the page did not write it."""
-    found = app.query_params[key]
-    return found if isinstance(found, str) else found[0]
+    value = app.query_params[key]
+    return value if isinstance(value, str) else value[0]
 
 
 def numbers(values) -> list[float]:
@@ -89,7 +92,7 @@ def numbers(values) -> list[float]:
 @pytest.mark.parametrize(("name", "study_name"), PAGES.items())
 def test_without_runs_it_says_what_to_do(runs_dir, name, study_name):
     app = page(name)
-    assert "No two finished runs differ only in" in said(app)
+    assert "No two finished runs differ only in" in words(app)
     (link,) = (link.proto for link in app.get("page_link"))
     assert study_name in link.label
     assert link.query_string == f"study={study_name}"
@@ -105,12 +108,12 @@ def test_each_tab_of_the_recovery_offers_its_study(runs_dir, tab, study_name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_one_run_differs_from_no_other(finished, name):
-    assert "No two finished runs differ only in" in said(page(name))
+    assert "No two finished runs differ only in" in words(page(name))
 
 
 def test_one_run_that_is_asked_for_is_shown_alone(finished):
     app = page("noise", runs=finished.run_id)
-    assert "one level of noise only: no noise" in said(app)
+    assert "one level of noise only: no noise" in words(app)
     assert list(table(app)["whose"]) == ["these runs"]
     assert "Projections at each level" in charts(app)
 
@@ -118,13 +121,13 @@ def test_one_run_that_is_asked_for_is_shown_alone(finished):
 def test_a_run_that_failed_is_left_out_with_the_reason(runs_dir):
     path = failed_run(runs_dir, "no volume")
     app = page("coverage", runs=path.name)
-    assert "None of these runs can be shown" in said(app)
+    assert "None of these runs can be shown" in words(app)
     assert left_out(app) == {path.name: "it is failed"}
 
 
 def test_a_folder_that_cannot_be_read_is_reported(runs_dir):
     runs_dir.write_text("a file")
-    assert "Not a directory" in said(page("noise"))
+    assert "Not a directory" in words(page("noise"))
 
 
 # Many runs -----------------------------------------------------------------------------------------------------------
@@ -143,8 +146,8 @@ def test_a_family_is_shown_and_the_others_are_left_out_with_the_reason(eight):
 
 
 def test_the_table_has_the_means_and_deviations_of_the_catalogue(eight):
-    found = table(page("noise"))
-    ours = found[found["whose"] == "these runs"]
+    frame = table(page("noise"))
+    ours = frame[frame["whose"] == "these runs"]
     assert list(ours["level"]) == ["no noise", "variance 16"]
     for level, variance in zip(ours.to_dict("records"), (0.0, 16.0), strict=True):
         group = [r["metrics"] for r in rows(eight) if r["coverage"] == "half" and r["noise_variance"] == variance]
@@ -161,19 +164,19 @@ def test_the_table_has_the_means_and_deviations_of_the_catalogue(eight):
 @pytest.mark.parametrize(("name", "factor"), [("coverage", COVERAGE), ("noise", NOISE)])
 def test_chart_table_and_csv_have_the_same_numbers(eight, name, factor):
     app = page(name)
-    found = table(app)
+    frame = table(app)
     drawn = charts(app)["Errors by level"]["data"]
     for number, column in enumerate(("L_DE (°)", "L_OR (rad²)", "E_OR (°)")):
         of = {}
         for trace in drawn:
             of.setdefault(trace["name"], []).append(trace)
         values = [value for name, each in of.items() if name != "single runs" for value in numbers(each[number]["y"])]
-        assert sorted(values) == pytest.approx(sorted(found[column].dropna()))
+        assert sorted(values) == pytest.approx(sorted(frame[column].dropna()))
     like = next(row for row in rows(eight) if row["run_id"] == parameter(app, "family"))
     lines = level_table.lines(study(rows(eight), factor, like), factor)
     entries = list(csv.DictReader(io.StringIO(level_table.to_csv(lines, factor).decode())))
-    assert [entry["level"] for entry in entries] == list(found["level"])
-    assert [float(entry["E_OR (°)"]) for entry in entries] == pytest.approx(list(found["E_OR (°)"]))
+    assert [entry["level"] for entry in entries] == list(frame["level"])
+    assert [float(entry["E_OR (°)"]) for entry in entries] == pytest.approx(list(frame["E_OR (°)"]))
 
 
 def test_each_level_has_its_panels_and_each_figure_offers_its_data(eight, monkeypatch):
@@ -213,6 +216,17 @@ def test_the_table_comes_first_and_says_of_what_each_deviation_is(eight):
     assert [head for head in heads if " sd" in head] == ["L_DE sd (°)", "L_OR sd (rad²)", "E_OR sd (°)"]
 
 
+def test_numbers_of_runs_are_shown_without_decimals():
+    measures = [level_table.measure(metric) for metric in METRICS]
+    table = pd.DataFrame(
+        {"level": ["full", "quarter"], "whose": ["these runs", "published"], "runs": [2, None]}
+        | {measure.column(what): [0.5, None] for measure in measures for what in ("", " sd")}
+    )  # published figures have no number of runs, which makes floats of the others
+    shown_table, _ = factor_page._in_words(table, COVERAGE)
+    assert re.findall(r'class="data row0 col2" >(.*?)<', shown_table.to_html()) == ["2"]
+    assert re.findall(r'class="data row1 col2" >(.*?)<', shown_table.to_html()) == ["–"]
+
+
 def test_projections_of_each_level_stand_in_two_columns(eight):
     figures = [json.loads(chart.proto.spec) for chart in page("noise").get("plotly_chart")]
     first = next(n for n, one in enumerate(figures) if one["layout"]["title"]["text"] == "Projections at each level")
@@ -224,8 +238,8 @@ def test_projections_of_each_level_stand_in_two_columns(eight):
 def test_published_figures_stand_beside_by_name(eight):
     assert set(table(page("coverage"))["whose"]) == {"these runs"}  # noise of variance 16 was not published as such
     family = next(r["run_id"] for r in rows(eight) if r["noise_variance"] == 0)
-    found = table(page("coverage", family=family))
-    assert set(found["whose"]) == {"these runs", "published, 5J0N", "published, 5A1A"}
+    frame = table(page("coverage", family=family))
+    assert set(frame["whose"]) == {"these runs", "published, 5J0N", "published, 5A1A"}
 
 
 # Links ---------------------------------------------------------------------------------------------------------------
@@ -284,7 +298,7 @@ def test_a_link_to_a_sweep_shows_its_runs(eight):
 )
 def test_a_malformed_link_is_reported_and_the_largest_family_shown(eight, asked, message):
     app = page("noise", **asked)
-    assert message in said(app)
+    assert message in words(app)
     assert not any("<b>" in warning.value for warning in app.warning)
     assert len(table(app)) >= 2
 
@@ -308,12 +322,12 @@ def links(app) -> dict[str, str]:
 def test_there_are_links_to_each_run_and_to_their_comparison(eight):
     app = page("noise")
     shown = [row for row in rows(eight) if row["coverage"] == "half"]
-    found = links(app)
-    compared = found.pop("Compare these runs").removeprefix("runs=").replace("%2C", ",").split(",")
+    addresses = links(app)
+    compared = addresses.pop("Compare these runs").removeprefix("runs=").replace("%2C", ",").split(",")
     assert set(compared) == {row["run_id"] for row in shown}
     by_id = {row["run_id"]: row["noise_variance"] for row in shown}
     assert [by_id[run_id] for run_id in compared] == [0, 16, 0, 16], "a run of each level first"
-    assert found == {
+    assert addresses == {
         f"{'variance 16' if row['noise_variance'] else 'no noise'}: {row['run_id']}, seed {row['seed']}":
         f"run={row['run_id']}"
         for row in shown
@@ -346,11 +360,11 @@ def recoveries(tmp_path_factory) -> Path:
 def test_recoveries_are_compared_by_error_loss_time_and_pairs(recoveries, runs_dir, tab, key, levels):
     shutil.copytree(recoveries, runs_dir)
     app = page("recovery", tab=tab)
-    found = table(app)
-    assert list(found["level"]) == levels
+    frame = table(app)
+    assert list(frame["level"]) == levels
     changed = next(row for row in rows(runs_dir) if row["config"]["recovery"].get(key) in ("random", 2.0, "mds"))
     at = next(n for n, level in enumerate(levels) if level in ("random", "115° (2 rad)", "mds"))
-    line = found.iloc[at]
+    line = frame.iloc[at]
     metrics = changed["metrics"]
     assert line["E_OR (°)"] == pytest.approx(np.degrees(metrics["angle_error_median"]))
     assert line["L_OR (rad²)"] == pytest.approx(metrics["recovery_loss"])
@@ -387,14 +401,14 @@ def test_pairs_show_what_each_strategy_feeds_the_network(runs_dir):
         with RunWriter.create(runs_dir, quick_pairs(strategy), ["engine"]) as run:
             run.finish({"distance_mae": 0.2, "recovery_loss": 0.01, "angle_error_median": 0.1})
     app = page("sampling", tab="Pairs")
-    found = table(app)
-    assert list(found["level"]) == ["knn", "random"]
-    assert found["L_DE (°)"].iloc[0] == pytest.approx(np.degrees(0.2))
+    frame = table(app)
+    assert list(frame["level"]) == ["knn", "random"]
+    assert frame["L_DE (°)"].iloc[0] == pytest.approx(np.degrees(0.2))
     traces = charts(app)["Distances that each pair strategy feeds the network"]["data"]
     assert [trace["name"] for trace in traces][:4] == ["random", "knn", "knn+random", "uniform"]
-    assert "the first of these runs" in said(app)
-    assert "200 clean projections" in said(app)
-    assert "have no recorded distances" in said(app)
+    assert "the first of these runs" in words(app)
+    assert "200 clean projections" in words(app)
+    assert "have no recorded distances" in words(app)
     assert "pairs-family" in app.query_params
 
 
@@ -404,4 +418,4 @@ def test_without_a_network_pairs_make_no_difference(runs_dir):
         config = config.model_copy(update={"distance": config.distance.model_copy(update={"method": "exact"})})
         with RunWriter.create(runs_dir, config, ["engine"]) as run:
             run.finish({"distance_mae": 0.0})
-    assert "no network is trained" in said(page("sampling", tab="Pairs"))
+    assert "no network is trained" in words(page("sampling", tab="Pairs"))

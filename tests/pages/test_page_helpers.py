@@ -43,7 +43,7 @@ def test_the_default_experiment_needs_no_option():
 
 
 @pytest.mark.parametrize(
-    ("radians", "said"),
+    ("radians", "wanted"),
     [
         (math.pi, "180°"),
         (math.radians(11.42), "11.4°"),
@@ -53,8 +53,8 @@ def test_the_default_experiment_needs_no_option():
         (0.0, "0°"),
     ],
 )
-def test_angles_are_shown_in_degrees(radians, said):
-    assert text.degrees(radians) == said
+def test_angles_are_shown_in_degrees(radians, wanted):
+    assert text.degrees(radians) == wanted
 
 
 @pytest.mark.parametrize("unknown", [None, math.nan, math.inf])
@@ -63,7 +63,7 @@ def test_what_is_not_known_is_a_dash(unknown):
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "wanted"),
     [
         (0.00135536, "0.00136 rad"),
         (3.6458e-15, "3.65·10⁻¹⁵ rad"),
@@ -73,16 +73,16 @@ def test_what_is_not_known_is_a_dash(unknown):
         (0, "0 rad"),
     ],
 )
-def test_numbers_have_three_digits_and_a_unit(value, said):
-    assert text.number(value, "rad") == said
+def test_numbers_have_three_digits_and_a_unit(value, wanted):
+    assert text.number(value, "rad") == wanted
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "wanted"),
     [(0.44, "0.4 s"), (32.2, "32 s"), (59.7, "1 min 00 s"), (97.1, "1 min 37 s"), (7500, "2 h 05 min"), (None, "–")],
 )
-def test_durations(seconds, said):
-    assert text.duration(seconds) == said
+def test_durations(seconds, wanted):
+    assert text.duration(seconds) == wanted
 
 
 def test_typed_text_loses_its_markup_and_nothing_else():
@@ -126,10 +126,10 @@ def test_symmetry_other_proteins_and_refinement_are_mentioned(table, expected):
 
 def test_a_long_list_of_proteins_is_cut():
     volumes = [f"random:{number}" for number in range(40)]
-    said = text.experiment(config_from_dict({"training": {"volumes": volumes}}))
-    assert "trained on random:0, random:1, " in said
-    assert "… · seed 0" in said
-    assert len(said) < 180
+    wanted = text.experiment(config_from_dict({"training": {"volumes": volumes}}))
+    assert "trained on random:0, random:1, " in wanted
+    assert "… · seed 0" in wanted
+    assert len(wanted) < 180
 
 
 def test_form_fields_are_the_schema():

@@ -1,4 +1,4 @@
-"""The Run page: one that finished, failed, was cancelled or interrupted, is damaged, runs; addresses of none."""
+"""The Run page: the results of a run that finished, and what people note about it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +15,6 @@ import streamlit as st
 from scipy.spatial.distance import squareform
 
 from engine.config.schema import Config
-from engine.dispatch import backends
-from engine.dispatch.backend import StartStatus
 from engine.poses.manifold import embed
 from engine.record import annotations
 from engine.record.runlog import RunWriter
@@ -28,19 +24,18 @@ from engine.service.actor import Actor
 from pages._run import record_tab, results
 from pages._run.report import html_report
 from pages._shared import tables, text
-from tests.app_testing import QUICK, ROOT, TYPED, UNKNOWN_ID, failed_run, page, press, shown, texts
+from tests.app_testing import QUICK, TYPED, UNKNOWN_ID, charts, page, press, shown, texts
 
 ME = Actor("somebody")
 
+
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
+
+
 DRAWN = {
     "Overview": 2, "Sphere": 3, "Reconstruction": 3, "Manifold": 2, "Neighbours": 3, "Losses": 1, "Projections": 2,
     "Record": 0,
 }  # fmt: skip
-
-
-def charts(app) -> list[str]:
-    return [chart.proto.spec for chart in app.get("plotly_chart")]
 
 
 # A finished run ----------------------------------------------------------------------------------------------------
@@ -102,9 +97,9 @@ def test_the_data_to_download_are_of_the_figure_that_is_shown(finished, monkeypa
 def test_a_figure_of_a_run_without_its_metrics_is_not_kept_for_its_end(finished):
     """The record was read before the last file came, what the run has left was listed after it."""
     before = replace(finished, status="running", metrics={})
-    said = [results._figure(record, "distances").layout.annotations[0].text for record in (before, finished)]
-    assert "in a sample of 1,770 pairs" in said[0]
-    assert "sample" not in said[1]
+    shown_text = [results._figure(record, "distances").layout.annotations[0].text for record in (before, finished)]
+    assert "in a sample of 1,770 pairs" in shown_text[0]
+    assert "sample" not in shown_text[1]
 
 
 def test_an_embedding_is_chosen_and_kept_in_the_address(finished):
@@ -297,9 +292,9 @@ def test_what_was_noted_is_shown_as_text(finished):
     notes.annotate(ME, finished.path.parent, finished.run_id, tags=["<i>a</i>"], note=note, archived=True)
     app = page("run", finished.run_id)
     assert texts(app.text) == note
-    said = texts(app.markdown)
-    assert "\\<i\\>a\\<\\/i\\>" in said
-    assert "archived" in said
+    shown_text = texts(app.markdown)
+    assert "\\<i\\>a\\<\\/i\\>" in shown_text
+    assert "archived" in shown_text
     assert [button.label for button in app.button if button.label in ("Archive", "Restore")] == ["Restore"]
 
 
@@ -326,130 +321,6 @@ def test_a_run_is_renamed_and_tagged(finished):
     assert title.value.replace("\\", "") == "Second <b>name</b>"
 
 
-# Runs that did not finish ------------------------------------------------------------------------------------------
-
-
-def test_a_failed_run_gives_its_reason_and_what_to_do(runs_dir):
-    path = failed_run(runs_dir, "the disk <i>/x</i> is full; free some space")
-    app = page("run", path.name)
-    (error,) = app.error
-    said = error.value.replace("\\", "")
-    assert "the disk <i>/x</i> is full; free some space" in said
-    assert "run again" in said
-    assert "<i>" not in error.value
-    assert "projections: stopped after" in texts(app.code)
-    assert not app.metric
-
-
-KILLED = """
-import os, sys
-from pathlib import Path
-from engine.config.schema import Config
-from engine.record.runlog import RunWriter
-print(RunWriter.create(Path(sys.argv[1]), Config(), ["engine"]).run_id, flush=True)
-os.kill(os.getpid(), 9)
-"""
-
-
-def test_an_interrupted_run_is_never_shown_as_running(runs_dir):
-    command = [sys.executable, "-c", KILLED, str(runs_dir)]
-    run_id = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    app = page("run", run_id)
-    assert "its process ended without a result" in texts(app.error).replace("\\", "")
-    assert not app.get("progress")
-
-
-def test_a_running_run_shows_stages_losses_and_can_be_cancelled(runs_dir, monkeypatch):
-    cancelled = []
-    monkeypatch.setattr(runs, "cancel", lambda actor, folder, run_id: cancelled.append((folder, run_id)))
-    with RunWriter.create(runs_dir, Config(), ["engine"]) as run:
-        with run.stage("projections") as stage:
-            stage.progress(1.0, {})
-        with run.stage("training") as stage:
-            stage.record("training", step=10, loss=1.5)
-            stage.record("training", step=20, loss=0.5, validation_mae=0.2)
-            stage.progress(0.5, {"step": 20})
-            app = page("run", run.run_id)
-            bars = {bar.proto.text.partition(":")[0]: bar.proto for bar in app.get("progress")}
-            assert list(bars)[:3] == ["Volume", "Projections", "Training"]
-            assert [bars[name].value for name in ("Volume", "Projections", "Training", "Distance")] == [100, 100, 50, 0]
-            assert "50%" in bars["Training"].text
-            assert "step 20" in bars["Training"].text
-            assert "until the whole run is done" in texts(app.caption)
-            (chart,) = app.get("plotly_chart")
-            assert "Training of the network" in chart.proto.spec
-            press(app, "Cancel")
-            assert cancelled == [(runs_dir, run.run_id)]
-        run.cancelled("")
-
-
-def test_what_a_cancelled_run_had_finished_is_kept(finished, monkeypatch):
-    result = json.loads((finished.path / "result.json").read_text())
-    result |= {"status": "cancelled", "message": "cancelled by SIGTERM", "metrics": {}}
-    (finished.path / "result.json").write_text(json.dumps(result))
-    (finished.path / "poses.npz").unlink()
-    app = page("run", finished.run_id)
-    assert "was cancelled" in texts(app.info).replace("\\", "")
-    (spec,) = charts(app)
-    assert "Distances of" in spec
-    assert not charts(page("run", finished.run_id, tab="Sphere"))
-    assert len(charts(page("run", finished.run_id, tab="Projections"))) == 2
-
-
-def test_the_losses_of_a_training_that_was_stopped_are_kept(runs_dir):
-    with RunWriter.create(runs_dir, Config(), ["engine"]) as run:
-        with run.stage("training") as stage:
-            stage.record("training", step=10, loss=1.5)
-        run.cancelled("cancelled by SIGTERM")
-    (spec,) = charts(page("run", run.run_id, tab="Losses"))
-    assert "Training of the network" in spec
-
-
-@pytest.mark.parametrize(
-    ("filename", "text", "message"),
-    [
-        ("run.json", "{", "run.json is damaged"),
-        ("run.json", '{"format": 99}', "update PoseLab"),
-        ("config.toml", "[projections]\ncount = 'many'\n", "projections.count is 'many'"),
-    ],
-)
-def test_a_directory_altered_by_hand_is_reported(finished, filename, text, message):
-    (finished.path / filename).write_text(text)
-    app = page("run", finished.run_id)
-    assert message in texts([*app.error, *app.warning]).replace("\\", "")
-
-
-# Addresses that lead nowhere ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("asked", ["<script>alert(1)</script>", "../../etc", "'; DROP TABLE runs", "x" * 5000, "\0"])
-def test_a_malformed_id_gets_a_friendly_page(finished, asked):
-    app = page("run", asked)
-    (warning,) = app.warning
-    assert "is not a run id; wanted one like" in warning.value.replace("\\", "")
-    assert "<script>" not in warning.value
-    assert [link.label for link in app.get("page_link")] == ["All runs"]
-
-
-def test_an_unknown_id_gets_a_friendly_page(finished):
-    app = page("run", UNKNOWN_ID)
-    assert f"no run {UNKNOWN_ID} in" in texts(app.warning).replace("\\", "")
-
-
-@pytest.mark.parametrize("state", ["starting", "failed"])
-def test_a_run_without_a_record_yet(runs_dir, monkeypatch, state):
-    status = StartStatus(state, "error: volume.source is 'x'; wanted y")
-    monkeypatch.setattr(backends, "status", lambda folder, run_id: status)
-    monkeypatch.setattr(backends, "output", lambda folder, run_id: "downloading <b>1</b> of 2")
-    app = page("run", UNKNOWN_ID)
-    if state == "starting":
-        assert "the volume is being loaded" in texts(app.info)
-        assert texts(app.code) == "downloading <b>1</b> of 2"
-    else:
-        said = texts(app.error).replace("\\", "")
-        assert said == "The run could not start: volume.source is 'x'; wanted y"
-
-
 # The verdict and the last run seen ---------------------------------------------------------------------------------
 
 
@@ -467,8 +338,8 @@ def test_a_finished_run_is_green_only_where_its_poses_are_recovered(finished):
 
 def badges(app):
     """Word and colour of each badge of the page, which Streamlit writes as Markdown."""
-    found = re.findall(r":(\w+)-badge\[:material/\w+: ([\w ]+)\]", texts(app.markdown))
-    return {word: colour for colour, word in found}
+    result = re.findall(r":(\w+)-badge\[:material/\w+: ([\w ]+)\]", texts(app.markdown))
+    return {word: colour for colour, word in result}
 
 
 def test_without_an_id_the_run_last_seen_is_shown_as_long_as_there_is_one(finished):

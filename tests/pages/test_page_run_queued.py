@@ -56,10 +56,10 @@ def test_it_can_be_cloned_into_the_form(queued):
 def test_withdrawing_too_late_is_reported(queued, runs_dir, monkeypatch):
     app = page("run", queued[0])
     folder = runs_dir / local.FOLDER / queued[0]
-    found = runqueue.waiting(runs_dir)
+    result = runqueue.waiting(runs_dir)
     folder.mkdir(parents=True)
     (folder / local.PROCESS).write_text('{"pid": 1, "process_started": 1, "host": "elsewhere"}')
-    monkeypatch.setattr(runqueue, "waiting", lambda runs_dir: found)  # as the page saw it last
+    monkeypatch.setattr(runqueue, "waiting", lambda runs_dir: result)  # as the page saw it last
     press(app, "Withdraw")
     assert "is not waiting in the queue" in texts(app.error).replace("\\", "")
 

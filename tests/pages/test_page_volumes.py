@@ -72,10 +72,10 @@ def test_beneath_each_figure_are_its_data_to_download(folder, monkeypatch, toy_d
 def test_the_address_says_which(folder):
     app = page("volumes", volume="toy.mrc")
     assert app.header[0].value.replace("\\", "") == "toy.mrc"
-    found = facts(app)
-    assert found["Symmetry"] == "none detected"
-    assert found["Mass"] == "unknown for a map"
-    assert found["Grid"] == "26 × 22 × 24"
+    shown_facts = facts(app)
+    assert shown_facts["Symmetry"] == "none detected"
+    assert shown_facts["Mass"] == "unknown for a map"
+    assert shown_facts["Grid"] == "26 × 22 × 24"
     (link,) = app.get("page_link")
     assert parse_qs(link.proto.query_string) == {"set": [f"volume.source='{folder / 'toy.mrc'}'".replace("'", '"')]}
 

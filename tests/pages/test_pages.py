@@ -38,8 +38,8 @@ def test_a_folder_out_of_reach_is_said_and_not_shown_as_empty(tmp_path, monkeypa
     (tmp_path / "link").symlink_to(tmp_path / "unmounted")
     monkeypatch.setenv("POSELAB_RUNS_DIR", str(tmp_path / "link"))
     app = page(name)
-    (told,) = (error.value.replace("\\", "") for error in app.error)
-    assert told == (
+    (message,) = (error.value.replace("\\", "") for error in app.error)
+    assert message == (
         f"The runs directory {tmp_path}/link is not reachable: {tmp_path}/link is a link to {tmp_path}/unmounted, "
         "which does not exist."
     )
@@ -50,5 +50,5 @@ def test_a_folder_out_of_reach_is_said_and_not_shown_as_empty(tmp_path, monkeypa
 
 def test_a_folder_that_cannot_be_told_is_said(monkeypatch):
     monkeypatch.setenv("POSELAB_RUNS_DIR", "$NO_SUCH_DISK/runs")
-    (told,) = (error.value.replace("\\", "") for error in page("runs").error)
-    assert told.startswith("POSELAB_RUNS_DIR is '$NO_SUCH_DISK/runs' and NO_SUCH_DISK is not set")
+    (message,) = (error.value.replace("\\", "") for error in page("runs").error)
+    assert message.startswith("POSELAB_RUNS_DIR is '$NO_SUCH_DISK/runs' and NO_SUCH_DISK is not set")

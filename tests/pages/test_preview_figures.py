@@ -60,26 +60,27 @@ def test_a_large_frame_is_previewed_on_coarser_pixels_too(toy_volume):
 
 
 def test_each_projection_stands_above_what_is_recorded(toy_volume):
-    found = simulation.preview(
+    images = simulation.preview(
         toy_volume, Acquisition(noise_variance=1.0), preview_figures.MEASURED, stream(0, "test projections")
     )
-    data = projections.before_and_after(found.truth.clean, found.images, preview_figures.SHOWN)
+    data = projections.before_and_after(images.truth.clean, images.images, preview_figures.SHOWN)
     figure = preview_figures.before_and_after_figure(data)
-    size = found.images.shape[-1]
+    size = images.images.shape[-1]
     shown = np.asarray(figure.data[0].z)
     above, beneath = shown[:size, :size], shown[-size:, :size]
-    assert np.corrcoef(above.ravel(), found.truth.clean[0].ravel())[0, 1] > 0.98
-    assert np.corrcoef(beneath.ravel(), found.images[0].ravel())[0, 1] > 0.98
+    assert np.corrcoef(above.ravel(), images.truth.clean[0].ravel())[0, 1] > 0.98
+    assert np.corrcoef(beneath.ravel(), images.images[0].ravel())[0, 1] > 0.98
     assert {note.text for note in figure.layout.annotations} == {"clean", "as recorded"}
 
 
 def test_noise_is_given_both_ways(toy_volume):
-    found = simulation.preview(toy_volume, Acquisition(), 4, stream(0, "test projections"))
-    quiet = replace(found, noise=NoiseModel())
+    images = simulation.preview(toy_volume, Acquisition(), 4, stream(0, "test projections"))
+    quiet = replace(images, noise=NoiseModel())
     assert (
-        preview_figures.noise_text(quiet) == f"no noise (signal variance {np.var(found.truth.clean, dtype=float):#.3g})"
+        preview_figures.noise_text(quiet)
+        == f"no noise (signal variance {np.var(images.truth.clean, dtype=float):#.3g})"
     )
-    noisy = replace(found, noise=NoiseModel(16.0, 0.05))
+    noisy = replace(images, noise=NoiseModel(16.0, 0.05))
     assert preview_figures.noise_text(noisy) == "SNR 0.0500 (noise variance 16.0, signal variance 0.800)"
 
 
@@ -94,6 +95,6 @@ def test_slices_of_a_large_volume_are_small(large):
     assert "1.5 Å per voxel" in figure.layout.title.text
 
 
-@pytest.mark.parametrize(("size", "said"), [(6.4e8, "640 MB"), (1.44e9, "1.4 GB")])
-def test_memory_in_words(size, said):
-    assert preview_figures.memory_text(size) == said
+@pytest.mark.parametrize(("size", "wanted"), [(6.4e8, "640 MB"), (1.44e9, "1.4 GB")])
+def test_memory_in_words(size, wanted):
+    assert preview_figures.memory_text(size) == wanted

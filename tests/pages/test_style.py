@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 from plotly.colors import sample_colorscale
 
+from engine.analysis.figures.data import Axis
 from pages._shared import style
 from tests.app_testing import ROOT
 
@@ -52,3 +53,15 @@ def test_a_logarithmic_axis_labels_more_than_decades():
     assert figure.layout.yaxis.tickformat == "~g"
     assert figure.layout.xaxis.tickformat is None
     assert figure.layout.xaxis.tickfont.size >= 12
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtick"),
+    [(1.0, 300.0, None), (1e-3, 0.5, None), (2e-6, 1e-5, None), (1e-6, 5.0, 2), (1e-15, 0.1, 3), (1e-6, 1e-3, 1)],
+)
+def test_labels_of_an_axis_over_many_decades_are_a_few_powers(low, high, dtick):
+    layout = style.scale(Axis("error", log=True, range=(low, high)))
+    figure = style.styled(go.Figure().update_yaxes(**layout), "", 300)
+    assert figure.layout.yaxis.dtick == dtick
+    assert figure.layout.yaxis.tickformat == ("~g" if dtick is None else None)
+    assert figure.layout.yaxis.exponentformat == "power"

@@ -123,8 +123,8 @@ def test_a_warning_is_an_event_of_its_own_and_a_line_of_the_log(tmp_path: Path) 
     with RunWriter.create(tmp_path, CONFIG, []) as run:
         run.warn("poses are ambiguous")
         run.finish({})
-    told = read_events(run.path)[0][0]
-    assert (told["kind"], told["message"]) == ("warning", "poses are ambiguous")
+    event = read_events(run.path)[0][0]
+    assert (event["kind"], event["message"]) == ("warning", "poses are ambiguous")
     assert (run.path / "log.txt").read_text().endswith(" warning: poses are ambiguous\n")
 
 
@@ -136,10 +136,10 @@ def test_progress_is_thinned_but_its_first_and_last_are_kept_and_so_is_every_los
                 stage.record("loss", loss=step)
         run.finish({})
     events, _ = read_events(run.path)
-    told = [event["values"]["step"] for event in events if event["kind"] == "progress"]
-    assert told[0] == 0
-    assert told[-1] == 2000
-    assert len(told) <= 2 + 2 * run.seconds["siamese"] + 1
+    steps = [event["values"]["step"] for event in events if event["kind"] == "progress"]
+    assert steps[0] == 0
+    assert steps[-1] == 2000
+    assert len(steps) <= 2 + 2 * run.seconds["siamese"] + 1
     assert [event["values"]["loss"] for event in events if event["kind"] == "loss"] == list(range(2001))
 
 

@@ -88,7 +88,7 @@ def test_cells_of_distances_hold_per_cent_of_their_level(rng):
             assert cells["percent"][at] == pytest.approx(100 * inside / len(true))
         assert cells["percent"].sum() == pytest.approx(100)
         np.testing.assert_array_equal(panel[DIAGONAL].columns["x"], panel[DIAGONAL].columns["y"])
-    least = min(100 * found[found > 0].min() / found.sum() for found in map(_pairs_by_four, counts.values()))
+    least = min(100 * pairs[pairs > 0].min() / pairs.sum() for pairs in map(_pairs_by_four, counts.values()))
     assert figure.panels[0].colour == figure.panels[1].colour
     assert figure.panels[0].colour.range[0] == pytest.approx(least)
     assert [panel.values for panel in figure.panels] == [{"distance_mae": 0.125}, {}]
