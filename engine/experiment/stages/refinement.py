@@ -83,8 +83,9 @@ class RefinementStage(Stage):
         config, volume, particles = context.config, context.volume, context["projections"]
         density, highest = _reference(context)
         refined = refine_poses(
-            particles.corrected(), context["alignment"].poses, density, volume.center_index, config.projections.max_shift,
-            config.refinement.iterations, highest, lambda fraction, values: progress(_REFINING * fraction, values),
+            particles.corrected(), context["alignment"].poses, density, volume.center_index,
+            config.projections.max_shift, config.refinement.iterations, highest,
+            lambda fraction, values: progress(_REFINING * fraction, values),
         )  # fmt: skip
         maps = None
         if config.reconstruction.enabled:
