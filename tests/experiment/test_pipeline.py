@@ -349,8 +349,8 @@ def logged(record):
 
 @pytest.mark.slow
 def test_projections_with_a_ctf_are_told_and_flipped_before_they_are_compared(runs_dir, tmp_path, monkeypatch):
-    """Of pixel distances, which are calibrated on others: unflipped projections of other defoci look different."""
-    settings = ["distance.method=euclidean", "projections.defocus=[5000, 40000]", "refinement.enabled=true"]
+    """Projections of other defoci contradict each other where they are not flipped: a density shows it."""
+    settings = ["projections.defocus=[10000, 40000]", "refinement.enabled=true"]
     record = run(runs_dir, *settings)
     lines = logged(record)
     (said,) = [line for line in lines if line.startswith("projections: multiplied by their CTF")]
@@ -360,17 +360,16 @@ def test_projections_with_a_ctf_are_told_and_flipped_before_they_are_compared(ru
     assert [line for line in logged(reused) if "CTF" in line] == [line for line in lines if "CTF" in line]
     monkeypatch.setattr(ParticleSet, "corrected", lambda particles: particles.images)
     unflipped = run(tmp_path, *settings)
-    assert record.metrics["distance_mae"] < 0.9 * unflipped.metrics["distance_mae"]
+    assert record.metrics["fsc_0.5_angstrom"] < 20
+    assert (unflipped.metrics["fsc_0.5_angstrom"] or np.inf) > 25, "unknown where nothing agrees with the input"
 
 
 @pytest.mark.slow
-def test_a_network_is_trained_and_applied_with_ctf_and_coloured_noise(runs_dir, tmp_path):
+def test_a_network_is_trained_and_applied_with_ctf_and_coloured_noise(runs_dir):
     settings = ["projections.defocus=[8000, 30000]", "projections.snr=2", "projections.noise_spectrum=coloured"]
     record = run(runs_dir, *settings, base=SIAMESE)
     assert record.metrics["snr"] == 2
     assert any("noise is coloured" in line for line in logged(record))
-    again = run(tmp_path, *settings, base=SIAMESE)
-    assert again.metrics == record.metrics
 
 
 def test_wrong_input_leaves_no_run_behind(tmp_path):
