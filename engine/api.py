@@ -19,7 +19,7 @@ from .geometry import rotations
 from .geometry.arguments import Random, checked_choice, checked_rotations, generator
 from .geometry.symmetry import group
 from .imaging import fsc, limits, projection, reconstruction, simulation
-from .imaging.choices import Projector, ReconstructionMethod
+from .imaging.choices import NoiseSpectrum, Projector, ReconstructionMethod
 from .imaging.particles import ParticleSet
 from .imaging.volume import Volume
 from .io.loading import load_volume
@@ -135,22 +135,35 @@ def simulate(
     snr: float | None = None,
     max_shift: float = 0.0,
     projector: Projector = "fourier",
+    defocus: float | tuple[float, float] | None = None,
+    voltage: float = 300.0,
+    spherical_aberration: float = 2.7,
+    amplitude_contrast: float = 0.1,
+    noise_spectrum: NoiseSpectrum = "white",
 ) -> ParticleSet:
-    """Particles with ground truth: random poses, projected, shifted in plane, with white noise.
+    """Particles with ground truth: random poses, projected, multiplied by a CTF, shifted in plane, with noise.
 
     Parameters
     ----------
     volume, count, rng, coverage, sampling, size, projector
         as of :func:`project` and :func:`sample_orientations`.
     noise_variance, snr
-        of white Gaussian noise, one of the two at most: in the projections' units squared, or as signal over noise
-        variance.
+        of Gaussian noise, one of the two at most: in the projections' units squared, or as signal over noise variance.
+        The signal is that of the images with their CTF.
     max_shift
         pixels; shifts are triangular on [-max_shift, max_shift] along x and y.
+    defocus
+        Å, positive under focus: of all images, or (low, high), between which each has its own, uniformly; None: images
+        are plain projections.
+    voltage, spherical_aberration, amplitude_contrast
+        kV, mm and a share: of the CTF, where there is one.
+    noise_spectrum
+        ``white``, or ``coloured``: five times as strong at low frequencies as at high ones.
 
     Returns
     -------
-    images (count, size, size), float32, with ``truth.poses`` (count, 3, 3) and ``truth.shifts`` (count, 2) in pixels.
+    images (count, size, size), float32, with ``truth.poses`` (count, 3, 3) and ``truth.shifts`` (count, 2) in pixels;
+    ``ctf`` has the parameters of each image's CTF.
 
     Raises
     ------
@@ -166,10 +179,21 @@ def simulate(
     _check(noise_variance, limits.NOISE_VARIANCE, "noise_variance")
     _check(snr, limits.SNR, "snr")
     limits.MAX_SHIFT.check(max_shift, "max_shift")
+    interval = _interval(defocus)
+    for name, value, limit in (
+        ("voltage", voltage, limits.VOLTAGE),
+        ("spherical_aberration", spherical_aberration, limits.SPHERICAL_ABERRATION),
+        ("amplitude_contrast", amplitude_contrast, limits.AMPLITUDE_CONTRAST),
+    ):
+        limit.check(value, name)
+    checked_choice(noise_spectrum, "noise_spectrum", NoiseSpectrum)
     limits.IMAGES.check(count, "count")
     _require_memory(volume, count, size)
     limits.check_shift(max_shift, size or volume.diagonal)
-    acquisition = simulation.Acquisition(coverage, sampling, size, noise_variance, snr, max_shift, projector)
+    acquisition = simulation.Acquisition(
+        coverage, sampling, size, noise_variance, snr, max_shift, projector, interval, voltage, spherical_aberration,
+        amplitude_contrast, noise_spectrum,
+    )  # fmt: skip
     return simulation.simulate(volume, acquisition, int(count), generator(rng))
 
 
@@ -405,6 +429,19 @@ def fourier_shell_correlation(
         )  # fmt: skip
     limits.VOXEL_SIZE.check(voxel_size, "voxel_size")
     return fsc.fourier_shell_correlation(one, other, voxel_size)
+
+
+def _interval(defocus: float | tuple[float, float] | None) -> float | tuple[float, float] | None:
+    """A defocus whose values are within their range, as a number or a pair."""
+    if not isinstance(defocus, list | tuple):
+        _check(defocus, limits.DEFOCUS, "defocus")
+        return defocus
+    if len(defocus) != 2:
+        raise ArgumentError(
+            "{defocus} has {length} values; wanted one, or low and high", "defocus", length=len(defocus)
+        )
+    low, high = (limits.DEFOCUS.check(end, "defocus") for end in defocus)
+    return (float(low), float(high))
 
 
 def _check(value: float | None, limits: Range, name: str) -> None:

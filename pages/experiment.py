@@ -25,7 +25,8 @@ _OPTIONS_OF_METHOD = {
 _SYMMETRY = ("volume.symmetry", "volume.symmetrize")
 _MAIN = {
     "volume.source", *_SYMMETRY, "projections.count", "projections.coverage", "projections.sampling",
-    "projections.max_shift", "distance.method", "seed", "device", *NOISES,
+    "projections.max_shift", "projections.noise_spectrum", "projections.defocus", "distance.method", "seed", "device",
+    *NOISES,
     *(key for keys in _OPTIONS_OF_METHOD.values() for key in keys),
 }  # fmt: skip
 _SHOWN_RUNS = 500
@@ -64,12 +65,16 @@ def _interval(name: str, bounds: tuple[float, float]) -> list[float | None]:
 
 
 def _noise(varied: frozenset[str]) -> dict[str, Any]:
-    help_text = "White Gaussian noise, by its variance or by signal variance over noise variance."
+    help_text = "Gaussian noise, by its variance or by signal variance over noise variance."
     disabled = bool(varied & set(NOISES))
     kind = form.choice("Noise", ["none", "variance", "SNR"], "none", "noise", help_text, disabled)
     if kind == "none" or disabled:
         return {}
-    return form.fields(NOISES[0] if kind == "variance" else NOISES[1])
+    level, spectrum = st.columns(2)
+    with level:
+        values = form.fields(NOISES[0] if kind == "variance" else NOISES[1])
+    with spectrum:
+        return values | form.fields("projections.noise_spectrum", varied=varied)
 
 
 def _method(varied: frozenset[str]) -> dict[str, Any]:
@@ -98,7 +103,11 @@ def _settings(proteins: list[Entry]) -> tuple[dict[str, Any], Vary | None]:
             values |= form.fields("seed", varied=varied)
         values |= _coverage("projections.coverage" in varied)
         values |= form.fields("projections.sampling", varied=varied) | _noise(varied)
-        values |= form.fields("projections.max_shift", varied=varied)
+        shift, defocus = st.columns(2)
+        with shift:
+            values |= form.fields("projections.max_shift", varied=varied)
+        with defocus:
+            values |= form.fields("projections.defocus", varied=varied)
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         st.header("Distances", anchor=False)

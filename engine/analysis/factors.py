@@ -69,6 +69,8 @@ class Factor:
 COVERAGE = Factor("coverage", ("projections.coverage",), "coverage")
 NOISE = Factor("noise", _NOISE, "noise")
 ORIENTATIONS = Factor("orientation sampling", ("projections.sampling",), "orientation-sampling")
+DEFOCUS = Factor("defocus", ("projections.defocus",), "defocus")
+SPECTRUM = Factor("noise spectrum", ("projections.noise_spectrum",), "noise-spectrum")
 PAIRS = Factor("pair sampling", ("pairs.strategy",), "pair-sampling")
 RECOVERY_PAIRS = Factor("recovery pairs", ("recovery.pairs",), "recovery-pairs", RECOVERY_METRICS)
 CLOSE_PAIRS = Factor("largest distance", ("recovery.max_distance",), "close-pairs", RECOVERY_METRICS)
@@ -135,10 +137,19 @@ def study(rows: Sequence[Row], factor: Factor, like: Row | None = None) -> Study
     ]
     if factor.is_noise:
         levels.sort(key=lambda level: level.variance)
+    elif factor == DEFOCUS:
+        levels.sort(key=lambda level: _middle(level.value))
     elif factor == CLOSE_PAIRS:
         levels.sort(key=lambda level: math.inf if level.value is None else level.value)
     taken = [row for level in levels for row in level.rows]
     return Study(levels, comparable.left_out, published(taken, factor) if taken else [])
+
+
+def _middle(defocus: Any) -> tuple[bool, float]:
+    """The order of levels of defocus: none first, then by the value or the middle of the range."""
+    ends = defocus if isinstance(defocus, tuple) else (defocus,)
+    numbers = [float(end) for end in ends if isinstance(end, int | float)]
+    return (bool(numbers), statistics.fmean(numbers) if numbers else 0.0)
 
 
 def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
@@ -152,6 +163,8 @@ def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
     if not factor.is_noise and factor.keys[0] not in _OTHERS:
         return []
     table = comparison.flat(rows[0]["config"])
+    if table.get("projections.defocus") is not None or table.get("projections.noise_spectrum") != "white":
+        return []  # published projections have no CTF, and white noise
     levels = []
     for result in comparison.published_results():
         name, separator, given = result.experiment.partition("=")

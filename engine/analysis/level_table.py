@@ -13,7 +13,7 @@ from ..base.quantities import digits
 from ..experiment import metrics
 from . import words
 from .comparison import Row, Spread, title
-from .factors import CLOSE_PAIRS, Factor, Level, Study
+from .factors import CLOSE_PAIRS, DEFOCUS, Factor, Level, Study
 from .measures import Measure
 
 
@@ -57,6 +57,8 @@ def name_of(factor: Factor, value: Any, variance: float) -> str:
         return words.coverage(value)
     if factor == CLOSE_PAIRS:
         return "no limit" if value is None else f"{words.degrees(value)} ({digits(value)} rad)"
+    if factor == DEFOCUS:
+        return "no CTF" if value is None else words.defocus(value)
     return words.SAMPLINGS.get(value, str(value))
 
 

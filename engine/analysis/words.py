@@ -48,5 +48,11 @@ def coverage(value: Any) -> str:
     return ", ".join(f"{name} {digits(low)}–{digits(high)}°" for name, (low, high) in named)
 
 
+def defocus(value: Any) -> str:
+    """``15000 Å`` or, of a range, ``8000–30000 Å``."""
+    ends = value if isinstance(value, list | tuple) else (value,)
+    return f"{'–'.join(digits(end) for end in ends)} Å"
+
+
 def _three_digits(value: float) -> str:
     return "0" if value == 0 else f"{value:#.3g}".removesuffix(".").replace(".e", "e")

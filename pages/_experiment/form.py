@@ -108,7 +108,7 @@ def _widget(setting: Setting, disabled: bool, narrow: bool) -> Any:
     elif setting.kind == "flag":
         value = st.checkbox(setting.label, **common)
     elif setting.typed:
-        value = read_typed(st.text_input(setting.label, placeholder=setting.if_empty, **common))
+        value = read_typed(st.text_input(setting.label, placeholder=setting.if_empty, **common), setting)
     elif setting.kind in NUMERIC:
         value = _number(setting, common)
     else:

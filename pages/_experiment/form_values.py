@@ -65,16 +65,29 @@ def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iter
 
 
 def held(setting: Setting, value: Any) -> Any:
-    """A value as its widget holds it: text where a browser would round it."""
-    return str(value) if setting.typed and value is not None else value
+    """A value as its widget holds it: text where a browser would round it, and of an interval."""
+    if value is None or not setting.typed:
+        return value
+    return _interval_text(value) if setting.kind == "interval" else str(value)
 
 
-def read_typed(typed: str) -> int | str | None:
-    """The inverse of :func:`held`; what is not a whole number is left for the configuration to refuse."""
+def read_typed(typed: str | None, setting: Setting) -> Any:
+    """The inverse of :func:`held`; what is not a number or an interval is left for the configuration to refuse."""
+    if not typed or not typed.strip():
+        return None
     try:
-        return int(typed) if typed.strip() else None
+        return tomltext.parse_value(typed) if setting.kind == "interval" else int(typed)
     except ValueError:
         return typed
+
+
+def _interval_text(value: Any) -> str:
+    """``15000`` or ``[8000, 30000]``."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_interval_text(end) for end in value)}]"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{type(value)} is no number")
+    return quantities.digits(value)
 
 
 def several_key(key: str) -> str:
@@ -90,6 +103,8 @@ def shown_values(setting: Setting, values: Sequence[Any]) -> Any:
         return [value if isinstance(value, str) else text.toml_value(value) for value in values]
     if setting.key == _VOLUMES:
         return [listed(value) for value in values]
+    if setting.kind == "interval":
+        return [NONE if value is None else _interval_text(value) for value in values]
     wanted = bool if setting.kind == "flag" else str
     if not all(value is None or isinstance(value, wanted) for value in values):
         raise TypeError(f"not all are {wanted}")
@@ -105,6 +120,8 @@ def read_values(setting: Setting, shown: Any) -> list[Any]:
         values = [value for word in re.split(r"[,;\s]+", shown or "") if word for value in _numbers(setting, word)]
     elif setting.key == "projections.coverage":
         values = [value if value in PUBLISHED_COVERAGES else tomltext.parse_value(value) for value in shown]
+    elif setting.kind == "interval":
+        values = [None if value == NONE else read_typed(value, setting) for value in shown]
     else:
         values = list(shown or [])
     if len(values) > _MOST_VALUES:

@@ -10,16 +10,21 @@ from engine.base.quantities import EXACT, Range, digits
 from engine.config.schema import Config
 from engine.config.settings import if_not_given, key_range
 
-Kind = Literal["choice", "integer", "number", "flag", "text"]
+Kind = Literal["choice", "integer", "number", "interval", "flag", "text"]
 
 _KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "flag"}
 _SPELT = {"snr": "SNR"}
-_UNITS = {"pixels": "px", "rad": "rad", "rad^2": "rad²", "Å": "Å", "Å per voxel": "Å"}  # at the start of descriptions
+_UNITS = {
+    "pixels": "px", "rad": "rad", "rad^2": "rad²", "Å": "Å", "Å per voxel": "Å", "kV": "kV", "mm": "mm",
+}  # at the start of descriptions  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One key of the configuration. ``limits`` are the values that a number can have."""
+    """One key of the configuration. ``limits`` are the values that a number can have.
+
+    An ``interval`` is one number or a list of two.
+    """
 
     key: str
     kind: Kind
@@ -54,8 +59,9 @@ class Setting:
 
     @property
     def typed(self) -> bool:
-        """Whether it has integers that JavaScript rounds, so that its field has to hold text."""
-        return self.limits is not None and self.limits.whole and self.limits.most >= EXACT
+        """Whether its field has to hold text: for an interval, or integers that JavaScript rounds."""
+        large = self.limits is not None and self.limits.whole and self.limits.most >= EXACT
+        return large or self.kind == "interval"
 
     @property
     def help(self) -> str:
@@ -95,6 +101,8 @@ def _setting(key: str, entry: dict[str, Any]) -> Setting:
     kinds = [kind for kind in entry.get("anyOf", [entry]) if kind.get("type") != "null"]
     choices = tuple(word for kind in kinds for word in kind.get("enum", [kind["const"]] if "const" in kind else []))
     kind: Kind = "choice" if choices else _KINDS.get(kinds[0].get("type"), "text")
+    if [one.get("type") for one in kinds] == ["number", "array"]:
+        kind = "interval"
     if kinds[0].get("type") == "array" and kind == "text":
         return Setting(key, kind, listed(entry.get("default", [])), entry.get("description", ""))
     numeric = float if kind == "number" else int

@@ -19,13 +19,15 @@ from pages._shared import state, text
 _USUAL = (
     "projections.coverage", "projections.noise_variance", "projections.max_shift", "projections.sampling", "seed",
     "pairs.strategy", "distance.head", "distance.feature_dim", "distance.method", "distance.perturbation_variance",
-    "recovery.pairs", "projections.count", "projections.snr", "volume.source",
+    "recovery.pairs", "projections.count", "projections.snr", "projections.defocus", "projections.noise_spectrum",
+    "volume.source",
 )  # fmt: skip
 _FIRST: dict[str, Any] = {
     "projections.coverage": list(PUBLISHED_COVERAGES),
     "projections.noise_variance": "0, 5, 10, 16, 20, 25",
     "projections.snr": "1, 0.1, 0.01",
     "projections.max_shift": "0, 5, 10, 15, 20",
+    "projections.defocus": ["none", "10000", "20000", "30000", "[8000, 30000]"],
     "projections.count": "500, 1000, 2000",
     "distance.feature_dim": "4, 8, 16, 32, 64, 128, 256, 512",
     "distance.perturbation_variance": "0, 0.2, 0.4, 0.6, 0.8",
@@ -95,7 +97,7 @@ def _several(key: str, proteins: Sequence[Entry]) -> Any:
         shown = st.multiselect(
             _label(key), [*options, *(value for value in held if value not in options)], key=widget,
             format_func=lambda value: text.source_name(str(value)) if key == "volume.source" else str(value),
-            help=setting.description, accept_new_options=key == "training.volumes",
+            help=setting.description, accept_new_options=key == "training.volumes" or setting.kind == "interval",
         )  # fmt: skip
     form.keep(widget)
     return shown
@@ -106,4 +108,6 @@ def _options(key: str, proteins: Sequence[Entry]) -> list[Any]:
         return list(PUBLISHED_COVERAGES)
     if key == "volume.source":
         return [entry.source for entry in proteins]
+    if SETTINGS[key].kind == "interval":
+        return list(_FIRST[key])
     return [True, False] if SETTINGS[key].kind == "flag" else list(SETTINGS[key].choices)

@@ -30,6 +30,11 @@ def _common(row: Row, factor: Factor) -> str:
     if not factor.is_noise:
         level = text.noise(row["noise_variance"], row["snr"])
         parts.append("no noise" if level == "none" else f"noise {level}")
+    spectrum = settings.get("noise_spectrum", "white")
+    if spectrum != "white" and "projections.noise_spectrum" not in varied:
+        parts.append(f"{spectrum} noise")
+    if "projections.defocus" not in varied and (defocus := settings.get("defocus")) is not None:
+        parts.append(f"CTF at {text.defocus(defocus)}")
     if row["max_shift"]:
         parts.append(f"shifts up to {text.digits(row['max_shift'])} px")
     return " · ".join([*parts, f"{row['distance_method']} distances"])

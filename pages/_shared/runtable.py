@@ -66,7 +66,19 @@ def _sampling(row: Row) -> str:
 
 
 def _noise(row: Row) -> str:
-    return text.noise(row["noise_variance"], row["snr"]) if row["config"] else ""
+    if not row["config"]:
+        return ""
+    level = text.noise(row["noise_variance"], row["snr"])
+    coloured = level != "none" and _inside(row, "projections", "noise_spectrum") == "coloured"
+    return f"{level}, coloured" if coloured else level
+
+
+def _defocus(row: Row) -> str | None:
+    try:
+        value = _inside(row, "projections", "defocus")
+        return None if value is None else text.defocus(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _distance(row: Row) -> str:
@@ -110,6 +122,7 @@ COLUMNS: dict[str, Column] = {
     "sampling": Column("sampling", _sampling, help="of the orientations"),
     "count": Column("projections", lambda row: row["count"], "number", "%d", "test projections", shown=False),
     "noise": Column("noise", _noise, help="variance of the noise, or signal-to-noise ratio"),
+    "defocus": Column("defocus", _defocus, if_known=True, help="of the CTF that projections are multiplied by"),
     "shift": Column("shift (px)", lambda row: row["max_shift"], "number", "%g", "largest in-plane shift"),
     "distance": Column("distance", _distance, help="how distances are estimated"),
     "pairs": Column("pairs", lambda row: row["pairs_strategy"], help="training pairs that the network is shown"),
@@ -143,6 +156,7 @@ FACETS: dict[str, Callable[[Row], list[str]]] = {
     "coverage": lambda row: [_coverage(row)],
     "sampling": lambda row: [_sampling(row)],
     "noise": lambda row: [_noise(row)],
+    "defocus": lambda row: [_defocus(row) or ""],
     "shift": lambda row: [] if row["max_shift"] is None else [f"{text.digits(row['max_shift'])} px"],
     "distance": lambda row: [_distance(row)],
     "pairs": lambda row: [row["pairs_strategy"] or ""],

@@ -13,6 +13,7 @@ import tomli_w
 from engine.analysis.verdict import Verdict
 from engine.analysis.words import SAMPLINGS as SAMPLINGS
 from engine.analysis.words import coverage as coverage
+from engine.analysis.words import defocus as defocus
 from engine.analysis.words import degrees as degrees
 from engine.analysis.words import number as number
 from engine.base.quantities import digits as digits
@@ -124,6 +125,10 @@ def experiment(config: Config) -> str:
         f"{coverage(settings.coverage)} coverage, {sampling} sampling",
         "no noise" if level == "none" else f"noise {level}",
     ]
+    if level != "none" and settings.noise_spectrum != "white":
+        parts[-1] = f"{settings.noise_spectrum} {parts[-1]}"
+    if settings.defocus is not None:
+        parts.append(f"CTF at {defocus(settings.defocus)}")
     if settings.max_shift:
         parts.append(f"shifts up to {digits(settings.max_shift)} px")
     parts.append(_METHODS[config.distance.method])

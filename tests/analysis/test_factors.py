@@ -4,8 +4,18 @@ import math
 
 import pytest
 
-from engine.analysis import factors
-from engine.analysis.factors import CLOSE_PAIRS, COVERAGE, INITIALISATION, NOISE, ORIENTATIONS, PAIRS, RECOVERY_PAIRS
+from engine.analysis import factors, level_table
+from engine.analysis.factors import (
+    CLOSE_PAIRS,
+    COVERAGE,
+    DEFOCUS,
+    INITIALISATION,
+    NOISE,
+    ORIENTATIONS,
+    PAIRS,
+    RECOVERY_PAIRS,
+    SPECTRUM,
+)
 from tests.analysis_testing import SIGNAL, noisy, row
 
 
@@ -44,6 +54,42 @@ def test_the_runs_that_agree_with_a_given_one_are_taken():
         "1": "training.steps is automatic, not 9",
         "2": "training.steps is automatic, not 9",
     }
+
+
+def microscope(number, **projections):
+    return row(number, projections={"snr": 0.5} | projections)
+
+
+def test_levels_of_defocus_are_ordered_and_told_in_words():
+    ends = ([8_000, 30_000], 30_000, None, 10_000, [10_000, 10_000])
+    rows = [microscope(n, **({} if one is None else {"defocus": one})) for n, one in enumerate(ends, 1)]
+    levels = factors.study(rows, DEFOCUS).levels
+    assert [(level_table.label(DEFOCUS, level), ids(level.rows)) for level in levels] == [
+        ("no CTF", ["3"]), ("10000 Å", ["4", "5"]), ("8000–30000 Å", ["1"]), ("30000 Å", ["2"]),
+    ]  # fmt: skip
+    assert len(factors.families(rows, DEFOCUS)) == 1
+
+
+def test_settings_of_a_ctf_that_there_is_not_do_not_set_runs_apart():
+    plain = [microscope(1, voltage=200.0), microscope(2, amplitude_contrast=0.07, noise_spectrum="white")]
+    assert len(factors.families([*plain, microscope(3, defocus=10_000)], DEFOCUS)[0]) == 3
+    with_ctf = [microscope(1, voltage=200.0, defocus=10_000), microscope(2, defocus=20_000)]
+    assert factors.families(with_ctf, DEFOCUS) == []
+    clean = [row(1, projections={"noise_spectrum": "coloured"}), row(2)]
+    assert factors.families(clean, SPECTRUM) == [], "noise that there is not has no spectrum"
+
+
+def test_spectra_are_levels():
+    rows = [microscope(1), microscope(2, noise_spectrum="coloured"), microscope(3)]
+    (family,) = factors.families(rows, SPECTRUM)
+    assert sorted(level_table.label(SPECTRUM, level) for level in factors.study(family, SPECTRUM).levels) == [
+        "coloured", "white",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("projections", [{"defocus": 10_000}, {"noise_spectrum": "coloured", "snr": 0.5}])
+def test_published_results_have_no_ctf_and_white_noise(projections):
+    assert published([row(1, projections=projections)], COVERAGE) == []
 
 
 def published(rows, factor):

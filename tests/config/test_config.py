@@ -6,7 +6,14 @@ import pytest
 
 from engine.base.errors import InputError
 from engine.config.schema import Config
-from engine.config.settings import config_from_dict, config_to_toml, known_keys, load_config, with_whole_paths
+from engine.config.settings import (
+    config_from_dict,
+    config_to_toml,
+    known_keys,
+    load_config,
+    projections_that_matter,
+    with_whole_paths,
+)
 
 FIXED_KEYS = {
     "seed",
@@ -217,3 +224,49 @@ def test_what_no_training_can_have_is_refused(table, message):
     with pytest.raises(InputError, match=message) as error:
         config_from_dict(table)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "defocus"), [("15000", 15_000.0), ("[8000, 30000]", (8_000.0, 30_000.0)), ("-500.5", -500.5)]
+)
+def test_a_defocus_is_one_value_or_a_range(given, defocus):
+    config = load_config(None, [f"projections.defocus={given}"])
+    assert config.projections.defocus == defocus
+    assert config_from_dict(tomllib.loads(config_to_toml(config))) == config
+    assert hash(config) != hash(Config())
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("defocus=[30000, 8000]", r"projections.defocus is \[30000, 8000\]; wanted the lower end first"),
+        ("defocus=[8000, 1e9]", r"projections.defocus is .*; wanted a number from -100000 to 100000 .*: so far under"),
+        ("defocus=[true, 8000]", r"projections.defocus is .*; wanted a number .*: true and false are no numbers"),
+        ("defocus=[8000]", r"projections.defocus is \[8000\]; wanted a number from .* one value or \[low, high\]"),
+        ("voltage=300000", r"projections.voltage is 300000; wanted a number from 10 to 3000 \(kV; of the CTF\)"),
+        ("noise_spectrum=pink", "projections.noise_spectrum is 'pink'; wanted 'white' or 'coloured'"),
+    ],
+)
+def test_a_microscope_that_cannot_be_is_refused(setting, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load_config(None, [f"projections.{setting}"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_ctf_that_is_zero_everywhere_is_refused():
+    zero = ["projections.defocus=0", "projections.spherical_aberration=0", "projections.amplitude_contrast=0"]
+    with pytest.raises(InputError, match=r"^projections.defocus, projections.spherical_aberration and .* are all 0"):
+        load_config(None, zero)
+    load_config(None, zero[1:])
+
+
+def test_what_changes_nothing_is_not_among_the_settings_that_matter():
+    """So that a configuration without CTF and coloured noise has the keys of the cache that it always had."""
+    before = {"count", "coverage", "sampling", "max_shift", "projector"}
+    idle = ["projections.voltage=200", "projections.noise_spectrum=coloured"]
+    assert projections_that_matter(Config()).keys() == before
+    assert projections_that_matter(load_config(None, idle)) == projections_that_matter(Config())
+    told = projections_that_matter(load_config(None, [*idle, "projections.snr=1", "projections.defocus=1e4"]))
+    assert told.keys() - before == {
+        "snr", "defocus", "voltage", "spherical_aberration", "amplitude_contrast", "noise_spectrum",
+    }  # fmt: skip

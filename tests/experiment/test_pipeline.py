@@ -21,6 +21,7 @@ from engine.geometry import symmetry
 from engine.geometry.rotations import geodesic_distance, to_quaternion
 from engine.imaging import simulation, symmetric_density
 from engine.imaging.noise import NoiseModel
+from engine.imaging.particles import ParticleSet
 from engine.io import star
 from engine.io.mrc import write_map
 from engine.poses import distance, neighbourhood, pairs
@@ -340,6 +341,35 @@ def test_noise_is_told_in_both_ways(runs_dir):
     by_ratio = run(runs_dir, f"projections.snr={by_variance['snr']}").metrics
     assert by_ratio["noise_variance"] == pytest.approx(2.0)
     assert by_ratio["snr"] == pytest.approx(by_variance["snr"])
+
+
+def logged(record):
+    return [event["message"] for event in read_events(record.path)[0] if event["kind"] == "log"]
+
+
+@pytest.mark.slow
+def test_projections_with_a_ctf_are_told_and_flipped_before_they_are_compared(runs_dir, tmp_path, monkeypatch):
+    """Projections of other defoci contradict each other where they are not flipped: a density shows it."""
+    settings = ["projections.defocus=[10000, 40000]", "refinement.enabled=true"]
+    record = run(runs_dir, *settings)
+    lines = logged(record)
+    (said,) = [line for line in lines if line.startswith("projections: multiplied by their CTF")]
+    assert "ContrastTransfer(60 images, defocus " in said
+    assert sum("of phase-flipped projections" in line for line in lines) == 2, "reconstruction and refinement"
+    reused = run(runs_dir, *settings)
+    assert [line for line in logged(reused) if "CTF" in line] == [line for line in lines if "CTF" in line]
+    monkeypatch.setattr(ParticleSet, "corrected", lambda particles: particles.images)
+    unflipped = run(tmp_path, *settings)
+    assert record.metrics["fsc_0.5_angstrom"] < 20
+    assert (unflipped.metrics["fsc_0.5_angstrom"] or np.inf) > 25, "unknown where nothing agrees with the input"
+
+
+@pytest.mark.slow
+def test_a_network_is_trained_and_applied_with_ctf_and_coloured_noise(runs_dir):
+    settings = ["projections.defocus=[8000, 30000]", "projections.snr=2", "projections.noise_spectrum=coloured"]
+    record = run(runs_dir, *settings, base=SIAMESE)
+    assert record.metrics["snr"] == 2
+    assert any("noise is coloured" in line for line in logged(record))
 
 
 def test_wrong_input_leaves_no_run_behind(tmp_path):

@@ -16,7 +16,8 @@ from engine.experiment import estimate, packing, pipeline, stagecache
 from engine.experiment.stage import Source
 from engine.experiment.stages import enabled, stage_keys, stages
 from engine.experiment.stages.projections import ProjectionsStage
-from engine.imaging.noise import NoiseModel
+from engine.imaging.ctf import ContrastTransfer
+from engine.imaging.noise import NoiseModel, Spectrum
 from engine.imaging.particles import ParticleSet, Truth
 
 ROOT = Path(__file__).parents[2]
@@ -271,6 +272,18 @@ def test_particles_are_packed_and_unpacked_as_they_were(rng, known):
     if known:
         np.testing.assert_array_equal(again.truth.poses, truth.poses)
         np.testing.assert_array_equal(again.truth.clean, truth.clean)
+
+
+def test_ctf_and_spectrum_are_packed_and_unpacked(rng):
+    ctf = ContrastTransfer.of([10_000.0, 20_000.0], 30.0, b_factor=40.0, magnification=[[1.0, 0.01], [0.0, 1.0]])
+    noise = NoiseModel(2.0, 0.25, Spectrum.coloured(3.0))
+    particles = ParticleSet(rng.standard_normal((2, 8, 8)).astype(np.float32), 2.5, noise, ctf)
+    again = packing.unpack(ParticleSet, packing.pack(particles))
+    assert again.noise == noise
+    for name, values in vars(ctf).items():
+        np.testing.assert_array_equal(getattr(again.ctf, name), values)
+    distorted = replace(ctf, magnification=None)
+    assert packing.unpack(ContrastTransfer, packing.pack(distorted)).magnification is None
 
 
 def test_what_has_no_arrays_is_not_packed():

@@ -188,7 +188,7 @@ def test_the_studies_repeat_the_published_experiments():
     assert {name: len(expand(study)) for name, study in studies().items()} == {
         "noise": 6, "shift": 5, "feature-dimension": 8, "distance-head": 2, "perturbed-distances": 9, "coverage": 3,
         "orientation-sampling": 2, "pair-sampling": 4, "recovery-pairs": 4, "close-pairs": 6, "initialisation": 12,
-        "unseen": 9, "symmetry": 3,
+        "unseen": 9, "symmetry": 3, "defocus": 5, "noise-spectrum": 2,
     }  # fmt: skip
     for name, result in studies().items():
         assert result.name == name

@@ -18,6 +18,7 @@ from pages._experiment.form_values import SETTINGS, from_address, read_values, s
 from pages._shared import text
 
 SEED, COVERAGE, SNR = SETTINGS["seed"], SETTINGS["projections.coverage"], SETTINGS["projections.snr"]
+DEFOCUS = SETTINGS["projections.defocus"]
 OTHER = {
     "seed": 2**53,
     "volume": {"source": '/maps/it\'s "mine" & yours=1.mrc', "voxel_size": 1.5},
@@ -66,15 +67,33 @@ def test_a_seed_that_a_browser_rounds_is_held_as_text():
     config = config_from_dict({"seed": seed})
     held = widget_values(config, {}, [])["seed"]
     assert held == "9007199254740993"
-    assert form_values.read_typed(held) == seed
+    assert form_values.read_typed(held, SEED) == seed
     assert [key for key in NUMBERS if SETTINGS[key].typed] == ["seed"]
-    assert (form_values.read_typed("  "), form_values.read_typed(" 5 "), form_values.read_typed("5e3")) == (
-        None,
-        5,
-        "5e3",
-    )
+    assert [form_values.read_typed(typed, SEED) for typed in ("  ", " 5 ", "5e3")] == [None, 5, "5e3"]
     assert tomllib.loads(plan.plan({"seed": seed}, {}, "").toml)["seed"] == seed
     assert "--set seed=9007199254740993" in plan.plan({"seed": seed}, {}, "").command_line
+
+
+@pytest.mark.parametrize(
+    ("value", "typed"), [(15_000.0, "15000"), ((8_000.0, 30_000.5), "[8000, 30000.5]"), (-0.1, "-0.1"), (None, None)]
+)
+def test_a_defocus_is_one_value_or_an_interval(value, typed):
+    config = config_from_dict({"projections": {} if value is None else {"defocus": value}})
+    assert widget_values(config, {}, [])[DEFOCUS.key] == typed
+    read = form_values.read_typed(typed, DEFOCUS)
+    assert config_from_dict(form.nested({} if read is None else {DEFOCUS.key: read})) == config
+    assert from_address(to_address(config, {}).get("set", []), [])[0] == config
+    assert form_values.read_typed("1 to 2", DEFOCUS) == "1 to 2", "left for the configuration to refuse"
+
+
+def test_values_of_a_defocus_in_a_sweep():
+    values = [None, 10_000, [8_000, 30_000.5]]
+    assert read_values(DEFOCUS, shown_values(DEFOCUS, values)) == values
+    assert shown_values(DEFOCUS, values) == ["none", "10000", "[8000, 30000.5]"]
+    vary = {DEFOCUS.key: values}
+    assert from_address([], to_address(Config(), vary)["vary"]) == (Config(), vary)
+    with pytest.raises(InputError, match=r"^sweep over projections\.defocus: .*; wanted values that this key"):
+        form_values.normal({DEFOCUS.key: [True]})
 
 
 @pytest.mark.parametrize(

@@ -99,9 +99,15 @@ def test_without_runs_it_says_what_to_do(runs_dir, name, study_name):
     assert not app.get("plotly_chart")
 
 
-@pytest.mark.parametrize(("tab", "study_name"), [("Close pairs", "close-pairs"), ("Start", "initialisation")])
-def test_each_tab_of_the_recovery_offers_its_study(runs_dir, tab, study_name):
-    (link,) = (link.proto for link in page("recovery", tab=tab).get("page_link"))
+@pytest.mark.parametrize(
+    ("name", "tab", "study_name"),
+    [
+        ("recovery", "Close pairs", "close-pairs"), ("recovery", "Start", "initialisation"),
+        ("noise", "Spectrum", "noise-spectrum"), ("noise", "Defocus", "defocus"),
+    ],
+)  # fmt: skip
+def test_each_tab_offers_its_study(runs_dir, name, tab, study_name):
+    (link,) = (link.proto for link in page(name, tab=tab).get("page_link"))
     assert link.query_string == f"study={study_name}"
     assert study_name in sweep.studies()
 
