@@ -16,6 +16,7 @@ from scipy import fft
 from ..base.errors import ArgumentError
 from ..base.progress import Progress, silent
 from .filters import standardise
+from .planes import Planes
 from .whitening import NoiseSpectrum, outside_disc
 
 Images = NDArray[np.float32]
@@ -56,9 +57,9 @@ class Preparation:
     radius: float | None = None
     mask_radius: float | None = None
 
-    def __call__(self, images: Images, transfer: Array | None = None, progress: Progress = silent) -> Images:
+    def __call__(self, images: Images, transfer: Planes | None = None, progress: Progress = silent) -> Images:
         """Prepared images (n, size, size) of images (n, full, full), with ``transfer`` (n, full, full // 2 + 1), their
-        contrast transfer functions in the order of ``rfft2``.
+        contrast transfer functions in the order of ``rfft2``, held or computed as needed.
 
         Raises
         ------
@@ -92,7 +93,7 @@ class Preparation:
             progress(min(1.0, (start + _BATCH) / len(images)), {"projections": min(start + _BATCH, len(images))})
         return prepared
 
-    def _check(self, images: Images, transfer: Array | None) -> None:
+    def _check(self, images: Images, transfer: Planes | None) -> None:
         full = images.shape[-1]
         if self.size > full:
             raise ArgumentError(

@@ -12,7 +12,6 @@ from others. Where the noise is strong, the ridge follows from the signal-to-noi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,6 +25,7 @@ from ..base.progress import Progress, silent
 from . import astra_gpu, fourier
 from .choices import ITERATIONS, ReconstructionMethod
 from .filters import shift_images
+from .planes import Planes
 from .volume import Volume
 
 Density = NDArray[np.float32]
@@ -53,7 +53,7 @@ def reconstruct(
     progress: Progress = silent,
     method: ReconstructionMethod = "normal_equations",
     shifts: NDArray[np.floating] | None = None,
-    transfer: NDArray[np.floating] | None = None,
+    transfer: Planes | None = None,
     noise_power: NDArray[np.floating] | None = None,
     halves: Halves | None = None,
     snr: float | None = None,
@@ -69,7 +69,7 @@ def reconstruct(
         (n, 2) in pixels, (x, y): displacement of the content; images are centred when not given.
     transfer
         (n, size, size // 2 + 1), real, in the order of ``numpy.fft.rfft2``: the contrast transfer function of each
-        image; None for plain projections.
+        image, held or computed as needed; None for plain projections.
     noise_power
         (size, size // 2 + 1), in the same order, above zero: the expected power of the noise at each frequency, in any
         unit; None for white noise.
@@ -88,9 +88,11 @@ def reconstruct(
         for images that are not finite, arrays of other shapes, half sets that are empty or share images, and for
         ``cgls`` without CUDA, or with transfer functions, a noise power or a ratio, which it does not take.
     """
-    if not np.isfinite(images).all():
-        wrong = int(np.flatnonzero(~np.isfinite(images).all(axis=(1, 2)))[0])
-        raise ArgumentError("{images}[{wrong}] is not finite; wanted numbers", "images", wrong=wrong)
+    for start in range(0, len(images), _BATCH):
+        finite = np.isfinite(images[start : start + _BATCH]).all(axis=(1, 2))
+        if not finite.all():
+            wrong = start + int(np.argmin(finite))
+            raise ArgumentError("{images}[{wrong}] is not finite; wanted numbers", "images", wrong=wrong)
     _check_shapes(images, shifts=shifts, transfer=transfer, noise_power=noise_power)
     iterations = ITERATIONS[method] if iterations is None else iterations
     members = _random_halves(len(images), rng) if halves is None else _checked_halves(halves, len(images))
@@ -108,46 +110,10 @@ def reconstruct(
             densities.append(astra_gpu.reconstruct_cgls(images[some], poses[some], grid, iterations))
             progress((number + 1) / 3, {})
         return Reconstruction(densities[0], (densities[1], densities[2]))
-    slices = Slices(images, poses, shifts, transfer)
-    parts = ([slices.of(members[0])], [slices.of(members[1])])
-    return reconstruct_parts(parts, grid, iterations, progress, noise_power, snr)
-
-
-@dataclass(frozen=True, eq=False)
-class Slices:
-    """Some images and what is known of each; the arguments of :func:`reconstruct` of these names."""
-
-    images: NDArray[np.float32]
-    poses: NDArray[np.floating]
-    shifts: NDArray[np.floating] | None = None
-    transfer: NDArray[np.floating] | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def of(self, members: slice | NDArray[np.integer]) -> Slices:
-        """Some of the images."""
-        shifts = None if self.shifts is None else self.shifts[members]
-        transfer = None if self.transfer is None else self.transfer[members]
-        return Slices(self.images[members], self.poses[members], shifts, transfer)
-
-
-def reconstruct_parts(
-    halves: tuple[Iterable[Slices], Iterable[Slices]],
-    grid: Volume,
-    iterations: int | None = None,
-    progress: Progress = silent,
-    noise_power: NDArray[np.floating] | None = None,
-    snr: float | None = None,
-) -> Reconstruction:
-    """:func:`reconstruct` by normal equations, of two half sets whose images come in parts, each gone through once.
-
-    So they need not be in memory together. Both halves are gone through at the same time, each in a thread of its own.
-    """
-    iterations = ITERATIONS["normal_equations"] if iterations is None else iterations
     progress(0.0, {})
+    slices = _Slices(images, poses, shifts, transfer, noise_power)
     with ThreadPoolExecutor(2) as pool:  # each half is summed by one thread, so always in the same order
-        half_a, half_b = pool.map(lambda parts: _normal_equations(parts, grid, noise_power), halves)
+        half_a, half_b = pool.map(lambda some: _normal_equations(slices, some, grid), members)
     progress(0.6, {})
     density_a = _solve(half_a, iterations, snr)
     progress(0.75, {})
@@ -155,6 +121,17 @@ def reconstruct_parts(
     progress(0.9, {})
     both = _Normal(half_a.kernel + half_b.kernel, half_a.right + half_b.right, half_a.samples + half_b.samples)
     return Reconstruction(_solve(both, iterations, snr), (density_a, density_b))
+
+
+@dataclass(frozen=True)
+class _Slices:
+    """What is known of each image, and the power of the noise of all; arguments of :func:`reconstruct`."""
+
+    images: NDArray[np.float32]
+    poses: NDArray[np.floating]
+    shifts: NDArray[np.floating] | None
+    transfer: Planes | None
+    noise_power: NDArray[np.floating] | None
 
 
 @dataclass(frozen=True)
@@ -189,7 +166,7 @@ def _checked_halves(halves: Halves, count: int) -> Halves:
     return first, second
 
 
-def _check_shapes(images: NDArray[np.float32], **arrays: NDArray[np.floating] | None) -> None:
+def _check_shapes(images: NDArray[np.float32], **arrays: Planes | None) -> None:
     count, size, _ = images.shape
     plane = (size, size // 2 + 1)
     shapes = {"shifts": (count, 2), "transfer": (count, *plane), "noise_power": plane}
@@ -200,42 +177,38 @@ def _check_shapes(images: NDArray[np.float32], **arrays: NDArray[np.floating] | 
                 template.replace("NAME", name), name, given=array.shape, wanted=shapes[name], count=count, size=size
             )
     power = arrays["noise_power"]
-    if power is not None and not np.all(power > 0):
+    if isinstance(power, np.ndarray) and not np.all(power > 0):
         raise ArgumentError("{noise_power} has {least}; wanted values above 0", "noise_power", least=power.min())
 
 
-def _normal_equations(parts: Iterable[Slices], grid: Volume, noise_power: NDArray[np.floating] | None) -> _Normal:
+def _normal_equations(slices: _Slices, members: NDArray[np.integer], grid: Volume) -> _Normal:
+    """Those of some of the images, which are read a batch at a time."""
     shape = grid.density.shape
-    total = _Normal(np.zeros((2 * shape[0], 2 * shape[1], 2 * shape[2]), np.float32), np.zeros(shape, np.float32), 0.0)
-    for slices in parts:
-        total = _with(total, slices, grid, noise_power)
-    return total
-
-
-def _with(total: _Normal, slices: Slices, grid: Volume, noise_power: NDArray[np.floating] | None) -> _Normal:
-    """The sums with some more images; the arrays are changed in place."""
-    kernel, right = total.kernel, total.right
+    doubled = (2 * shape[0], 2 * shape[1], 2 * shape[2])
     plane = fourier.half_plane_frequencies(slices.images.shape[-1])
     inside = np.linalg.norm(plane, axis=-1) <= 0.5  # beyond, a rotated slice leaves the band of the voxels
     # A column counts for itself and its Hermitian mirror, except the one that is its own mirror.
     weight = np.where(plane[..., 0] == 0, 1.0, 2.0)[inside].astype(np.float32)
-    if noise_power is not None:
-        relative = noise_power[inside] / noise_power[inside].mean()
+    if slices.noise_power is not None:
+        relative = slices.noise_power[inside] / slices.noise_power[inside].mean()
         weight = (weight / relative).astype(np.float32)
     off_middle = grid.center_offset
-    for start in range(0, len(slices.images), _BATCH):
-        some = slices.of(slice(start, start + _BATCH))
-        spectra = fft.rfft2(fft.ifftshift(some.images, axes=(1, 2)))
-        back = (off_middle @ some.poses)[:, :2]
-        spectra *= fourier.translation_phase(plane, back if some.shifts is None else back - some.shifts)
-        frequencies = fourier.slice_frequencies(some.poses, plane[inside])
-        weighted, weights = spectra[:, inside] * weight, np.tile(weight, len(some.images))
-        if some.transfer is not None:
-            factor = some.transfer[:, inside].astype(np.float32)
+    kernel = np.zeros(doubled, dtype=np.float32)
+    right = np.zeros(shape, dtype=np.float32)
+    for start in range(0, len(members), _BATCH):
+        batch = members[start : start + _BATCH]
+        poses = slices.poses[batch]
+        spectra = fft.rfft2(fft.ifftshift(slices.images[batch], axes=(1, 2)))
+        back = (off_middle @ poses)[:, :2]
+        spectra *= fourier.translation_phase(plane, back if slices.shifts is None else back - slices.shifts[batch])
+        frequencies = fourier.slice_frequencies(poses, plane[inside])
+        weighted, weights = spectra[:, inside] * weight, np.tile(weight, len(batch))
+        if slices.transfer is not None:
+            factor = slices.transfer[batch][:, inside].astype(np.float32)
             weighted, weights = weighted * factor, (weight * factor**2).ravel()
-        right += fourier.adjoint_transform(weighted.ravel(), frequencies, grid.density.shape).real
-        kernel += fourier.adjoint_transform(weights.astype(np.complex64), frequencies, kernel.shape).real
-    return _Normal(kernel, right, total.samples + float(weight.sum(dtype=float)) * len(slices))
+        right += fourier.adjoint_transform(weighted.ravel(), frequencies, shape).real
+        kernel += fourier.adjoint_transform(weights.astype(np.complex64), frequencies, doubled).real
+    return _Normal(kernel, right, float(weight.sum(dtype=float)) * len(members))
 
 
 def _solve(normal: _Normal, iterations: int, snr: float | None) -> Density:

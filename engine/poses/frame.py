@@ -23,8 +23,8 @@ from .pairs import PairDistances
 Array = NDArray[np.floating]
 
 _BLOCK = 1 << 20  # pairs processed together: bounds the work space
-_ALIKE = 30  # bins of pairs with similar induced distances, whose residuals are alike
-_LEAST = 1e-3  # of the mean excess: no pose is surer, however well its few distances fit
+_LEAST = 1e-3  # of the mean squared residual: no pose is surer, however well its distances fit
+_EXACT = 1e-12  # rad^2; what rounding leaves where distances are exact
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,11 +119,11 @@ def confidence(
     elements
         a symmetric object's group (|G|, 4).
 
-    The squared residual of a pair, over the mean one of pairs with similar induced distances, is taken as the sum of
-    two variances, one of each projection; that of projection i then is the mean over its pairs, less half of the mean
-    over all. What makes an image's distances inconsistent with every pose is of the same size as what moves the pose:
-    the variance of the pose is taken as proportional, and the confidence is ``1 / (1 + variance / typical variance)``,
-    for large variances the inverse variance, which is the weight of least squares.
+    The squared residual of a pair is taken as the sum of two variances, one of each projection; that of a projection is
+    then the mean over its pairs, less half of the mean over all. What makes an image's distances inconsistent with
+    every pose is of the same size as what moves the pose: the variance of the pose is taken as proportional, and the
+    confidence is ``1 / (1 + variance / typical variance)``, for large variances proportional to the inverse variance,
+    the weight of least squares.
 
     Raises
     ------
@@ -141,24 +141,18 @@ def confidence(
             "{distances} have no pair with projection {missing}; wanted some with each", "distances",
             missing=int(np.flatnonzero(pairs == 0)[0]),
         )  # fmt: skip
-    squares, alike = _residuals(to_quaternion(poses), distances, Polynomial(calibration), elements)
-    means = np.bincount(alike, squares, minlength=_ALIKE) / np.maximum(np.bincount(alike, minlength=_ALIKE), 1)
-    relative = squares / np.where(means > 0, means, 1)[alike]
-    sums = np.bincount(distances.first, relative, len(poses)) + np.bincount(distances.second, relative, len(poses))
-    variance = np.maximum(sums / pairs - 0.5 * relative.mean(), _LEAST)
-    typical = np.median(variance[len(poses) - anchors :] if anchors else variance)
+    squares = _squared_residuals(to_quaternion(poses), distances, Polynomial(calibration), elements)
+    sums = np.bincount(distances.first, squares, len(poses)) + np.bincount(distances.second, squares, len(poses))
+    variance = np.maximum(sums / pairs - squares.mean() / 2, max(_LEAST * squares.mean(), _EXACT))
+    typical = np.median(variance[-anchors:])  # of all, where there are none
     return np.asarray(1 / (1 + variance / typical))
 
 
-def _residuals(
-    quaternions: Array, distances: PairDistances, expected: Polynomial, elements: Array
-) -> tuple[Array, NDArray[np.intp]]:
-    """Squared residuals (pairs,) in rad^2, and the bin of each pair's induced distance."""
-    squares, alike = np.empty(len(distances)), np.empty(len(distances), dtype=np.intp)
+def _squared_residuals(quaternions: Array, distances: PairDistances, expected: Polynomial, elements: Array) -> Array:
+    """Squared differences (pairs,) in rad^2 between the distances and those to be expected from quaternions (n, 4)."""
+    squares = np.empty(len(distances))
     for start in range(0, len(distances), _BLOCK):
         block = slice(start, start + _BLOCK)
         first, second = quaternions[distances.first[block]], quaternions[distances.second[block]]
-        induced = symmetric_distance(first, second, elements)
-        squares[block] = (expected(induced) - distances.values[block]) ** 2
-        alike[block] = np.minimum((induced * (_ALIKE / np.pi)).astype(int), _ALIKE - 1)
-    return squares, alike
+        squares[block] = (expected(symmetric_distance(first, second, elements)) - distances.values[block]) ** 2
+    return squares

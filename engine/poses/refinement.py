@@ -23,6 +23,7 @@ from scipy.spatial.transform import Rotation
 from ..base.errors import ArgumentError
 from ..base.progress import Progress, silent
 from ..imaging import fourier
+from ..imaging.planes import Planes
 
 Array = NDArray[np.floating]
 Images = NDArray[np.float32]
@@ -61,7 +62,7 @@ def refine_poses(
     iterations: int = 3,
     highest: float = 0.5,
     progress: Progress = silent,
-    transfer: NDArray[np.floating] | None = None,
+    transfer: Planes | None = None,
     noise_power: Array | None = None,
 ) -> Refined:
     """Poses (n, 3, 3) near the given ones at which projections of the reference match the images (n, size, size) best.
@@ -80,7 +81,8 @@ def refine_poses(
         reference that is only noise beyond some frequency.
     transfer
         (n, size, size // 2 + 1), real, in the order of ``numpy.fft.rfft2``: the contrast transfer function of each
-        image, by which its slice of the reference is multiplied; None for plain projections.
+        image, held or computed as needed, by which its slice of the reference is multiplied; None for plain
+        projections.
     noise_power
         (size, size // 2 + 1), in the same order, above zero: the expected power of the noise at each frequency, in any
         unit, by whose inverse the misfit is weighted; None for white noise.
@@ -104,11 +106,12 @@ def refine_poses(
     for start in range(0, len(images), _BATCH):
         batch = slice(start, start + _BATCH)
         spectra = fft.rfft2(fft.ifftshift(images[batch], axes=(1, 2)))
+        factors = None if transfer is None else transfer[batch]
         some: Array = np.asarray(poses[batch], dtype=float)
         shifts: Array = np.zeros((len(spectra), 2))
         for number, level in enumerate(_LEVELS):
             inside = (radius > 0) & (radius <= level * highest)
-            factor = None if transfer is None else transfer[batch][:, inside]
+            factor = None if factors is None else factors[:, inside]
             data = _Data(spectra[:, inside], plane[inside], weight[inside], moments, off_middle, factor)
             if number == 0 and max_shift > 0:
                 shifts = _best_shifts(spectra, data, inside, some, max_shift)

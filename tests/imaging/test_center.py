@@ -48,8 +48,9 @@ def test_a_volume_is_projected_about_its_centre(aside, poses, center):
     index = {"mass": aside.mass_index, "box": np.full(3, SIZE // 2)}.get(center, center)
     np.testing.assert_array_equal(volume.center_index, index)
     np.testing.assert_array_equal(volume.center_offset, np.subtract(index, SIZE // 2))
-    expected = [reference_projection(aside.density, pose, np.asarray(index, float), SIZE) for pose in poses]
-    assert relative_error(project_slices(volume, poses, SIZE), np.array(expected)) < 2e-3
+    some = poses[:3]
+    expected = [reference_projection(aside.density, pose, np.asarray(index, float), SIZE) for pose in some]
+    assert relative_error(project_slices(volume, some, SIZE), np.array(expected)) < 2e-3
 
 
 def test_origins_are_those_of_a_map_that_turns_about_voxel_n_2(aside, poses, rng, aspire):

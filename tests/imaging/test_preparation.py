@@ -8,6 +8,7 @@ from scipy import ndimage, signal
 
 from engine.base.errors import ArgumentError
 from engine.imaging import filters
+from engine.imaging.planes import Computed
 from engine.imaging.preparation import Preparation, resized, soft_disc
 from engine.imaging.whitening import NoiseSpectrum
 
@@ -61,6 +62,19 @@ def test_phase_flip_whitening_and_crop_are_plain_fourier_sums(rng, full, size):
 
 def test_with_nothing_but_the_crop_it_is_fourier_cropping(images):
     np.testing.assert_allclose(PLAIN(images), filters.fourier_crop(images, 24), atol=1e-6)
+
+
+def test_transfer_functions_may_be_computed_as_needed(images, rng, monkeypatch):
+    monkeypatch.setattr("engine.imaging.preparation._BATCH", 2)
+    transfer, asked = rng.standard_normal((5, 40, 21)), []
+
+    def compute(indices):
+        asked.append(indices.tolist())
+        return transfer[indices]
+
+    flipped = Preparation(24, normalisation="none")
+    np.testing.assert_array_equal(flipped(images, Computed(transfer.shape, compute)), flipped(images, transfer))
+    assert asked == [[0, 1], [2, 3], [4]]
 
 
 @pytest.mark.parametrize("full", [40, 41])

@@ -9,6 +9,7 @@ from engine.geometry import rotations
 from engine.imaging import astra_gpu, fourier, fsc, projection, reconstruction
 from engine.imaging.filters import shift_images
 from engine.imaging.noise import NoiseModel
+from engine.imaging.planes import Computed
 from engine.imaging.volume import Volume
 from tests.conftest import gaussians
 
@@ -84,6 +85,13 @@ def test_density_comes_back_from_images_of_twenty_defoci(rng):
     made = reconstruction.reconstruct(images, poses, volume, rng, 30, shifts=shifts, transfer=transfer)
     correlation = fsc.fourier_shell_correlation(made.density, density, 2.5)[1]
     assert correlation[: int(0.8 * len(correlation))].min() > 0.95
+    computed = Computed((50, *transfer.shape[1:]), lambda indices: transfer[indices])
+    arguments = images[:50], poses[:50], volume
+    again = [
+        reconstruction.reconstruct(*arguments, np.random.default_rng(0), 5, transfer=planes).density
+        for planes in (transfer[:50], computed)
+    ]
+    np.testing.assert_array_equal(*again)
     ignored = reconstruction.reconstruct(images, poses, volume, rng, 30, shifts=shifts)
     assert fsc.fourier_shell_correlation(ignored.density, density, 2.5)[1].min() < 0.5
 

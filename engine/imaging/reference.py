@@ -1,0 +1,56 @@
+"""A density made of noisy images as a reference for matching: with what is noise in it taken away."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from .fsc import fourier_shell_correlation
+
+Density = NDArray[np.float32]
+
+_EDGE = 4.0  # voxels over which the ball's surface is soft
+
+
+def filtered_reference(
+    density: Density,
+    halves: tuple[Density, Density],
+    made_of: Literal["all", "half"],
+    radius: float,
+    center: NDArray[np.floating],
+) -> Density:
+    """The density (nz, ny, nx) within a soft ball, each Fourier shell weighted by what of it is signal.
+
+    Signal and noise are told apart by the correlation ``FSC`` of two densities from half sets, within the ball: a half
+    has ``FSC`` of its power from the signal, and the density from all images ``2 FSC / (1 + FSC)`` (Rosenthal &
+    Henderson, J. Mol. Biol. 333 (2003) 721). These are the factors of Wiener's filter, which comes nearest to the
+    density that one would have without noise.
+
+    Parameters
+    ----------
+    made_of
+        of which images the density is: of all, or of a half of them. Images are better matched with a reference that
+        they have no part in: they would be drawn to the poses that their own noise went into.
+    radius, center
+        of the ball: voxels, and the voxel index (x, y, z).
+    """
+    ball = soft_ball(density.shape, radius, center)
+    frequencies, correlation = fourier_shell_correlation(halves[0] * ball, halves[1] * ball, 1.0)
+    signal = np.clip(correlation, 0, 1)
+    share = signal if made_of == "half" else 2 * signal / (1 + signal)
+    nz, ny, nx = density.shape
+    k_z, k_y, k_x = np.meshgrid(np.fft.fftfreq(nz), np.fft.fftfreq(ny), np.fft.rfftfreq(nx), indexing="ij")
+    radii = np.sqrt(k_z**2 + k_y**2 + k_x**2)
+    factors = np.interp(radii, np.concatenate([[0.0], frequencies]), np.concatenate([[1.0], share]))
+    filtered = fft.irfftn(fft.rfftn(density * ball) * factors.astype(np.float32), s=density.shape)
+    return np.asarray(filtered * ball, dtype=np.float32)
+
+
+def soft_ball(shape: tuple[int, ...], radius: float, center: NDArray[np.floating]) -> Density:
+    """A mask (nz, ny, nx): 1 within ``radius`` voxels of the index ``center`` (x, y, z), falling to 0 like a cosine."""
+    axes = (index - middle for index, middle in zip(np.indices(shape), np.asarray(center)[::-1], strict=True))
+    beyond = (np.sqrt(sum(axis**2 for axis in axes)) - radius) / _EDGE
+    return np.asarray((1 + np.cos(np.pi * np.clip(beyond, 0, 1))) / 2, dtype=np.float32)
