@@ -1,4 +1,4 @@
-"""Half planes of Fourier coefficients, one for each image of a stack: held, or computed when they are asked for.
+"""Images, or half planes of Fourier coefficients, of a stack: held, or read or computed when they are asked for.
 
 Those of 100,000 images of 128 pixels take more memory than the images themselves.
 """
@@ -16,7 +16,7 @@ Indices = NDArray[np.integer]
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """Planes of the ``shape`` (n, size, size // 2 + 1), of which ``compute`` gives those of indices (m,).
+    """Planes of the ``shape`` (n, size, size // 2 + 1), or images (n, size, size), of which ``compute`` gives those of indices (m,).
 
     Indexed like an array along the first axis; nothing is kept.
 
@@ -27,6 +27,9 @@ class Computed:
 
     shape: tuple[int, int, int]
     compute: Callable[[Indices], NDArray[np.floating]]
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
     def __getitem__(self, members: slice | Indices) -> NDArray[np.floating]:
         """The planes of some images."""

@@ -14,9 +14,11 @@ from ...geometry.symmetry import group
 from ...record.arrays import ROTATIONS, Shape
 from ..metrics import ANGLE_ERROR_MEAN, ANGLE_ERROR_MEDIAN, IN_FRAME
 from ..stage import Artefact, Context, Cost, Source, Stage
+from . import lazily
 from .distance import ANCHORS, anchors
 from .particles import noise_of
-from .slices import slices_of
+
+_TOGETHER = 512  # particles whose images are in memory together
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,17 +100,13 @@ def matched_shifts(context: Context, poses: NDArray[np.floating], progress: Prog
     shifts = np.zeros((len(poses), 2))
     if stack.max_shift == 0:
         return shifts
-    noise, done = noise_of(prepared).power(stack.size), 0
-    for places in np.array_split(np.arange(len(poses)), max(1, len(poses) // 1024)):
-        start = 0
-        for part in slices_of(context, places, poses, None):
-            clean = project(context.volume, part.poses, stack.size)
-            weights = 1 / noise[None] if part.transfer is None else part.transfer / noise
-            some = places[start : start + len(part)]
-            shifts[some] = correlation_shifts(part.images, clean, weights, stack.max_shift)
-            start += len(part)
-        done += len(places)
-        progress(done / len(poses), {})
+    images, transfers, noise = lazily.images(context), lazily.transfers(context), noise_of(prepared).power(stack.size)
+    for start in range(0, len(poses), _TOGETHER):
+        some = slice(start, start + _TOGETHER)
+        clean = project(context.volume, poses[some], stack.size)
+        weights = (1.0 if transfers is None else transfers[some]) / noise
+        shifts[some] = correlation_shifts(images[some], clean, weights, stack.max_shift)
+        progress(min(1.0, (start + _TOGETHER) / len(poses)), {})
     return shifts
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +12,9 @@ from ...config.schema import Config
 from ...config.settings import config_to_dict
 from ..metrics import FSC_HALF, FSC_HALVES
 from ..stage import Artefact, Context, Cost, Source, Stage
-from .particles import noise_of
+from . import lazily
+from .particles import model_of, noise_of
 from .reconstruction import CURVES, ReconstructedMaps, keep_maps, resolutions
-from .slices import slices_of
-
-if TYPE_CHECKING:
-    from ...imaging.reconstruction import Slices
 
 _LEAST_SNR = 1e-4
 
@@ -75,20 +71,16 @@ def reconstructed_particles(
 ) -> ReconstructedMaps:
     """Densities from the usable particles with these poses (n, 3, 3) and shifts (n, 2) in pixels."""
     from ...geometry.symmetry import group
-    from ...imaging.reconstruction import reconstruct_parts
+    from ...imaging.reconstruction import reconstruct
     from ...imaging.symmetric_density import symmetrised
 
     stack, prepared = context.stack, context["particles"]
     assert stack is not None
-    halves = stack.halves[prepared.members]
-    power = noise_of(prepared).power(stack.size)
-
-    def parts(half: int) -> Iterator[Slices]:
-        return slices_of(context, np.flatnonzero(halves == half), poses, shifts)
-
-    result = reconstruct_parts(
-        (parts(1), parts(2)), context.volume, context.config.reconstruction.iterations, progress, power,
-        _signal_to_noise(context),
+    sets, settings = stack.halves[prepared.members], context.config.reconstruction
+    result = reconstruct(
+        lazily.images(context), poses, context.volume, context.stream("half sets"), settings.iterations, progress,
+        shifts=shifts, transfer=lazily.transfers(context), noise_power=noise_of(prepared).power(stack.size),
+        halves=(np.flatnonzero(sets == 1), np.flatnonzero(sets == 2)), snr=_signal_to_noise(context),
     )  # fmt: skip
     densities = [result.density, *result.halves]
     elements = group(context.config.volume.symmetry)
@@ -99,8 +91,6 @@ def reconstructed_particles(
 
 def _signal_to_noise(context: Context) -> float:
     """Variance of the signal over that of the noise in whole images, from the power at the network's frequencies."""
-    from .particles import model_of
-
     model = model_of(context)
     noise = model.noise.variance * model.noise.power(model.size) * model.size**2
     if model.whitening is not None:

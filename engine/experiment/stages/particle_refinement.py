@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from ...base.progress import Progress
 from ...config.schema import Config
@@ -14,18 +11,14 @@ from ...config.settings import config_to_dict
 from ...record.arrays import ROTATIONS, Shape
 from ..metrics import IN_FRAME, REFINED_FSC_HALF, REFINED_FSC_HALVES, refined
 from ..stage import Artefact, Context, Cost, Source, Stage
+from . import lazily
 from .frame import PosesInFrame, errors_in_frame, keep_poses
 from .particle_reconstruction import reconstructed_particles
 from .particles import noise_of
 from .reconstruction import CURVES, ReconstructedMaps, keep_maps, resolutions
 from .refinement import reference_density
-from .slices import slices_of
-
-if TYPE_CHECKING:
-    from ...imaging.reconstruction import Slices
 
 _REFINING = 0.8  # of the time; the rest reconstructs
-_TOGETHER = 1024  # particles whose images are in memory together
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,20 +69,14 @@ class ParticleRefinementStage(Stage):
 
         config, stack, prepared, start = context.config, context.stack, context["particles"], context["frame"]
         assert stack is not None
-        count = len(prepared.members)
         maps = context.results.get("particle_reconstruction")
         density, highest = reference_density(context, maps)
-        power = noise_of(prepared).power(stack.size)
-        poses, shifts, done = np.empty((count, 3, 3)), np.empty((count, 2)), 0
-        for places in np.array_split(np.arange(count), max(1, count // _TOGETHER)):
-            part = _together(context, places, start.poses)
-            result = refine_poses(
-                part.images, part.poses, density, context.volume.center_index, stack.max_shift,
-                config.refinement.iterations, highest, transfer=part.transfer, noise_power=power,
-            )  # fmt: skip
-            poses[places], shifts[places] = result.poses, result.shifts
-            done += len(places)
-            progress(_REFINING * done / count, {"particles": done})
+        refined = refine_poses(
+            lazily.images(context), start.poses, density, context.volume.center_index, stack.max_shift,
+            config.refinement.iterations, highest, lambda fraction, values: progress(_REFINING * fraction, values),
+            lazily.transfers(context), noise_of(prepared).power(stack.size),
+        )  # fmt: skip
+        poses, shifts = refined.poses, refined.shifts
         made = None
         if config.reconstruction.enabled:
             made = reconstructed_particles(
@@ -108,15 +95,3 @@ class ParticleRefinementStage(Stage):
         keep_poses(context, result.poses, "refined_frame.npz", "refined")
         if result.maps is not None:
             keep_maps(context, result.maps, "refined_")
-
-
-def _together(context: Context, places: NDArray[np.integer], poses: NDArray[np.floating]) -> Slices:
-    """These particles as one part, in this order, whichever parts they are read in."""
-    from ...imaging.reconstruction import Slices
-
-    parts = list(slices_of(context, places, poses, None))
-    transfers = [part.transfer for part in parts if part.transfer is not None]
-    return Slices(
-        np.concatenate([part.images for part in parts]), np.concatenate([part.poses for part in parts]), None,
-        np.concatenate(transfers) if transfers else None,
-    )  # fmt: skip
