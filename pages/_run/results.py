@@ -33,6 +33,7 @@ _NOTHING_YET = {
     "Neighbours": _NOT_KEPT,
     "Losses": "No training or recovery has finished",
     "Projections": "There are no projections",
+    "Particles": "The stage particles has not written its images",
 }
 _READING = run_data.Reading(state.arrays, state.density, state.input_volume)
 
@@ -132,7 +133,7 @@ def _show(record: RunRecord, key: str, drawn: Figure | InputError, level: float 
     if key == "surface":
         linked.cameras()
     with st.container(horizontal=True, vertical_alignment="center"):
-        if key == "distances":
+        if key == "distances" and not run_data.on_particles(record):
             st.toggle("Show a sample of single pairs", key="points", bind="query-params")
         asked = _asked(key)
         downloads.figure_data(lambda: run_data.csv(asked, record, _READING, level), f"{record.run_id}-{asked}")
@@ -154,6 +155,6 @@ def _explain_missing_input(record: RunRecord) -> None:
         made = state.density(record.path / "reconstruction.mrc")
     except InputError:
         return  # the warning is shown in place of the figure
-    missing = "" if made is None else run_data.reference(record, _READING, made[0].shape)[1]
+    missing = "" if made is None else run_data.reference(record, _READING, made[0].shape, made[1])[1]
     if missing:
         st.caption(text.escaped(missing))

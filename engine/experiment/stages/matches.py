@@ -1,0 +1,64 @@
+"""A few particles beside the projections of the map that they match: the most and the least confident ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...record.arrays import Shape
+from ..stage import Artefact, Context
+from . import lazily
+
+if TYPE_CHECKING:
+    from .frame import PosesInFrame
+
+SHOWN = 8
+"""Particles from each end of the confidence."""
+
+MATCHES = Artefact("matches.npz", f"the {SHOWN} most and least confident particles, and what they match of the map", {
+    "rows": Shape(("k",)), "confidence": Shape(("k",)), "particles": Shape(("k", "m", "m")),
+    "projections": Shape(("k", "m", "m")),
+})  # fmt: skip
+
+
+def keep_matches(context: Context, result: PosesInFrame) -> None:
+    """``matches.npz``, the most confident first: images of the network's size, so that their signal can be seen.
+
+    Projections are multiplied by the particle's CTF and moved by the shift that was found. Where there is no map, there
+    are none.
+    """
+    from ...imaging.filters import fourier_crop
+
+    stack, prepared, size = context.stack, context["particles"], context.network_size
+    assert stack is not None
+    shown = extremes(result.confidence, SHOWN)
+    arrays = {
+        "rows": stack.chosen[prepared.members[shown]], "confidence": np.asarray(result.confidence)[shown],
+        "particles": fourier_crop(lazily.images(context)[shown], size),
+    }  # fmt: skip
+    if context.volume_is_known:
+        arrays["projections"] = fourier_crop(_matched(context, result, shown), size)
+    context.record.save_arrays(MATCHES.filename, **arrays)
+
+
+def extremes(confidence: NDArray[np.floating], count: int) -> NDArray[np.int64]:
+    """Which are the ``count`` highest and the ``count`` lowest, from the highest to the lowest; all of a few."""
+    order = np.argsort(-np.asarray(confidence), kind="stable")
+    return order if len(order) <= 2 * count else np.concatenate([order[:count], order[-count:]])
+
+
+def _matched(context: Context, result: PosesInFrame, shown: NDArray[np.int64]) -> NDArray[np.float32]:
+    from scipy import fft
+
+    from ...imaging.filters import shift_images
+    from ...imaging.projection import project
+
+    stack = context.stack
+    assert stack is not None
+    clean = project(context.volume, result.poses[shown], stack.size)
+    transfers = lazily.transfers(context)
+    if transfers is not None:
+        clean = fft.irfft2(fft.rfft2(clean) * transfers[shown], s=clean.shape[1:]).astype(np.float32)
+    return shift_images(clean, result.shifts[shown])
