@@ -9,7 +9,7 @@ import streamlit as st
 from engine.base.errors import InputError
 from engine.experiment import artefacts
 from engine.record.runrecord import RunRecord
-from pages._run import manifold, record_tab, run_data, run_figures
+from pages._run import manifold, record_tab, run_data, run_figures, selected
 from pages._shared import downloads, linked, state, summary, surface_level, text
 from pages._shared.style import Figure
 
@@ -83,6 +83,8 @@ def _show_section(record: RunRecord, name: str) -> None:
             with place:
                 for key, one in column:
                     _show(record, key, one, level)
+    if name == "Particles":
+        shown += selected.show(record)
     if not shown and record.status in ("running", "finished"):
         st.caption(f"{_NOTHING_YET[name]}{' yet' if record.status == 'running' else ''}.")
     if name == "Reconstruction" and shown:
