@@ -138,7 +138,7 @@ def _add_histogram(figure: go.Figure, panel: Panel, colour: str, row: int) -> No
         x=bars["x"], y=bars["projections"], width=np.diff(ends)[:, 0], marker={"color": colour, "line": {"width": 0}},
         customdata=np.concatenate([ends, np.radians(ends)], axis=1),
         hovertemplate="%{customdata[0]:.3g}–%{customdata[1]:.3g}° "
-        "(%{customdata[2]:.3g}–%{customdata[3]:.3g} rad)<br>%{y} projections<extra></extra>",
+        f"(%{{customdata[2]:.3g}}–%{{customdata[3]:.3g}} rad)<br>%{{y}} {panel.y.label}<extra></extra>",
         showlegend=False, row=row, col=1,
     )  # fmt: skip
     for name, line_colour, dash in (("median", style.VERMILION, "solid"), ("mean", style.ORANGE, "dash")):

@@ -359,7 +359,9 @@ SECTIONS: dict[str, Rows] = {
 """The figures of each section, by row and column."""
 OF_PARTICLES: dict[str, Rows] = {
     "Overview": ((("distances",), ("angle-errors",)), (("confidence",),)),
-    "Particles": ((("most-confident",), ("least-confident",)), (("recorded", "prepared"), ("noise-power",))),
+    "Particles": (
+        (("most-confident", "least-confident"),), (("recorded",), ("prepared",)), (("noise-power",),)
+    ),
     "Sphere": ((("directions", "error-map"), ("direction-map",)),),
     "Reconstruction": SECTIONS["Reconstruction"],
     "Refinement": ((("refined-fsc",),),),

@@ -42,7 +42,10 @@ def upper_end(values: Array) -> float:
     return usual or highest
 
 
-def histogram(values: Array, end: float, title: str, label: str = "angle between recovered and true pose") -> Panel:
+def histogram(
+    values: Array, end: float, title: str, label: str = "angle between recovered and true pose",
+    counted: str = "projections",
+) -> Panel:  # fmt: skip
     """Bars, median and mean of values (n,) in degrees; those beyond ``end`` are in no bar."""
     end = end or 1.0
     counts, edges = np.histogram(values, bins=_BARS, range=(0.0, end))
@@ -53,4 +56,4 @@ def histogram(values: Array, end: float, title: str, label: str = "angle between
         for name, value in (("median", np.median(values)), ("mean", np.mean(values)))
     )
     x = Axis(label, "°", range=(0.0, end))
-    return Panel(x, Axis("projections"), (Series("projections", "bars", bars), *lines), title)
+    return Panel(x, Axis(counted), (Series("projections", "bars", bars), *lines), title)

@@ -29,7 +29,7 @@ def reference_errors(errors: Mapping[str, Array], name: str = "angle-errors") ->
     """
     in_degrees = {step: np.degrees(values) for step, values in errors.items()}
     end = angles.upper_end(np.concatenate(list(in_degrees.values())))
-    panels = tuple(angles.histogram(values, end, step, _ERROR.label) for step, values in in_degrees.items())
+    panels = tuple(angles.histogram(values, end, step, _ERROR.label, "particles") for step, values in in_degrees.items())
     first = next(iter(errors.values()))
     values = {
         "frame_angle_error_median": float(np.median(first)), "frame_angle_error_mean": float(np.mean(first)),
