@@ -137,8 +137,8 @@ def add_upload(runs_dir: Path, files: Mapping[str, bytes], pixel_size: float | N
             )
     if (size := sum(map(len, contents.values()))) > LARGEST_UPLOAD:
         raise InputError(
-            f"the files have {size / 2**20:,.0f} MiB; at most {LARGEST_UPLOAD >> 20} MiB can be uploaded, put them into "
-            f"a folder of {VARIABLE} on the server instead"
+            f"the files have {size / 2**20:,.0f} MiB; at most {LARGEST_UPLOAD >> 20} MiB can be uploaded, put them "
+            f"into a folder of {VARIABLE} on the server instead"
         )
     digest = hashlib.sha256()
     for name, content in sorted(contents.items()):

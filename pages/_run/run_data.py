@@ -170,8 +170,8 @@ def _confidence(record: RunRecord, reading: Reading) -> Figure | None:
 def _particle_directions(record: RunRecord, reading: Reading) -> dict[str, NDArray[Any]]:
     kept = _in_frame(record, reading)
     named = {f"estimated, {step}": viewing_directions(arrays["poses"]) for step, arrays in kept.items()}
-    references = [arrays["reference"] for arrays in kept.values() if "reference" in arrays]
-    return named | {"reference": viewing_directions(some) for some in references[:1]}
+    reference = next((arrays["reference"] for arrays in kept.values() if "reference" in arrays), None)
+    return named if reference is None else named | {"reference": viewing_directions(reference)}
 
 
 def _matches(record: RunRecord, reading: Reading, most: bool) -> Figure | None:
@@ -359,9 +359,7 @@ SECTIONS: dict[str, Rows] = {
 """The figures of each section, by row and column."""
 OF_PARTICLES: dict[str, Rows] = {
     "Overview": ((("distances",), ("angle-errors",)), (("confidence",),)),
-    "Particles": (
-        (("most-confident", "least-confident"),), (("recorded",), ("prepared",)), (("noise-power",),)
-    ),
+    "Particles": ((("most-confident", "least-confident"),), (("recorded",), ("prepared",)), (("noise-power",),)),
     "Sphere": ((("directions", "error-map"), ("direction-map",)),),
     "Reconstruction": SECTIONS["Reconstruction"],
     "Refinement": ((("refined-fsc",),),),

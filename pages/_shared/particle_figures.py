@@ -47,10 +47,11 @@ def bars_figure(data: Figure) -> go.Figure:
     """A histogram of particles."""
     panel = data.panel
     columns = panel["particles"].columns
+    ends = np.stack([columns["x_low"], columns["x_high"]], axis=1)
     figure = make_subplots(rows=1, cols=1)
     figure.add_bar(
-        x=columns["x"], y=columns["particles"], width=columns["x_high"] - columns["x_low"],
-        marker={"color": style.BLUE, "line": {"width": 0}}, customdata=np.stack([columns["x_low"], columns["x_high"]], 1),
+        x=columns["x"], y=columns["particles"], width=np.diff(ends)[:, 0],
+        marker={"color": style.BLUE, "line": {"width": 0}}, customdata=ends,
         hovertemplate="%{customdata[0]:.3g}–%{customdata[1]:.3g}: %{y:,} particles<extra></extra>", showlegend=False,
     )  # fmt: skip
     figure.update_xaxes(range=panel.x.range, title=panel.x.title)

@@ -103,9 +103,9 @@ def _merit(metric: Metric, value: Any, more: str = "", against_reference: bool =
     if against_reference and metric.needs_truth and metric.threshold is None:
         metric = replace(metric, meaning=metric.meaning.replace("true pose", "reference pose"))
         more += _AGAINST
-    if metric.name in _SHARES and isinstance(value, float):
-        return Merit(metric.heading, f"{100 * value:.3g} %", "", f"{metric.meaning[:1].upper()}{metric.meaning[1:]}{more}.")
     explained = f"{metric.meaning[:1].upper()}{metric.meaning[1:]}{more}." if metric.meaning else ""
+    if metric.name in _SHARES and isinstance(value, float):
+        return Merit(metric.heading, f"{100 * value:.3g} %", "", explained)
     if isinstance(value, str):
         return Merit(metric.heading, value, "", explained)
     if metric.is_angle:

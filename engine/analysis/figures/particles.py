@@ -29,7 +29,9 @@ def reference_errors(errors: Mapping[str, Array], name: str = "angle-errors") ->
     """
     in_degrees = {step: np.degrees(values) for step, values in errors.items()}
     end = angles.upper_end(np.concatenate(list(in_degrees.values())))
-    panels = tuple(angles.histogram(values, end, step, _ERROR.label, "particles") for step, values in in_degrees.items())
+    panels = tuple(
+        angles.histogram(values, end, step, _ERROR.label, "particles") for step, values in in_degrees.items()
+    )
     first = next(iter(errors.values()))
     values = {
         "frame_angle_error_median": float(np.median(first)), "frame_angle_error_mean": float(np.mean(first)),
@@ -78,9 +80,10 @@ def confidences(confidence: Array) -> Figure:
 
 
 def matches(confidence: Array, particles: Array, projections: Array | None, most: bool) -> Figure:
-    """Particles (k, size, size), the most confident first, and beneath each what it matches of the map, if there is one.
+    """Particles (k, size, size), the most confident first, and beneath each what it matches of the map.
 
-    Shows the more confident half of them or, with ``most`` false, the other, the least confident first.
+    ``projections`` is None where there is no map. Shows the more confident half of them or, with ``most`` false, the
+    other, the least confident first.
     """
     half = -(-len(confidence) // 2)
     shown = np.arange(half) if most else np.arange(len(confidence) - 1, half - 1, -1)
@@ -101,7 +104,7 @@ def matches(confidence: Array, particles: Array, projections: Array | None, most
 
 
 def noise_power(frequencies: Array, power: Array, pixel_size: float | None) -> Figure:
-    """The power of the noise (rings,) against the frequency (rings,) in cycles per pixel: in 1/Å if pixels are known."""
+    """The power of the noise (rings,) against the frequency (rings,) in cycles per pixel; in 1/Å with a pixel size."""
     scale, unit = (1.0, "1/px") if pixel_size is None else (1 / pixel_size, "1/Å")
     series = (Series("noise", "line", {"x": frequencies * scale, "y": power}),)
     panel = Panel(Axis(_FREQUENCY, unit), _power_axis(power), series)
