@@ -86,7 +86,7 @@ class FrameStage(Stage):
     def keep(self, context: Context, result: PosesInFrame) -> None:
         """``frame.npz``, the table, and a few particles beside what they match."""
         keep_poses(context, result, "frame.npz", "poses")
-        keep_matches(context, result)
+        keep_matches(context, result.poses, result.shifts, result.confidence)
         context.record.log(
             f"frame: the {ANCHORS} anchors are {np.degrees(np.median(result.anchor_errors)):.2f} degrees off, in the "
             "median, after their poses were aligned with the known ones"

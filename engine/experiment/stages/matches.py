@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ...record.arrays import Shape
 from ..stage import Artefact, Context
 from . import lazily
-
-if TYPE_CHECKING:
-    from .frame import PosesInFrame
 
 SHOWN = 8
 """Particles from each end of the confidence."""
@@ -23,8 +18,10 @@ MATCHES = Artefact("matches.npz", f"the {SHOWN} most and least confident particl
 })  # fmt: skip
 
 
-def keep_matches(context: Context, result: PosesInFrame) -> None:
-    """``matches.npz``, the most confident first: images of the network's size, so that their signal can be seen.
+def keep_matches(
+    context: Context, poses: NDArray[np.floating], shifts: NDArray[np.floating], confidence: NDArray[np.floating]
+) -> None:
+    """``matches.npz`` of particles with these poses (n, 3, 3), shifts (n, 2) in pixels and confidence (n,), the most confident first: images of the network's size, so that their signal can be seen.
 
     Projections are multiplied by the particle's CTF and moved by the shift that was found. Where there is no map, there
     are none.
@@ -33,13 +30,13 @@ def keep_matches(context: Context, result: PosesInFrame) -> None:
 
     stack, prepared, size = context.stack, context["particles"], context.network_size
     assert stack is not None
-    shown = extremes(result.confidence, SHOWN)
+    shown = extremes(confidence, SHOWN)
     arrays = {
-        "rows": stack.chosen[prepared.members[shown]], "confidence": np.asarray(result.confidence)[shown],
+        "rows": stack.chosen[prepared.members[shown]], "confidence": np.asarray(confidence)[shown],
         "particles": fourier_crop(lazily.images(context)[shown], size),
     }  # fmt: skip
     if context.volume_is_known:
-        arrays["projections"] = fourier_crop(_matched(context, result, shown), size)
+        arrays["projections"] = fourier_crop(_matched(context, poses[shown], shifts[shown], shown), size)
     context.record.save_arrays(MATCHES.filename, **arrays)
 
 
@@ -49,7 +46,9 @@ def extremes(confidence: NDArray[np.floating], count: int) -> NDArray[np.int64]:
     return order if len(order) <= 2 * count else np.concatenate([order[:count], order[-count:]])
 
 
-def _matched(context: Context, result: PosesInFrame, shown: NDArray[np.int64]) -> NDArray[np.float32]:
+def _matched(
+    context: Context, poses: NDArray[np.floating], shifts: NDArray[np.floating], shown: NDArray[np.int64]
+) -> NDArray[np.float32]:
     from scipy import fft
 
     from ...imaging.filters import shift_images
@@ -57,8 +56,8 @@ def _matched(context: Context, result: PosesInFrame, shown: NDArray[np.int64]) -
 
     stack = context.stack
     assert stack is not None
-    clean = project(context.volume, result.poses[shown], stack.size)
+    clean = project(context.volume, poses, stack.size)
     transfers = lazily.transfers(context)
     if transfers is not None:
         clean = fft.irfft2(fft.rfft2(clean) * transfers[shown], s=clean.shape[1:]).astype(np.float32)
-    return shift_images(clean, result.shifts[shown])
+    return shift_images(clean, shifts)
