@@ -21,10 +21,10 @@ MATCHES = Artefact("matches.npz", f"the {SHOWN} most and least confident particl
 def keep_matches(
     context: Context, poses: NDArray[np.floating], shifts: NDArray[np.floating], confidence: NDArray[np.floating]
 ) -> None:
-    """``matches.npz`` of particles with these poses (n, 3, 3), shifts (n, 2) in pixels and confidence (n,), the most confident first: images of the network's size, so that their signal can be seen.
+    """``matches.npz``, the most confident first: images of the network's size, so that their signal can be seen.
 
-    Projections are multiplied by the particle's CTF and moved by the shift that was found. Where there is no map, there
-    are none.
+    Of the particles' poses (n, 3, 3), shifts (n, 2) in pixels and confidence (n,). Projections are multiplied by the
+    particle's CTF and moved by the shift that was found. Where there is no map, there are none.
     """
     from ...imaging.filters import fourier_crop
 
