@@ -415,6 +415,17 @@ class Config(Section):
         return projector + (("reconstruction.method",) if cgls else ())
 
     def _device_can_do_it(self) -> None:
+        against_cgls = {
+            "particles.source": self.particles.source is not None,
+            "projections.defocus": self.projections.defocus is not None,
+            "projections.noise_spectrum": self.projections.noise_spectrum != "white",
+        }
+        if self.reconstruction.enabled and self.reconstruction.method == "cgls" and any(against_cgls.values()):
+            key = next(key for key, given in against_cgls.items() if given)
+            raise ValueError(
+                f"reconstruction.method is 'cgls' and {key} is given; wanted normal_equations, which take account of a "
+                "CTF and of coloured noise"
+            )
         if self.device == "cpu" and self.astra_keys:
             section, _, leaf = (key := self.astra_keys[0]).partition(".")
             given = getattr(getattr(self, section), leaf)
