@@ -21,7 +21,7 @@ from ..io.particle_table import ParticleTable
 from ..io.particles import read_particles
 from ..io.stacks import ImageSource, open_images
 from ..poses.choices import MOST_HELD
-from .stage import StackSource
+from .stack_source import StackSource
 
 _KEYS = {name: f"particles.{name}" for name in ParticlesConfig.model_fields}
 _USUAL_SHIFT = 0.05  # of the box, where no origins tell
