@@ -6,7 +6,8 @@ import pytest
 
 from engine.base.errors import InputError
 from engine.config.numeric import acquisition_of, volume_of
-from engine.config.schema import ProjectionsConfig, VolumeConfig
+from engine.config.projections import ProjectionsConfig
+from engine.config.schema import VolumeConfig
 from engine.imaging.simulation import Acquisition
 
 
