@@ -17,7 +17,8 @@ from typing import Any
 from ..base.errors import InputError
 from ..config.schema import Config, VolumeConfig
 from ..config.settings import config_from_dict
-from .stage import Source, StackSource
+from .stack_source import StackSource
+from .stage import Source
 from .stages import enabled, stage_keys
 from .training_volumes import training_identities
 

@@ -76,8 +76,9 @@ def selected_table(record: RunRecord, step: str, selection: Selection) -> tuple[
                 f"{source} has {len(table):,} particles and {step} {len(kept['poses']):,}; wanted those of one run"
             )
         path = Path(folder) / f"selected{source.suffix}"
+        assert table.shifts_px is not None, "a run writes them"
         write_poses(
-            path, table, rows, kept["poses"][rows], kept["shifts"][rows], kept["confidence"][rows],
+            path, table, rows, kept["poses"][rows], table.shifts_px[rows], kept["confidence"][rows],
             None if table.halves is None else table.halves[rows],
         )  # fmt: skip
         return f"{record.run_id}-{STEPS[step]}-selected{source.suffix}", path.read_bytes()

@@ -16,7 +16,8 @@ from engine.config.projections import ProjectionsConfig
 from engine.config.schema import Config, VolumeConfig
 from engine.dispatch import runqueue
 from engine.experiment import estimate
-from engine.experiment.stage import Source, StackSource
+from engine.experiment.stack_source import StackSource
+from engine.experiment.stage import Source
 from engine.geometry.rotations import sample_orientations, viewing_directions
 from engine.imaging import simulation
 from engine.imaging.particles import ParticleSet
