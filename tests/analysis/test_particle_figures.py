@@ -85,7 +85,7 @@ def test_the_ctf_is_that_of_the_least_the_middle_and_the_largest_defocus(rng):
     ctf = ContrastTransfer.of(np.array([[30000.0, 30000.0], [10000.0, 10000.0], [20000.0, 20000.0]]))
     data = particles.spectrum(rng.normal(size=(2, 16, 16)).astype(np.float32), 4.0, ctf)
     assert_csv_holds(data)
-    power, transfers = data.panels
+    _, transfers = data.panels
     assert [series.name for series in transfers.series] == ["at 1.00 µm", "at 2.00 µm", "at 3.00 µm"]
     volts = 300e3 * elementary_charge
     wavelength = h / np.sqrt(2 * electron_mass * volts * (1 + volts / (2 * electron_mass * c**2))) * 1e10

@@ -140,7 +140,7 @@ def test_an_upload_that_cannot_be_used_leaves_nothing(named, runs_dir, names, ex
 def test_an_uploaded_table_may_not_lead_to_files_of_the_server(named, runs_dir):
     outside = named.parent / "outside" / "stack.mrcs"
     contents = {"particles.star": table(str(outside)).encode(), "stack.mrcs": outside.read_bytes()}
-    with pytest.raises(InputError, match="names stack.mrcs, which is not among the files"):
+    with pytest.raises(InputError, match=r"names stack\.mrcs, which is not among the files"):
         data_folders.add_upload(runs_dir, contents)
 
 
