@@ -49,7 +49,7 @@ _MAIN = {
     *(key for keys in _OPTIONS_OF_METHOD.values() for key in keys),
 }  # fmt: skip
 _OF_PARTICLES = (
-    "particles.limit", "seed", "particles.half", "training.on", "particles.max_shift", "particles.pixel_size",
+    "particles.limit", "seed", "particles.max_shift", "particles.pixel_size", "particles.half",
 )  # fmt: skip
 _SHOWN_RUNS = 500
 _HEAD = "experiment-head"  # stays in view by pages.css
@@ -121,7 +121,7 @@ def _recorded(varied: frozenset[str]) -> dict[str, Any]:
     for number, key in enumerate(_OF_PARTICLES):
         with columns[number % 2]:
             values |= form.fields(key, varied=varied)
-    return values
+    return values | form.fields("training.on", varied=varied)
 
 
 def _method(varied: frozenset[str]) -> dict[str, Any]:
@@ -162,7 +162,9 @@ def _settings(proteins: list[Entry]) -> tuple[dict[str, Any], Vary | None]:
         st.header("Sweep", anchor=False)
         vary = sweep_form.fields(proteins, hidden)
     with st.expander("All other settings", icon=":material/tune:"):
-        return values | form.remaining({*_MAIN, "particles.source", *_OF_PARTICLES, *hidden}, varied), vary
+        return values | form.remaining(
+            {*_MAIN, "particles.source", "training.on", *_OF_PARTICLES, *hidden}, varied
+        ), vary
 
 
 def _planned(values: dict[str, Any], vary: Vary | None, name: str) -> Plan | None:

@@ -44,7 +44,7 @@ def choose() -> str:
 
 def _browse(roots: list[str], runs_dir: Path) -> None:
     """Show the folders and files in one folder; choosing a folder opens it, choosing a file takes it."""
-    where = form.value_of(_FOLDER) or roots[0]
+    where = form.value_of(_FOLDER) or _folder_of(form.value_of(SOURCE), runs_dir) or roots[0]
     try:
         listing = data_folders.list_folder(where, runs_dir)
     except InputError as error:
@@ -69,6 +69,15 @@ def _browse(roots: list[str], runs_dir: Path) -> None:
         st.caption(text.escaped(f"Links that lead out are not offered: {text.some(listing.refused)}."))
     if listing.more:
         st.caption(f"{listing.more:,} more entries are not listed.")
+
+
+def _folder_of(source: str | None, runs_dir: Path) -> str | None:
+    """The folder of the chosen table; None where it is not one that may be read."""
+    try:
+        folder = data_folders.inside(Path(source).parent, runs_dir) if source else None
+    except InputError:
+        return None
+    return None if folder is None or not folder.is_dir() else str(folder)
 
 
 def _open(where: str) -> None:

@@ -12,7 +12,6 @@ from plotly.subplots import make_subplots
 from engine.analysis.figures.data import Figure, Panel
 from pages._shared import picture_figures, style, text
 
-_COLOURS = (style.BLUE, style.VERMILION, style.GREEN)
 _MATCHES_PX = 300
 
 
@@ -67,14 +66,18 @@ def spectrum_figure(data: Figure) -> go.Figure:
         rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.14, subplot_titles=titles if any(titles) else None
     )
     style.subtitled(figure).update_annotations(x=0, xanchor="left")
+    drawn = 0
     for row, panel in enumerate(data.panels, start=1):
-        _add_lines(figure, panel, row)
+        _add_lines(figure, panel, row, drawn)
+        drawn += len(panel.series)
     figure.update_xaxes(title=data.panels[-1].x.title, row=rows, col=1)
     return style.styled(figure, data.title, style.MIDDLE + 140 * (rows - 1))
 
 
-def _add_lines(figure: go.Figure, panel: Panel, row: int) -> None:
-    for series, colour in zip(panel.series, _COLOURS, strict=False):
+def _add_lines(figure: go.Figure, panel: Panel, row: int, drawn: int) -> None:
+    """The lines of a panel, after ``drawn`` others that share the legend."""
+    for number, series in enumerate(panel.series, start=drawn):
+        colour = style.place_stroke(number).colour
         columns = series.columns
         hover = f"{series.name}: %{{y:.3g}} at %{{x:.3g}} {panel.x.unit}"
         style.line(figure, columns["x"], columns["y"], series.name, colour, "solid", row, hover)

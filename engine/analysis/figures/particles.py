@@ -17,6 +17,7 @@ Array = NDArray[np.floating]
 _PARTS = 10  # of the particles, by their confidence
 _FEWEST = 5  # particles of a part
 _BARS = 40
+_DECADE = 10.0  # of the power, from which on its axis is logarithmic
 _ERROR = Axis("angle to the reference pose", "°")
 _FREQUENCY = "spatial frequency"
 
@@ -161,4 +162,6 @@ def _confidence(values: Array) -> Axis:
 def _power_axis(power: Array) -> Axis:
     positive = power[power > 0]
     ends = (float(positive.min()), float(positive.max())) if len(positive) else (0.1, 1.0)
+    if ends[1] < _DECADE * ends[0]:
+        return Axis("power", range=(0.0, ends[1] * 1.05))
     return Axis("power", log=True, range=(ends[0] / 1.2, ends[1] * 1.2))
