@@ -67,7 +67,7 @@ def test_an_export_with_particles_is_what_the_star_file_names(record, tmp_path, 
 
 def test_table_stack_and_map_belong_together_for_who_turns_the_map_about_its_middle(tmp_path):
     """RELION turns about voxel n // 2: projections of the map from the table's poses and origins are the images."""
-    settings = [one.replace("noise_variance=3", "defocus=15000").replace("restarts=10", "restarts=50") for one in SETTINGS]
+    settings = [*SETTINGS, "projections.noise_variance=0", "projections.defocus=15000", "recovery.restarts=50"]
     record = run_experiment(load_config(None, settings), tmp_path, ["test"])
     with mrcfile.open(stack.particle_stack(record, tmp_path / "x.mrcs")) as written:
         images = written.data.copy()
