@@ -8,9 +8,9 @@ RELION's columns, and PoseLab's conventions (:mod:`geometry.rotations`):
   PoseLab's shifts are the displacement of the content, in pixels: the opposite sign.
 - ``rlnImageName``: ``000001@stack.mrcs``, counted from one.
 
-Projections have no contrast transfer function, so there are no defocus columns. RELION refuses an optics group without
-voltage and spherical aberration: the 300 kV and 2.7 mm written here are the values that ``relion_project`` writes, and
-describe no microscope.
+Of plain projections, without contrast transfer function, there are no defocus columns. RELION refuses an optics group
+without voltage and spherical aberration: the 300 kV and 2.7 mm written then are the values that ``relion_project``
+writes, and describe no microscope.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from ..base.errors import InputError
 from ..base.files import writing
 from ..base.texts import read_text, require_unicode
 from ..geometry import rotations
+from ..imaging.ctf import ContrastTransfer
 
 ERROR_COLUMN = "poselabAngleErrorDegrees"
 _ANGLES = ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]
@@ -72,6 +73,7 @@ def write_star(
     stack_name: str,
     shifts_px: NDArray[np.floating] | None = None,
     errors_rad: NDArray[np.floating] | None = None,
+    ctf: ContrastTransfer | None = None,
 ) -> None:
     """Write poses as a RELION 3.1 ``.star`` with one optics group; angles to 1e-6 degrees, origins to 1e-6 Å.
 
@@ -88,6 +90,8 @@ def write_star(
     errors_rad
         (n,) angle error of each pose in radians, kept in degrees as a column of PoseLab's own
         (``poselabAngleErrorDegrees``), which RELION carries along unread.
+    ctf
+        of each image, of one voltage, spherical aberration and amplitude contrast.
 
     Raises
     ------
@@ -102,12 +106,15 @@ def write_star(
     table["rlnOpticsGroup"] = 1
     if errors_rad is not None:
         table[ERROR_COLUMN] = np.degrees(errors_rad)
+    if ctf is not None:
+        table[["rlnDefocusU", "rlnDefocusV"]], table["rlnDefocusAngle"] = ctf.defocus_angstrom, ctf.astigmatism_degrees
     optics = pd.DataFrame(
         {
             "rlnOpticsGroup": [1],
             "rlnOpticsGroupName": ["opticsGroup1"],
-            "rlnVoltage": [300.0],
-            "rlnSphericalAberration": [2.7],
+            "rlnVoltage": [300.0 if ctf is None else ctf.voltage_kv[0]],
+            "rlnSphericalAberration": [2.7 if ctf is None else ctf.spherical_aberration_mm[0]],
+            **({} if ctf is None else {"rlnAmplitudeContrast": [ctf.amplitude_contrast[0]]}),
             "rlnImagePixelSize": [float(pixel_size)],
             "rlnImageSize": [int(image_size)],
             "rlnImageDimensionality": [2],
