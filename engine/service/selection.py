@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import InputError
+from ..base.errors import InputError, naming
+from ..config.schema import Config
 from ..experiment.artefacts import read_arrays
 from ..geometry.rotations import to_euler
 
@@ -82,6 +83,37 @@ def selected_table(record: RunRecord, step: str, selection: Selection) -> tuple[
             None if table.halves is None else table.halves[rows],
         )  # fmt: skip
         return f"{record.run_id}-{STEPS[step]}-selected{source.suffix}", path.read_bytes()
+
+
+def selected_images(
+    record: RunRecord, step: str, selection: Selection, runs_dir: Path, count: int = 8
+) -> NDArray[np.float32]:
+    """Images (m, size, size) as recorded of the ``count`` most confident of the selected particles, that one first.
+
+    All of one size, which is the first's. Raises InputError where the stack is gone, cannot be read, or is outside of
+    the folders of which the app may read (:mod:`io.data_folders`).
+    """
+    from ..io.data_folders import require_inside
+    from ..io.particles import read_particles
+    from ..io.stacks import open_images
+
+    config = record.config
+    if not isinstance(config, Config) or config.particles.source is None:
+        raise InputError(f"run {record.run_id} is not on recorded particles")
+    settings = config.particles
+    assert settings.source is not None
+    require_inside(settings.source, settings.data_dir, runs_dir)
+    kept = read_arrays(record.path / step)
+    chosen = selected(record, step, selection)
+    rows = kept["rows"][chosen[np.argsort(-kept["confidence"][chosen], kind="stable")]][:count]
+    keys = {name: f"particles.{name}" for name in ("data_dir", "pixel_size")}
+    with naming(**keys):
+        table = read_particles(settings.source, settings.data_dir, settings.pixel_size, warn=lambda line: None)
+        require_inside(settings.source, settings.data_dir, runs_dir, table)
+        images = open_images(table)
+    if not len(rows) or rows.max() >= len(table):
+        raise InputError(f"{settings.source} no longer has the particles of run {record.run_id}")
+    return images.read(rows[images.image_size[rows] == images.image_size[rows[0]]])
 
 
 def _table(record: RunRecord, step: str) -> Path | None:

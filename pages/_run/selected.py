@@ -6,12 +6,14 @@ import math
 
 import streamlit as st
 
+from engine.analysis.figures import projections
 from engine.base.errors import InputError
 from engine.record.runrecord import RunRecord
 from engine.service import selection
 from engine.service.selection import Selection
-from pages._shared import state, text
+from pages._shared import charts, picture_figures, state, text
 
+_SHOWN = 8
 _STEP = {"frame.npz": "distances alone", "refined_frame.npz": "refined"}
 
 
@@ -50,8 +52,17 @@ def _show(record: RunRecord, steps: list[str]) -> None:
     number = int(ranges.chosen(confidence, kept["poses"]).sum())
     with st.container(horizontal=True, vertical_alignment="center"):
         st.text(f"{number:,} of {len(confidence):,} particles")
+        shown = number and st.toggle("Show some of them", key="show-selected")
         if number and st.button("Selected particles …", icon=":material/download:", key="make-selected"):
             _offer(record, step, ranges)
+    if shown:
+        _show_images(record, step, ranges)
+
+
+def _show_images(record: RunRecord, step: str, ranges: Selection) -> None:
+    images = selection.selected_images(record, step, ranges, state.runs_dir(), _SHOWN)
+    data = projections.gallery(images, f"The {len(images)} most confident of these, as recorded", _SHOWN, "selected")
+    charts.show(picture_figures.projections_figure(data), "selected", data)
 
 
 def _offer(record: RunRecord, step: str, ranges: Selection) -> None:

@@ -98,6 +98,10 @@ def test_particles_are_selected_and_saved(on_particles, monkeypatch):
     app.slider(key="selected-tilt").set_value((0, 90))
     app.run()
     count = next(text.value for text in app.text if "particles" in text.value)
+    app.toggle(key="show-selected").set_value(True)
+    app.run()
+    assert titles(app)[-1] == "The 8 most confident of these, as recorded"
+    assert not app.error
     press(app, "Selected particles …")
     content = offered[f"{record.run_id}-refined-selected.star"]
     assert content.decode().count("@stack.mrcs") == int(count.split()[0])

@@ -8,7 +8,8 @@ import starfile
 
 from engine.base.errors import InputError
 from engine.experiment.artefacts import read_arrays
-from engine.geometry.rotations import from_euler
+from engine.geometry.rotations import from_euler, viewing_directions
+from engine.io import mrc
 from engine.service import selection
 from engine.service.selection import Selection
 
@@ -48,6 +49,20 @@ def test_the_selected_rows_are_those_of_the_runs_table_letter_by_letter(on_parti
     (path := record.path / "selected.star").write_bytes(content)
     tilt = starfile.read(path)["particles"]["rlnAngleTilt"]
     assert tilt.between(0, 120).all()
+
+
+@pytest.mark.slow
+def test_the_images_of_selected_particles_are_those_of_the_stack(on_particles, particle_runs, runs_dir, monkeypatch):
+    record = on_particles["with"]
+    kept = read_arrays(record.path / "frame.npz")
+    images = selection.selected_images(record, "frame.npz", Selection(tilt=(0, 90)), runs_dir, 3)
+    stack = mrc.read_map(particle_runs / "data" / "with" / "stack.mrcs", stack_is_volume=True)[0]
+    inside = np.flatnonzero(viewing_directions(kept["poses"])[:, 2] >= 0)
+    wanted = inside[np.argsort(-kept["confidence"][inside])][:3]
+    np.testing.assert_array_equal(images, stack[kept["rows"][wanted]])
+    monkeypatch.delenv("POSELAB_DATA_DIRS")
+    with pytest.raises(InputError, match="in none of the folders of which this app may read"):
+        selection.selected_images(record, "frame.npz", Selection(), runs_dir)
 
 
 @pytest.mark.slow
