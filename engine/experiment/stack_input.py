@@ -123,7 +123,12 @@ def read_stack(config: Config) -> Stack:
     if halves is None:
         halves = 1 + np.argsort(np.argsort(stream(config.seed, "half sets of particles").random(len(table)))) % 2
         remarks.append("the table has no half sets (rlnRandomSubset): they are drawn from the seed")
-    if settings.half != "both":
+    if config.training.on != "reference" and table.poses is None:
+        raise InputError(
+            f"training.on is {config.training.on!r} and {table.source} has no poses; wanted a table with poses, or "
+            "training.on = reference and a map"
+        )
+    if settings.half != "both" and config.training.on == "reference":  # else the other half teaches
         chosen = chosen[halves[chosen] == int(settings.half)]
     if len(chosen) < _FEWEST:
         raise InputError(
