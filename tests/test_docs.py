@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli import generate
+from engine.cli.generate_arguments import read_arguments
 from engine.config.settings import load_config
 from engine.experiment import sweep
 from tests import architecture_picture
@@ -42,7 +42,7 @@ def test_commands_are_ones_that_the_engine_takes(command):
         assert arguments == ["--list"] or arguments[1] in sweep.studies()
     else:
         assert verb == "generate"
-        assert generate.read_arguments(arguments).count == 5000
+        assert read_arguments(arguments).count == 5000
 
 
 @pytest.mark.parametrize("picture", sorted(set(re.findall(r"\((pictures/[^)]+)\)", TEXT))))
