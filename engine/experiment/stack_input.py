@@ -100,6 +100,7 @@ def read_stack(config: Config) -> Stack:
     with naming(**_KEYS):
         table = read_particles(settings.source, settings.data_dir, settings.pixel_size, warn=doubts.append)
         images = open_images(table)
+    doubts += [f"{table.source}: {remark}" for remark in images.remarks]
     size = int(_one(images.image_size, "image sizes", "px"))
     pixel_size = _one(images.pixel_size, "pixel sizes", "Å")
     rng = stream(config.seed, "chosen particles")
