@@ -179,13 +179,10 @@ def simulate(
     _check(noise_variance, limits.NOISE_VARIANCE, "noise_variance")
     _check(snr, limits.SNR, "snr")
     limits.MAX_SHIFT.check(max_shift, "max_shift")
-    interval = _interval(defocus)
-    for name, value, limit in (
-        ("voltage", voltage, limits.VOLTAGE),
-        ("spherical_aberration", spherical_aberration, limits.SPHERICAL_ABERRATION),
-        ("amplitude_contrast", amplitude_contrast, limits.AMPLITUDE_CONTRAST),
-    ):
-        limit.check(value, name)
+    interval = limits.checked_defocus(defocus)
+    limits.VOLTAGE.check(voltage, "voltage")
+    limits.SPHERICAL_ABERRATION.check(spherical_aberration, "spherical_aberration")
+    limits.AMPLITUDE_CONTRAST.check(amplitude_contrast, "amplitude_contrast")
     checked_choice(noise_spectrum, "noise_spectrum", NoiseSpectrum)
     limits.IMAGES.check(count, "count")
     _require_memory(volume, count, size)
@@ -429,19 +426,6 @@ def fourier_shell_correlation(
         )  # fmt: skip
     limits.VOXEL_SIZE.check(voxel_size, "voxel_size")
     return fsc.fourier_shell_correlation(one, other, voxel_size)
-
-
-def _interval(defocus: float | tuple[float, float] | None) -> float | tuple[float, float] | None:
-    """A defocus whose values are within their range, as a number or a pair."""
-    if not isinstance(defocus, list | tuple):
-        _check(defocus, limits.DEFOCUS, "defocus")
-        return defocus
-    if len(defocus) != 2:
-        raise ArgumentError(
-            "{defocus} has {length} values; wanted one, or low and high", "defocus", length=len(defocus)
-        )
-    low, high = (limits.DEFOCUS.check(end, "defocus") for end in defocus)
-    return (float(low), float(high))
 
 
 def _check(value: float | None, limits: Range, name: str) -> None:

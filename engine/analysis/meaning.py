@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..base.errors import InputError
-from ..config.schema import ProjectionsConfig
+from ..config.projections import ProjectionsConfig
 from ..geometry.rotations import PUBLISHED_COVERAGES, euler_region
 from ..io.loading import is_made_of_atoms
 from ..io.sources import DEFAULT_RESOLUTION

@@ -75,10 +75,10 @@ def completed(table: Mapping[str, Any], cuda: bool = False, cut_by_clock: bool =
             training.setdefault("max_seconds", _limit_by_clock(training.get("steps")))
     for key, before in {**ADDED, **(WITH_CUDA if cuda else {})}.items():
         section, _, leaf = key.rpartition(".")
-        if section == "projections" and "particles" in whole:
+        if before is None or (section == "projections" and "particles" in whole):
             continue  # a run on recorded particles has no settings of simulated ones
         inside = whole.setdefault(section, {}) if section else whole
-        if before is not None and isinstance(inside, dict):
+        if isinstance(inside, dict):
             inside.setdefault(leaf, list(before) if isinstance(before, tuple) else before)
     return whole
 

@@ -9,7 +9,8 @@ from ..imaging.simulation import Acquisition
 from ..imaging.volume import Volume
 from ..io.loading import load_volume
 from ..io.sources import is_archived
-from .schema import ProjectionsConfig, VolumeConfig
+from .projections import ProjectionsConfig
+from .schema import VolumeConfig
 
 _KEYS = {name: f"volume.{name}" for name in VolumeConfig.model_fields}
 PROJECTIONS = {name: f"projections.{name}" for name in ProjectionsConfig.model_fields}

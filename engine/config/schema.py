@@ -13,17 +13,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from ..base.errors import InputError, naming
-from ..base.quantities import Range, shown
+from ..base.quantities import Range
 from ..base.randomness import SEED
 from ..base.texts import require_unicode
-from ..geometry.rotations import EulerRegion, euler_region
 from ..geometry.symmetry import check_group
 from ..imaging import limits as imaging
-from ..imaging.choices import ITERATIONS, NoiseSpectrum, Projector, ReconstructionMethod
+from ..imaging.choices import ITERATIONS, ReconstructionMethod
 from ..io.sources import expand, normal
 from ..poses import limits as poses
 from ..poses.choices import MOST_HELD, Head, Initialisation, PairStrategy
 from .particles import ParticlesConfig
+from .projections import ProjectionsConfig
 from .section import Section
 
 Device = Literal["auto", "cpu", "gpu"]
@@ -73,85 +73,6 @@ class VolumeConfig(Section):
     def _symmetry_is_a_group(cls, value: str) -> str:
         with naming(symmetry="volume.symmetry"):
             return check_group(value)
-
-
-class ProjectionsConfig(Section):
-    """The test projections: those whose poses are recovered. Training projections follow the same distribution."""
-
-    count: Annotated[
-        int, Range(4, 200_000, "each of the two half sets needs two", "images of 116 pixels would take over 10 GB")
-    ] = Field(1000, description="number of test projections")
-    size: Annotated[int | None, imaging.SIZE] = Field(
-        None, description="pixels; the integer diagonal of the volume when not given"
-    )
-    coverage: Literal["full", "half", "quarter"] | EulerRegion = Field(
-        "full", description="full, half, quarter or three intervals of (rot, tilt, psi) in degrees"
-    )
-    sampling: Literal["so3", "euler"] = Field("so3", description="so3: Haar-uniform; euler: uniform in the angles")
-    noise_variance: Annotated[float | None, imaging.NOISE_VARIANCE] = Field(
-        None, description="variance of the noise, in the projections' units"
-    )
-    snr: Annotated[float | None, imaging.SNR] = Field(
-        None, description="signal variance over noise variance; instead of noise_variance"
-    )
-    max_shift: Annotated[float, imaging.MAX_SHIFT] = Field(
-        0.0, description="pixels; in-plane shifts are triangular on [-max_shift, max_shift]"
-    )
-    projector: Projector = Field(
-        "fourier",
-        description="of test, validation and training projections alike: fourier, Fourier slices on the CPU; astra, "
-        "ASTRA's ray sums, linear between voxels, which need a CUDA device",
-    )
-    defocus: Annotated[float | tuple[float, float] | None, imaging.DEFOCUS] = Field(
-        None,
-        description="Å; one value or [low, high], between which each projection has its own; positive is under focus. "
-        "With it projections are multiplied by the contrast transfer function (CTF)",
-    )
-    voltage: Annotated[float, imaging.VOLTAGE] = Field(300.0, description="kV; of the CTF")
-    spherical_aberration: Annotated[float, imaging.SPHERICAL_ABERRATION] = Field(2.7, description="mm; of the CTF")
-    amplitude_contrast: Annotated[float, imaging.AMPLITUDE_CONTRAST] = Field(
-        0.1, description="the share of amplitude contrast in the CTF"
-    )
-    noise_spectrum: NoiseSpectrum = Field(
-        "white", description="white, or coloured: five times as strong at low frequencies as at high ones"
-    )
-
-    @field_validator("coverage", mode="before")
-    @classmethod
-    def _angles_are_numbers(cls, value: Any) -> Any:
-        intervals = value if isinstance(value, list | tuple) else ()
-        if any(isinstance(end, bool) for one in intervals if isinstance(one, list | tuple) for end in one):
-            raise ValueError(f"projections.coverage is {shown(value)}; wanted angles in degrees, and true is no number")
-        return value
-
-    @field_validator("coverage")
-    @classmethod
-    def _coverage_is_a_region(cls, value: str | EulerRegion) -> str | EulerRegion:
-        with naming(coverage="projections.coverage"):
-            euler_region(value)
-        return value
-
-    @model_validator(mode="after")
-    def _one_noise_level(self) -> Self:
-        if self.noise_variance is not None and self.snr is not None:
-            raise ValueError(
-                "projections.noise_variance and projections.snr are both given; they specify the same, give one"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _there_is_some_contrast(self) -> Self:
-        keys = ("defocus", "spherical_aberration", "amplitude_contrast")
-        with naming(**{key: f"projections.{key}" for key in keys}):
-            imaging.check_contrast(self.defocus, self.spherical_aberration, self.amplitude_contrast)
-        return self
-
-    @model_validator(mode="after")
-    def _shifts_stay_in_the_frame(self) -> Self:
-        if self.size is not None:  # else it is the volume's, which is known later
-            with naming(max_shift="projections.max_shift"):
-                imaging.check_shift(self.max_shift, self.size)
-        return self
 
 
 class DistanceConfig(Section):
@@ -415,6 +336,17 @@ class Config(Section):
         return projector + (("reconstruction.method",) if cgls else ())
 
     def _device_can_do_it(self) -> None:
+        against_cgls = {
+            "particles.source": self.particles.source is not None,
+            "projections.defocus": self.projections.defocus is not None,
+            "projections.noise_spectrum": self.projections.noise_spectrum != "white",
+        }
+        if self.reconstruction.enabled and self.reconstruction.method == "cgls" and any(against_cgls.values()):
+            key = next(key for key, given in against_cgls.items() if given)
+            raise ValueError(
+                f"reconstruction.method is 'cgls' and {key} is given; wanted normal_equations, which take account of a "
+                "CTF and of coloured noise"
+            )
         if self.device == "cpu" and self.astra_keys:
             section, _, leaf = (key := self.astra_keys[0]).partition(".")
             given = getattr(getattr(self, section), leaf)

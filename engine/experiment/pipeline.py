@@ -33,7 +33,8 @@ from ..record.runrecord import RunRecord, read_run
 from . import estimate, stagecache
 from .devices import Devices, devices_of
 from .stack_input import Stack, map_for, read_stack
-from .stage import Context, Source, StackSource, Stage
+from .stack_source import StackSource
+from .stage import Context, Source, Stage
 from .stages import enabled, stage_keys
 from .training_volumes import TrainingVolumes, load_training_volumes
 

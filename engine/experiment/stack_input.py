@@ -15,13 +15,14 @@ from ..config.numeric import volume_of
 from ..config.particles import ParticlesConfig
 from ..config.schema import Config, VolumeConfig
 from ..imaging.ctf import ContrastTransfer
+from ..imaging.preparation import resized
 from ..imaging.resampling import on_box, same_voxels
 from ..imaging.volume import Volume
 from ..io.particle_table import ParticleTable
 from ..io.particles import read_particles
 from ..io.stacks import ImageSource, open_images
 from ..poses.choices import MOST_HELD
-from .stage import StackSource
+from .stack_source import StackSource
 
 _KEYS = {name: f"particles.{name}" for name in ParticlesConfig.model_fields}
 _USUAL_SHIFT = 0.05  # of the box, where no origins tell
@@ -41,14 +42,17 @@ class Stack:
     halves
         (n,) 1 or 2: the table's, or drawn.
     size, pixel_size
-        pixels along a side, and Å, of all images.
+        pixels along a side, and Å, of all images as they are used: those of the images with the largest pixels, to
+        which others are brought.
+    scales
+        (n,) the pixel size of an image as recorded over ``pixel_size``: its shifts are as many times larger there.
     max_shift
-        pixels, the largest shift along x and y.
+        pixels as used, the largest shift along x and y.
     ctf
         of the chosen images; None where the table has none.
     reference_poses, reference_shifts
-        (n, 3, 3) and (n, 2) in pixels: those that came with the stack, which are not the truth; None where there are
-        none.
+        (n, 3, 3) and (n, 2) in pixels as used: those that came with the stack, which are not the truth; None where
+        there are none.
     is_flipped
         whether images were multiplied by the sign of their CTF before.
     fingerprint
@@ -63,6 +67,7 @@ class Stack:
     halves: NDArray[np.int64]
     size: int
     pixel_size: float
+    scales: NDArray[np.float64]
     max_shift: float
     ctf: ContrastTransfer | None
     reference_poses: NDArray[np.float64] | None
@@ -86,10 +91,19 @@ class Stack:
     def batches(
         self, members: NDArray[np.integer] | None = None
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Positions among the chosen, of all when not given, and their images (m, size, size) as recorded."""
+        """Positions among the chosen, of all when not given, and their images (m, size, size).
+
+        As recorded, but brought to one pixel size and frame where the stack has several.
+        """
         rows = self.chosen if members is None else self.chosen[members]
         for part, images in self.images.chunks(rows):
-            yield np.searchsorted(self.chosen, part), images
+            sizes = self.images.pixel_size[part]
+            for pixel_size in np.unique(sizes):
+                own = sizes == pixel_size
+                made = images[own]
+                if made.shape[-1] != self.size or not same_voxels(pixel_size, self.pixel_size):
+                    made, _ = resized(made, float(pixel_size), self.size, self.pixel_size)
+                yield np.searchsorted(self.chosen, part[own]), made
 
 
 def read_stack(config: Config) -> Stack:
@@ -101,8 +115,6 @@ def read_stack(config: Config) -> Stack:
         table = read_particles(settings.source, settings.data_dir, settings.pixel_size, warn=doubts.append)
         images = open_images(table)
     doubts += [f"{table.source}: {remark}" for remark in images.remarks]
-    size = int(_one(images.image_size, "image sizes", "px"))
-    pixel_size = _one(images.pixel_size, "pixel sizes", "Å")
     rng = stream(config.seed, "chosen particles")
     chosen = np.arange(len(table))
     if settings.limit is not None and settings.limit < len(chosen):
@@ -120,11 +132,19 @@ def read_stack(config: Config) -> Stack:
             + (f"in half {settings.half} (particles.half); " if settings.half != "both" else "; ")
             + f"wanted at least {_FEWEST}"
         )
-    shifts = table.shifts_px
+    largest = chosen[np.argmax(images.pixel_size[chosen])]
+    size, pixel_size = int(images.image_size[largest]), float(images.pixel_size[largest])
+    scales = images.pixel_size[chosen] / pixel_size
+    if len(kinds := np.unique(np.stack([images.image_size[chosen], images.pixel_size[chosen]]), axis=1).T) > 1:
+        remarks.append(
+            f"images of {len(kinds)} sizes or pixel sizes are brought to {size} px of {pixel_size:.4g} Å, those of the "
+            "largest pixels"
+        )
+    shifts = None if table.shifts_px is None else table.shifts_px[chosen] * scales[:, None]
     max_shift = settings.max_shift
     if max_shift is None:
         known = shifts is not None and bool(np.any(shifts))
-        max_shift = float(np.abs(shifts[chosen]).max()) if shifts is not None and known else _USUAL_SHIFT * size
+        max_shift = float(np.abs(shifts).max()) if shifts is not None and known else _USUAL_SHIFT * size
         why = "the largest of the table's origins" if known else f"{_USUAL_SHIFT:.0%} of the box"
         remarks.append(f"particles.max_shift is not given: shifts of up to {max_shift:.3g} px, {why}")
     if max_shift > size / 2:
@@ -137,9 +157,9 @@ def read_stack(config: Config) -> Stack:
             f"most {MOST_HELD:,} of a symmetric volume, all of whose pairs are used: set particles.limit"
         )
     return Stack(
-        table, images, chosen, np.asarray(halves)[chosen], size, pixel_size, max_shift,
+        table, images, chosen, np.asarray(halves)[chosen], size, pixel_size, scales, max_shift,
         _contrast(table, chosen, settings, doubts), None if table.poses is None else table.poses[chosen],
-        None if shifts is None else shifts[chosen], bool(table.phase_flipped[chosen].any()),
+        shifts, bool(table.phase_flipped[chosen].any()),
         _fingerprint(table, images), tuple(remarks), tuple(doubts),
     )  # fmt: skip
 
@@ -161,15 +181,6 @@ def map_for(stack: Stack, config: VolumeConfig) -> tuple[Volume, list[str]]:
         f"volume {volume.name}: brought from {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å to the stack's "
         f"grid, {stack.size} voxels of {stack.pixel_size:.4g} Å along each side, its voxel n // 2 in the middle"
     ]
-
-
-def _one(values: NDArray[np.generic], what: str, unit: str) -> float:
-    distinct = np.unique(values)
-    if len(distinct) > 1:
-        raise InputError(
-            f"the stack has images of {len(distinct)} {what}, {distinct[0]:g} to {distinct[-1]:g} {unit}; wanted one"
-        )
-    return float(distinct[0])
 
 
 def _contrast(

@@ -18,6 +18,7 @@ from ..base.progress import Progress
 from ..config.schema import Config
 from ..record.arrays import Shape
 from . import packing
+from .stack_source import StackSource
 
 if TYPE_CHECKING:
     from ..imaging.volume import Volume
@@ -26,21 +27,6 @@ if TYPE_CHECKING:
     from .training_volumes import TrainingVolumes
 
 Arrays = Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class StackSource:
-    """What keys and costs depend on of a stack of particles.
-
-    ``images`` is a text that is the same only for equal images with equal CTFs, ``reference`` one for the poses and
-    half sets that came with them; ``count``, ``size`` (pixels), ``max_shift`` (pixels) are those of the images used.
-    """
-
-    images: str
-    reference: str
-    count: int
-    size: int
-    max_shift: float
 
 
 @dataclass(frozen=True)

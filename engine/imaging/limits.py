@@ -7,6 +7,8 @@ far from the roots of these ends.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..base.errors import ArgumentError
@@ -71,6 +73,18 @@ ITERATIONS = Range(
     1, 1000, "nothing would be reconstructed", "least squares has converged long before, and rounding errors add up"
 )
 """Of a reconstruction."""
+
+
+def checked_defocus(defocus: Any) -> float | tuple[float, float] | None:
+    """One defocus, or low and high as a pair, or None; ArgumentError for what is out of range or none of these."""
+    if not isinstance(defocus, list | tuple):
+        return None if defocus is None else float(DEFOCUS.check(defocus, "defocus"))
+    if len(defocus) != 2:
+        raise ArgumentError(
+            "{defocus} has {length} values; wanted one, or low and high", "defocus", length=len(defocus)
+        )
+    low, high = (float(DEFOCUS.check(end, "defocus")) for end in defocus)
+    return low, high
 
 
 def check_contrast(

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import ArgumentError
-from .ctf import ContrastTransfer, phase_flipped
+from .ctf import ContrastTransfer, phase_flipped, transfer
+from .fourier import half_plane_frequencies
 from .noise import NoiseModel
+from .planes import Computed, Planes
 
 Images = NDArray[np.float32]
 
@@ -83,6 +85,18 @@ class ParticleSet:
     def corrected(self) -> Images:
         """The images as they are compared with projections: phase-flipped where they have a CTF."""
         return self.images if self.ctf is None else phase_flipped(self.images, self.ctf, self.pixel_size)
+
+    def transfers(self) -> Planes | None:
+        """The CTF of each image (n, size, size // 2 + 1), in the order of ``rfft2``; None without."""
+        ctf = self.ctf
+        if ctf is None:
+            return None
+        plane = half_plane_frequencies(self.size, self.pixel_size)
+        return Computed((len(self), self.size, self.size // 2 + 1), lambda some: transfer(ctf[some], plane))
+
+    def noise_power(self) -> NDArray[np.floating] | None:
+        """The relative power (size, size // 2 + 1) of coloured noise; None where it is white."""
+        return None if self.noise.spectrum is None else self.noise.power(self.size)
 
     def __repr__(self) -> str:
         known = "with" if self.truth is not None else "without"

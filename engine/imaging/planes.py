@@ -16,7 +16,7 @@ Indices = NDArray[np.integer]
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """Planes of the ``shape`` (n, size, size // 2 + 1), or images (n, size, size), of which ``compute`` gives those of indices (m,).
+    """Planes of the ``shape`` (n, size, size // 2 + 1), or images (n, size, size); ``compute`` gives those of indices.
 
     Indexed like an array along the first axis; nothing is kept.
 

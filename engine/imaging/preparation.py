@@ -1,123 +1,55 @@
 """Images as the network takes them: those of a stack, and the projections that it is trained on, by the same steps.
 
-Images are (n, size, size), float32, with their origin at pixel ``size // 2``. They are read a batch at a time, so they
-may be memory-mapped; what is returned has the size asked for.
+Images are (n, size, size), float32, with their origin at pixel ``size // 2``.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from ..base.errors import ArgumentError
-from ..base.progress import Progress, silent
-from .filters import standardise
-from .planes import Planes
-from .whitening import NoiseSpectrum, outside_disc
+from . import ctf as contrast
+from . import fourier
+from .ctf import ContrastTransfer
+from .whitening import outside_disc
 
 Images = NDArray[np.float32]
 Array = NDArray[np.floating]
 
-Normalisation = Literal["background", "whole", "none"]
-"""By the pixels outside of the disc, by all pixels, or not at all."""
-
 _BATCH = 256
-_EDGE = 0.08  # of the image's width: how wide the mask's soft edge is
 
 
-@dataclass(frozen=True, eq=False)
-class Preparation:
-    """The steps, in their order; each can be left out.
-
-    Attributes
-    ----------
-    size
-        pixels along a side of what is returned: images are cropped in Fourier space, which keeps their field of view.
-    phase_flip
-        multiply each frequency by the sign of the image's contrast transfer function.
-    spectrum
-        of the noise, by whose root images are divided, so that it becomes white and of variance 1 (in the pixels of the
-        images before they are cropped); None leaves the noise as it is.
-    normalisation
-        ``background``: mean 0 and standard deviation 1 of the pixels outside of the disc; ``whole``: of all pixels.
-    radius
-        of that disc, in pixels of the images before they are cropped; half of the image's width when None.
-    mask_radius
-        where the soft mask begins to fall, in the same pixels; None for no mask.
+def by_background(images: Images, radius: float | None = None) -> Images:
+    """Images whose pixels outside of a disc of ``radius`` pixels, half of the width when not given, have mean 0 and
+    standard deviation 1; without noise there, mean 0.
     """
-
-    size: int
-    phase_flip: bool = True
-    spectrum: NoiseSpectrum | None = None
-    normalisation: Normalisation = "background"
-    radius: float | None = None
-    mask_radius: float | None = None
-
-    def __call__(self, images: Images, transfer: Planes | None = None, progress: Progress = silent) -> Images:
-        """Prepared images (n, size, size) of images (n, full, full), with ``transfer`` (n, full, full // 2 + 1), their
-        contrast transfer functions in the order of ``rfft2``, held or computed as needed.
-
-        Raises
-        ------
-        ArgumentError
-            for images smaller than ``size``, a phase flip without transfer functions, and these in another shape.
-        """
-        self._check(images, transfer)
-        full, size = images.shape[-1], self.size
-        ratio = full / size
-        rows = np.fft.fftfreq(size, 1 / size).astype(int)
-        columns = slice(0, size // 2 + 1)
-        kept = np.ix_(rows, np.arange(size // 2 + 1))
-        factors = np.full((size, size // 2 + 1), 1 / ratio**2)
-        if self.spectrum is not None:
-            factors *= self.spectrum.whitening(full)[kept]
-        outside = outside_disc(size, None if self.radius is None else self.radius / ratio)
-        mask = None if self.mask_radius is None else soft_disc(size, self.mask_radius / ratio)
-        prepared = np.empty((len(images), size, size), dtype=np.float32)
-        for start in range(0, len(images), _BATCH):
-            batch = slice(start, start + _BATCH)
-            shifted = fft.ifftshift(np.asarray(images[batch], dtype=np.float32), axes=(1, 2))
-            spectra = fft.rfft2(shifted)[:, rows, columns] * factors.astype(np.float32)
-            if self.phase_flip and transfer is not None:
-                spectra *= np.where(transfer[batch][:, rows, columns] < 0, np.float32(-1), np.float32(1))
-            some = fft.fftshift(fft.irfft2(spectra, s=(size, size)), axes=(1, 2))
-            if self.normalisation == "background":
-                some = _by_background(some, outside)
-            elif self.normalisation == "whole":
-                some = standardise(some)
-            prepared[batch] = some if mask is None else some * mask
-            progress(min(1.0, (start + _BATCH) / len(images)), {"projections": min(start + _BATCH, len(images))})
-        return prepared
-
-    def _check(self, images: Images, transfer: Planes | None) -> None:
-        full = images.shape[-1]
-        if self.size > full:
-            raise ArgumentError(
-                "{size} is {given} and the images are {full} pixels wide; wanted at most as many", "size",
-                given=self.size, full=full,
-            )  # fmt: skip
-        if self.phase_flip and transfer is None:
-            raise ArgumentError(
-                "{phase_flip} is true and {transfer} is not given; wanted the contrast transfer function of each "
-                "image, or no phase flip", "phase_flip", "transfer",
-            )  # fmt: skip
-        wanted = (len(images), full, full // 2 + 1)
-        if transfer is not None and transfer.shape != wanted:
-            raise ArgumentError(
-                "{transfer} has the shape {given}; wanted {wanted}, rfft2's of the images", "transfer",
-                given=transfer.shape, wanted=wanted,
-            )  # fmt: skip
+    background = images[:, outside_disc(images.shape[-1], radius)].astype(np.float64)
+    mean, deviation = background.mean(axis=1), background.std(axis=1)
+    deviation = np.where(deviation > 0, deviation, 1)
+    return ((images - mean[:, None, None]) / deviation[:, None, None]).astype(np.float32)
 
 
-def soft_disc(size: int, radius: float) -> NDArray[np.float32]:
-    """A mask (size, size): 1 within ``radius`` pixels of pixel ``size // 2``, from there falling to 0 like a cosine."""
-    offset = np.arange(size) - size // 2
-    beyond = (np.hypot(*np.meshgrid(offset, offset)) - radius) / (_EDGE * size)
-    return ((1 + np.cos(np.pi * np.clip(beyond, 0, 1))) / 2).astype(np.float32)
+def prepared(
+    images: Images, ctf: ContrastTransfer | None, pixel_size: float, flips: bool, whitening: Array | None
+) -> Images:
+    """Images (n, size, size), with pixels of ``pixel_size`` Å, multiplied in Fourier space by the sign of their CTF, if
+    they have one and ``flips``, and by ``whitening`` (size, size // 2 + 1), in the order of ``rfft2``, if it is given.
+    """
+    if whitening is None and (ctf is None or not flips):
+        return images
+    size = images.shape[-1]
+    plane = fourier.half_plane_frequencies(size, pixel_size)
+    made = np.empty(images.shape, dtype=np.float32)
+    for start in range(0, len(images), _BATCH):
+        some = slice(start, start + _BATCH)
+        spectra = fft.rfft2(images[some])
+        if ctf is not None and flips:
+            spectra *= contrast.sign(contrast.transfer(ctf[some], plane))
+        if whitening is not None:
+            spectra *= whitening
+        made[some] = fft.irfft2(spectra, s=(size, size))
+    return made
 
 
 def resized(
@@ -159,11 +91,3 @@ def _interpolation(full: int, size: int, ratio: float) -> tuple[NDArray[np.float
     half = 0.5 + 1e-6
     inside = (places >= -(full // 2) - half) & (places <= (full - 1) - full // 2 + half)
     return matrix.astype(np.float32), inside
-
-
-def _by_background(images: Images, outside: NDArray[np.bool_]) -> Images:
-    """Images less the mean of their background, over its standard deviation; without noise there, only the former."""
-    background = images[:, outside].astype(float)
-    mean, deviation = background.mean(axis=1), background.std(axis=1)
-    deviation = np.where(deviation > 0, deviation, 1)
-    return ((images - mean[:, None, None]) / deviation[:, None, None]).astype(np.float32)

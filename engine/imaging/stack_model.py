@@ -20,6 +20,7 @@ from . import ctf as contrast
 from . import filters, fourier
 from .ctf import ContrastTransfer
 from .noise import NoiseModel
+from .preparation import prepared
 from .projection import project
 from .simulation import TrainingSet
 from .volume import Volume
@@ -78,21 +79,6 @@ def settings_of(ctf: ContrastTransfer | None, rng: np.random.Generator) -> Contr
     return ctf[np.sort(rng.choice(len(ctf), _MOST_SETTINGS, replace=False))]
 
 
-def prepare(
-    images: Images, ctf: ContrastTransfer | None, pixel_size: float, flips: bool, whitening: Array | None
-) -> Images:
-    """Images (n, m, m) at the network's size, flipped and whitened; not standardised."""
-    if ctf is None and whitening is None:
-        return images
-    size = images.shape[-1]
-    spectra = fft.rfft2(images)
-    if ctf is not None and flips:
-        spectra *= contrast.sign(contrast.transfer(ctf, fourier.half_plane_frequencies(size, pixel_size)))
-    if whitening is not None:
-        spectra *= whitening
-    return np.asarray(fft.irfft2(spectra, s=(size, size)), dtype=np.float32)
-
-
 def mean_power(images: Images) -> Array:
     """Mean (size, size // 2 + 1) of ``|rfft2|^2`` over images (n, size, size)."""
     return np.asarray((np.abs(fft.rfft2(images)) ** 2).mean(axis=0, dtype=np.float64))
@@ -141,7 +127,7 @@ def simulate_like_stack(
     if settings is not None:
         validation = contrast.applied(validation, settings, model.pixel_size)
     validation = filters.shift_images(validation, filters.draw_shifts(validation_count, model.max_shift, rng))
-    validation = prepare(model.noise.apply(validation, rng), settings, model.pixel_size, model.flips, model.whitening)
+    validation = prepared(model.noise.apply(validation, rng), settings, model.pixel_size, model.flips, model.whitening)
     data = TrainingSet(
         images, poses[0], filters.standardise(validation), poses[1], model.noise, model.max_shift, ctf=model.ctf,
         pixel_size=model.pixel_size, flips=model.flips, whitening=model.whitening,

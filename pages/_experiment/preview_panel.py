@@ -12,7 +12,8 @@ from engine.analysis.figures.data import Figure as Data
 from engine.base.errors import InputError, naming
 from engine.base.randomness import stream
 from engine.config.numeric import PROJECTIONS, acquisition_of, check_frame, is_at_hand
-from engine.config.schema import Config, ProjectionsConfig, VolumeConfig
+from engine.config.projections import ProjectionsConfig
+from engine.config.schema import Config, VolumeConfig
 from engine.dispatch import runqueue
 from engine.experiment import estimate
 from engine.experiment.stage import Source

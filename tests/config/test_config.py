@@ -227,6 +227,20 @@ def test_what_no_training_can_have_is_refused(table, message):
 
 
 @pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        (["projections.defocus=1e4"], "projections.defocus"),
+        (["projections.noise_spectrum=coloured"], "projections.noise_spectrum"),
+        (["particles.source=a.star", "volume.source=a.mrc"], "particles.source"),
+    ],
+)
+def test_astras_reconstruction_knows_of_no_ctf(settings, key):
+    with pytest.raises(InputError, match=f"reconstruction.method is 'cgls' and {key} is given; wanted normal_equat"):
+        load_config(None, ["reconstruction.method=cgls", *settings])
+    load_config(None, ["reconstruction.method=cgls", "reconstruction.enabled=false", *settings])
+
+
+@pytest.mark.parametrize(
     ("given", "defocus"), [("15000", 15_000.0), ("[8000, 30000]", (8_000.0, 30_000.0)), ("-500.5", -500.5)]
 )
 def test_a_defocus_is_one_value_or_a_range(given, defocus):

@@ -6,7 +6,8 @@ import pytest
 
 from engine.base.errors import InputError
 from engine.config.numeric import acquisition_of, volume_of
-from engine.config.schema import ProjectionsConfig, VolumeConfig
+from engine.config.projections import ProjectionsConfig
+from engine.config.schema import VolumeConfig
 from engine.imaging.simulation import Acquisition
 
 
@@ -16,7 +17,10 @@ from engine.imaging.simulation import Acquisition
         ({"source": "1bd3"}, r"^volume\.source is '1bd3', neither a built-in protein nor a file"),
         ({"source": "emdb:1"}, r"^volume\.source is 'emdb:1'; wanted an id such as emdb:3400"),
         ({"source": "random:x"}, r"^volume\.source is 'random:x'; wanted one random protein"),
-        ({"resolution": 10, "voxel_size": 7}, r"^volume\.voxel_size is 7 Å at volume\.resolution 10 Å; wanted between"),
+        (
+            {"source": "1bd2", "resolution": 10, "voxel_size": 7},
+            r"^volume\.voxel_size is 7 Å at volume\.resolution 10 Å; wanted between",
+        ),
     ],
 )
 def test_what_gives_no_volume_is_said_with_the_configurations_keys(settings, wanted):

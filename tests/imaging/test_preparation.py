@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy import ndimage, signal
 
-from engine.base.errors import ArgumentError
 from engine.imaging import filters
-from engine.imaging.planes import Computed
-from engine.imaging.preparation import Preparation, resized, soft_disc
+from engine.imaging.ctf import ContrastTransfer, transfer
+from engine.imaging.preparation import by_background, prepared, resized
 from engine.imaging.whitening import NoiseSpectrum
-
-PLAIN = Preparation(24, phase_flip=False, normalisation="none")
 
 
 @pytest.fixture
@@ -42,39 +37,22 @@ def direct(image, size, factors):
 
 
 @pytest.mark.parametrize(("full", "size"), [(24, 16), (25, 16), (24, 15), (25, 15), (17, 17)])
-def test_phase_flip_whitening_and_crop_are_plain_fourier_sums(rng, full, size):
-    images = band_limited(rng, full, size / 2 - 0.5, count=2)
-    k_y, k_x = np.fft.fftfreq(full, 1 / full)[:, None], np.fft.rfftfreq(full, 1 / full)
-    transfer = np.stack([np.cos(0.4 + 0.05 * (k_x**2 + 2 * k_y**2)), np.cos(0.03 * (k_x**2 + k_y**2))])
+@pytest.mark.parametrize("flips", [True, False])
+def test_phase_flip_whitening_and_crop_are_plain_fourier_sums(rng, full, size, flips):
+    images, pixel_size = band_limited(rng, full, size / 2 - 0.5, count=2), 3.0
+    ctf = ContrastTransfer.of([[9000, 12000], [25000, 25000]], astigmatism_degrees=[20, 0])
     spectrum = NoiseSpectrum(np.array([0, 1.0]), np.array([1.0, 9.0]), 1, 1)
-    prepared = Preparation(size, spectrum=spectrum, normalisation="none")(images, transfer)
-    assert (prepared.shape, prepared.dtype) == ((2, size, size), np.float32)
+    ratio = full / size
+    small = filters.fourier_crop(images, size)
+    made = prepared(small, ctf, pixel_size * ratio, flips, spectrum.whitening(size, ratio))
+    assert (made.shape, made.dtype) == ((2, size, size), np.float32)
+    for number in range(2):
 
-    def first(x, y):
-        return np.sign(np.cos(0.4 + 0.05 * (x**2 + 2 * y**2))) / np.sqrt(1 + 8 * np.hypot(x, y) / full)
+        def factors(x, y, one=number):
+            value = transfer(ctf[[one]], np.array([[x, y]]) / (full * pixel_size))[0, 0]
+            return (np.sign(value) if flips else 1) * ratio / np.sqrt(1 + 8 * np.hypot(x, y) / full)
 
-    def second(x, y):
-        return np.sign(np.cos(0.03 * (x**2 + y**2))) / np.sqrt(1 + 8 * np.hypot(x, y) / full)
-
-    for made, image, factors in zip(prepared, images, (first, second), strict=True):
-        np.testing.assert_allclose(made, direct(image, size, factors), atol=2e-5)
-
-
-def test_with_nothing_but_the_crop_it_is_fourier_cropping(images):
-    np.testing.assert_allclose(PLAIN(images), filters.fourier_crop(images, 24), atol=1e-6)
-
-
-def test_transfer_functions_may_be_computed_as_needed(images, rng, monkeypatch):
-    monkeypatch.setattr("engine.imaging.preparation._BATCH", 2)
-    transfer, asked = rng.standard_normal((5, 40, 21)), []
-
-    def compute(indices):
-        asked.append(indices.tolist())
-        return transfer[indices]
-
-    flipped = Preparation(24, normalisation="none")
-    np.testing.assert_array_equal(flipped(images, Computed(transfer.shape, compute)), flipped(images, transfer))
-    assert asked == [[0, 1], [2, 3], [4]]
+        np.testing.assert_allclose(made[number], direct(images[number], size, factors), atol=5e-5)
 
 
 @pytest.mark.parametrize("full", [40, 41])
@@ -82,51 +60,32 @@ def test_transfer_functions_may_be_computed_as_needed(images, rng, monkeypatch):
 def test_the_crop_of_a_shifted_image_is_the_shifted_crop(rng, full, size):
     images = band_limited(rng, full, 10)
     shifts = rng.uniform(-4, 4, (5, 2))
-    made = replace(PLAIN, size=size)(filters.shift_images(images, shifts))
-    np.testing.assert_allclose(
-        made, filters.shift_images(replace(PLAIN, size=size)(images), shifts * size / full), atol=1e-5
-    )
+    made = filters.fourier_crop(filters.shift_images(images, shifts), size)
+    expected = filters.shift_images(filters.fourier_crop(images, size), shifts * size / full)
+    np.testing.assert_allclose(made, expected, atol=1e-5)
 
 
-def test_normalisation_is_of_the_background_or_of_the_whole(images, rng):
+def test_without_anything_to_do_images_are_the_same(images):
+    assert prepared(images, None, 1.0, True, None) is images
+    assert prepared(images, ContrastTransfer.of(np.full(5, 1e4)), 1.0, False, None) is images
+
+
+def test_batches_do_not_matter(images, monkeypatch):
+    ctf = ContrastTransfer.of(np.linspace(8000, 20000, 5))
+    whole = prepared(images, ctf, 4.0, True, None)
+    monkeypatch.setattr("engine.imaging.preparation._BATCH", 2)
+    np.testing.assert_allclose(prepared(images, ctf, 4.0, True, None), whole, atol=1e-6)
+
+
+def test_normalisation_is_of_the_background(images):
     y, x = np.indices((40, 40)) - 20
     images = 3 * images + 5 + 40 * (np.hypot(x, y) < 8).astype(np.float32)
-    outside = np.hypot(*np.meshgrid(*2 * [np.arange(24) - 12])) > 12
-    made = replace(PLAIN, normalisation="background")(images)
+    outside = np.hypot(x, y) > 20
+    made = by_background(images)
     np.testing.assert_allclose(made[:, outside].mean(axis=1), 0, atol=1e-5)
     np.testing.assert_allclose(made[:, outside].std(axis=1), 1, atol=1e-5)
-    assert made[:, 12, 12].min() > 10
-    whole = replace(PLAIN, normalisation="whole")(images)
-    np.testing.assert_allclose(whole.std(axis=(1, 2)), 1, atol=1e-5)
-    constant = replace(PLAIN, normalisation="background")(np.full((1, 40, 40), 4, np.float32))
-    np.testing.assert_allclose(constant, 0, atol=1e-5)
-
-
-def test_the_mask_is_soft_and_in_pixels_of_the_images(images):
-    masked, plain = replace(PLAIN, mask_radius=10.0)(images), PLAIN(images)
-    radius = np.hypot(*np.meshgrid(*2 * [np.arange(24) - 12])) * 40 / 24
-    np.testing.assert_array_equal(masked[:, radius <= 10], plain[:, radius <= 10])
-    assert not masked[:, radius > 10 + 0.08 * 40].any()
-    edge = soft_disc(100, 30)[50, 80:89]
-    np.testing.assert_allclose(edge, signal.windows.hann(17)[8:], atol=1e-6)
-
-
-def test_steps_without_what_they_need_are_refused(images):
-    with pytest.raises(ArgumentError, match=r"^phase_flip is true and transfer is not given"):
-        Preparation(24)(images)
-    with pytest.raises(ArgumentError, match=r"^size is 48 and the images are 40 pixels wide"):
-        replace(PLAIN, size=48)(images)
-    with pytest.raises(ArgumentError, match=r"^transfer has the shape \(4, 40, 21\); wanted \(5, 40, 21\)"):
-        Preparation(24)(images, np.ones((4, 40, 21)))
-
-
-def test_batches_do_not_matter_and_progress_ends_at_one(images, monkeypatch):
-    fractions = []
-    whole = replace(PLAIN, normalisation="background")(images)
-    monkeypatch.setattr("engine.imaging.preparation._BATCH", 2)
-    parts = replace(PLAIN, normalisation="background")(images, progress=lambda fraction, _: fractions.append(fraction))
-    np.testing.assert_allclose(parts, whole, atol=1e-6)
-    assert fractions == [0.4, 0.8, 1.0]
+    assert made[:, 20, 20].min() > 10
+    np.testing.assert_allclose(by_background(np.full((1, 40, 40), 4, np.float32)), 0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("full", "size"), [(41, 25), (41, 57), (25, 25), (40, 25)])

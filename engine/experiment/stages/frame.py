@@ -162,9 +162,10 @@ def keep_poses(context: Context, result: PosesInFrame, filename: str, stem: str)
         filename, poses=result.poses, shifts=result.shifts, confidence=result.confidence, rows=rows, **known,
         anchor_errors=result.anchor_errors,
     )  # fmt: skip
+    shifts = result.shifts / stack.scales[prepared.members, None]  # in pixels of each image as recorded
     ending = ".cs" if isinstance(stack.table.original, np.ndarray) else ".star"
     lines = write_poses(
-        record.path / f"{stem}{ending}", stack.table, rows, result.poses, result.shifts, result.confidence,
+        record.path / f"{stem}{ending}", stack.table, rows, result.poses, shifts, result.confidence,
         stack.halves[prepared.members],
     )  # fmt: skip
     for line in lines:

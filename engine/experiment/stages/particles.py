@@ -93,7 +93,8 @@ class ParticlesStage(Stage):
     def run(self, context: Context, progress: Progress) -> PreparedParticles:
         """Measure the noise, judge the sign, prepare the images."""
         from ...imaging.filters import fourier_crop, standardise
-        from ...imaging.stack_model import mean_power, prepare
+        from ...imaging.preparation import prepared
+        from ...imaging.stack_model import mean_power
         from ...imaging.whitening import noise_spectrum
 
         stack, settings, size = context.stack, context.config.particles, context.network_size
@@ -118,18 +119,18 @@ class ParticlesStage(Stage):
         sign, evidence = _sign(context, members)
         ratio = stack.size / size
         whitening = spectrum.whitening(size, ratio) if settings.whiten else None
-        prepared = np.empty((len(members), size, size), dtype=np.float32)
+        images_of_network = np.empty((len(members), size, size), dtype=np.float32)
         powers, flips = [], settings.phase_flip and not stack.is_flipped
         for some, images in stack.batches(members):
             small = fourier_crop(np.float32(sign) * normalised(images, settings.normalise), size)
             ctf = None if stack.ctf is None else stack.ctf[some]
-            small = prepare(small, ctf, stack.pixel_size * ratio, flips, whitening)
+            small = prepared(small, ctf, stack.pixel_size * ratio, flips, whitening)
             powers.append((len(small), mean_power(small)))
-            prepared[np.searchsorted(members, some)] = standardise(small)
+            images_of_network[np.searchsorted(members, some)] = standardise(small)
             progress(0.4 + 0.6 * sum(count for count, _ in powers) / len(members), {})
         power = sum(count * mean for count, mean in powers) / len(members)
         return PreparedParticles(
-            members, prepared, np.asarray(spectrum.frequencies), np.asarray(spectrum.power), sign, evidence,
+            members, images_of_network, np.asarray(spectrum.frequencies), np.asarray(spectrum.power), sign, evidence,
             np.asarray(power),
         )  # fmt: skip
 
@@ -167,15 +168,10 @@ class ParticlesStage(Stage):
 
 
 def normalised(images: NDArray[np.float32], how: str) -> NDArray[np.float32]:
-    """Images (n, size, size) whose corners have mean 0 and standard deviation 1, with ``background``; else as are."""
-    from ...imaging.whitening import outside_disc
+    """Images (n, size, size) as ``particles.normalise`` has them."""
+    from ...imaging.preparation import by_background
 
-    if how == "none":
-        return images
-    corners = images[:, outside_disc(images.shape[-1])].astype(np.float64)
-    mean, deviation = corners.mean(axis=1), corners.std(axis=1)
-    deviation = np.where(deviation > 0, deviation, images.std(axis=(1, 2), dtype=np.float64))
-    return ((images - mean[:, None, None]) / deviation[:, None, None]).astype(np.float32)
+    return by_background(images) if how == "background" else images
 
 
 def signed(context: Context, images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -74,39 +74,35 @@ class ReconstructionStage(Stage):
     def keep(self, context: Context, result: ReconstructedMaps) -> None:
         """Densities and correlations."""
         keep_maps(context, result)
-        log_correction(context, self.name)
 
 
 def reconstructed(
     context: Context, poses: NDArray[np.floating], shifts: NDArray[np.floating] | None, progress: Progress
 ) -> ReconstructedMaps:
-    """Densities from all particles with these poses (n, 3, 3) and shifts (n, 2) in pixels, where they are known.
-
-    Particles with a CTF are phase-flipped.
-    """
+    """Densities from all particles with these poses (n, 3, 3) and shifts (n, 2) in pixels, where they are known."""
     from ...geometry.symmetry import group
     from ...imaging.filters import shift_images
     from ...imaging.reconstruction import reconstruct
     from ...imaging.symmetric_density import symmetrised
 
-    images, volume = context["projections"].corrected(), context.volume
+    particles, volume = context["projections"], context.volume
+    images = particles.images
     if shifts is not None and context.config.projections.max_shift > 0:
         images = shift_images(images, -shifts)
     # The same halves each time, so that densities before and after refinement can be compared.
     rng, settings = context.stream("half sets"), context.config.reconstruction
+    # Amplitudes near the CTF's zeros would be divided by next to nothing: the ridge is that of the noise.
+    snr = particles.noise.snr if particles.ctf is not None and particles.noise.variance > 0 else None
     with naming(method="reconstruction.method"):
-        result = reconstruct(images, poses, volume, rng, settings.iterations, progress, settings.method)
+        result = reconstruct(
+            images, poses, volume, rng, settings.iterations, progress, settings.method,
+            transfer=particles.transfers(), noise_power=particles.noise_power(), snr=snr,
+        )  # fmt: skip
     densities = [result.density, *result.halves]
     elements = group(context.config.volume.symmetry)
     if len(elements) > 1:
         densities = [symmetrised(density, volume.center_index, elements) for density in densities]
     return ReconstructedMaps(*densities)
-
-
-def log_correction(context: Context, stage: str) -> None:
-    """Log that projections with a CTF are used phase-flipped: what the CTF damped stays damped."""
-    if context["projections"].ctf is not None:
-        context.record.log(f"{stage}: of phase-flipped projections; amplitudes that the CTF damped are not restored")
 
 
 def resolutions(context: Context, maps: ReconstructedMaps, prefix: str = "") -> dict[str, float]:

@@ -16,7 +16,7 @@ from ..devices import ASTRA
 from ..metrics import REFINED_ANGLE_ERROR_MEAN, REFINED_ANGLE_ERROR_MEDIAN, REFINED_FSC_HALF, REFINED_FSC_HALVES
 from ..stage import Artefact, Context, Cost, Source, Stage
 from .alignment import aligned, write_star
-from .reconstruction import CURVES, ReconstructedMaps, keep_maps, log_correction, reconstructed, resolutions
+from .reconstruction import CURVES, ReconstructedMaps, keep_maps, reconstructed, resolutions
 
 if TYPE_CHECKING:
     from ...poses.alignment import Alignment
@@ -83,9 +83,10 @@ class RefinementStage(Stage):
         config, volume, particles = context.config, context.volume, context["projections"]
         density, highest = reference_density(context, context.results.get("reconstruction"))
         refined = refine_poses(
-            particles.corrected(), context["alignment"].poses, density, volume.center_index,
+            particles.images, context["alignment"].poses, density, volume.center_index,
             config.projections.max_shift, config.refinement.iterations, highest,
-            lambda fraction, values: progress(_REFINING * fraction, values),
+            lambda fraction, values: progress(_REFINING * fraction, values), particles.transfers(),
+            particles.noise_power(),
         )  # fmt: skip
         maps = None
         if config.reconstruction.enabled:
@@ -113,7 +114,6 @@ class RefinementStage(Stage):
         write_star(context, "refined.star", alignment, result.shifts)
         if result.maps is not None:
             keep_maps(context, result.maps, "refined_")
-        log_correction(context, self.name)
 
 
 def reference_density(context: Context, maps: ReconstructedMaps | None) -> tuple[NDArray[np.float32], float]:
