@@ -73,6 +73,7 @@ def write_star(
     stack_name: str,
     shifts_px: NDArray[np.floating] | None = None,
     errors_rad: NDArray[np.floating] | None = None,
+    ctf: ContrastTransfer | None = None,
 ) -> None:
     """Write poses as a RELION 3.1 ``.star`` with one optics group; angles to 1e-6 degrees, origins to 1e-6 Å.
 
@@ -89,6 +90,9 @@ def write_star(
     errors_rad
         (n,) angle error of each pose in radians, kept in degrees as a column of PoseLab's own
         (``poselabAngleErrorDegrees``), which RELION carries along unread.
+    ctf
+        of each image, all of them at one voltage, spherical aberration and amplitude contrast, without phase shift, B
+        factor or distortion; None for plain projections.
 
     Raises
     ------
@@ -99,7 +103,7 @@ def write_star(
     columns = _pose_columns(poses, shifts, pixel_size) | _image_columns(stack_name, len(poses))
     if errors_rad is not None:
         columns[ERROR_COLUMN] = np.degrees(errors_rad)
-    _write(path, _optics({"rlnVoltage": 300.0, "rlnSphericalAberration": 2.7}, pixel_size, image_size), columns)
+    _write(path, _optics(ctf, pixel_size, image_size), columns | _defocus_columns(ctf))
 
 
 def write_particles(
@@ -116,34 +120,21 @@ def write_particles(
 
     Parameters
     ----------
-    stack_name, pixel_size, image_size, poses, shifts_px
+    stack_name, pixel_size, image_size, ctf, poses, shifts_px
         as of :func:`write_star`.
     halves
         (n,) 1 or 2.
-    ctf
-        of each image, all of them at one voltage, spherical aberration and amplitude contrast, without phase shift, B
-        factor or distortion; None for plain projections.
 
     Raises
     ------
     InputError
         for a stack name that the format cannot hold.
     """
-    columns = _image_columns(stack_name, len(halves))
-    optics = {"rlnVoltage": 300.0, "rlnSphericalAberration": 2.7}
-    if ctf is not None:
-        columns |= dict(zip(("rlnDefocusU", "rlnDefocusV"), ctf.defocus_angstrom.T, strict=True))
-        columns["rlnDefocusAngle"] = ctf.astigmatism_degrees
-        optics = {
-            "rlnVoltage": float(ctf.voltage_kv[0]),
-            "rlnSphericalAberration": float(ctf.spherical_aberration_mm[0]),
-            "rlnAmplitudeContrast": float(ctf.amplitude_contrast[0]),
-        }
-    columns["rlnRandomSubset"] = halves
+    columns = _image_columns(stack_name, len(halves)) | _defocus_columns(ctf) | {"rlnRandomSubset": halves}
     if poses is not None:
         shifts = np.zeros((len(poses), 2)) if shifts_px is None else np.asarray(shifts_px, dtype=float)
         columns |= _pose_columns(poses, shifts, pixel_size)
-    _write(path, _optics(optics, pixel_size, image_size), columns)
+    _write(path, _optics(ctf, pixel_size, image_size), columns)
 
 
 def _pose_columns(poses: NDArray[np.floating], shifts_px: NDArray[np.floating], pixel_size: float) -> dict[str, Any]:
@@ -160,7 +151,21 @@ def _image_columns(stack_name: str, count: int) -> dict[str, Any]:
     }
 
 
-def _optics(microscope: Mapping[str, float], pixel_size: float, image_size: int) -> dict[str, Any]:
+def _defocus_columns(ctf: ContrastTransfer | None) -> dict[str, Any]:
+    if ctf is None:
+        return {}
+    defocus = dict(zip(("rlnDefocusU", "rlnDefocusV"), ctf.defocus_angstrom.T, strict=True))
+    return {**defocus, "rlnDefocusAngle": ctf.astigmatism_degrees}
+
+
+def _optics(ctf: ContrastTransfer | None, pixel_size: float, image_size: int) -> dict[str, Any]:
+    microscope = {"rlnVoltage": 300.0, "rlnSphericalAberration": 2.7}
+    if ctf is not None:
+        microscope = {
+            "rlnVoltage": float(ctf.voltage_kv[0]),
+            "rlnSphericalAberration": float(ctf.spherical_aberration_mm[0]),
+            "rlnAmplitudeContrast": float(ctf.amplitude_contrast[0]),
+        }
     images = {"rlnImagePixelSize": float(pixel_size), "rlnImageSize": int(image_size), "rlnImageDimensionality": 2}
     return {"rlnOpticsGroup": 1, "rlnOpticsGroupName": "opticsGroup1", **microscope, **images}
 

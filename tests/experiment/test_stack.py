@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import mrcfile
 import numpy as np
 import pytest
+import starfile
 
 from engine.base.errors import InputError
 from engine.cli.main import main
+from engine.config.numeric import volume_of
 from engine.config.settings import load_config
 from engine.experiment import stack, stagecache
 from engine.experiment.pipeline import run_experiment
+from engine.imaging.ctf import ContrastTransfer, applied
+from engine.imaging.filters import shift_images
+from engine.imaging.projection import project
 from engine.io import star
 from engine.record.runrecord import read_run
 
@@ -57,6 +63,24 @@ def test_an_export_with_particles_is_what_the_star_file_names(record, tmp_path, 
     with mrcfile.open(target / stack.FILENAME) as written:
         assert len(written.data) == len(named.image_names) == 40
     assert not (record.path / stack.FILENAME).exists()
+
+
+def test_table_stack_and_map_belong_together_for_who_turns_the_map_about_its_middle(tmp_path):
+    """RELION turns about voxel n // 2: projections of the map from the table's poses and origins are the images."""
+    settings = [*SETTINGS, "projections.noise_variance=0", "projections.defocus=15000", "recovery.restarts=50"]
+    record = run_experiment(load_config(None, settings), tmp_path, ["test"])
+    with mrcfile.open(stack.particle_stack(record, tmp_path / "x.mrcs")) as written:
+        images = written.data.copy()
+    volume, table = volume_of(record.config.volume), star.read_star(record.path / "poses.star")
+    assert np.linalg.norm(volume.center_offset) > 0.3, "its centre of mass is elsewhere"
+    clean = project(replace(volume, center="box"), table.poses, 40)
+    columns = starfile.read(record.path / "poses.star")
+    assert float(columns["optics"]["rlnVoltage"].iloc[0]) == 300
+    ctf = ContrastTransfer.of(columns["particles"]["rlnDefocusU"].to_numpy(float))
+    expected = applied(shift_images(clean, table.shifts_px), ctf, 5.0)
+    assert np.corrcoef(expected.ravel(), images.ravel())[0, 1] > 0.999
+    centred = applied(shift_images(clean, table.shifts_px * 0), ctf, 5.0)
+    assert np.corrcoef(centred.ravel(), images.ravel())[0, 1] < 0.98
 
 
 def test_an_input_that_has_changed_is_noticed(own, tmp_path):

@@ -78,11 +78,16 @@ def aligned(context: Context, poses: Any, purpose: str) -> Alignment:
 
 
 def write_star(context: Context, filename: str, alignment: Alignment, shifts: Any) -> None:
-    """Aligned poses as a table in the run's directory; shifts (n, 2) in pixels."""
+    """Aligned poses as a table in the run's directory; shifts (n, 2) in pixels, of the volume's centre of rotation.
+
+    The table has the shifts of voxel n // 2 of the map, about which RELION turns it.
+    """
+    from ...imaging.projection import relion_shifts
     from ...io.star import write_star as write
 
-    particles = context["projections"]
+    particles, volume = context["projections"], context.volume
     write(
-        context.record.path / filename, alignment.poses, context.volume.voxel_size, particles.size, PARTICLES,
-        shifts_px=shifts, errors_rad=alignment.errors,
+        context.record.path / filename, alignment.poses, volume.voxel_size, particles.size, PARTICLES,
+        shifts_px=relion_shifts(alignment.poses, shifts, volume.center_offset), errors_rad=alignment.errors,
+        ctf=particles.ctf,
     )  # fmt: skip
