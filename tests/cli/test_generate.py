@@ -7,7 +7,7 @@ import mrcfile
 import numpy as np
 import pytest
 import starfile
-from scipy import stats
+from scipy import ndimage, stats
 from scipy.io import loadmat
 from scipy.spatial.transform import Rotation
 
@@ -76,6 +76,19 @@ def test_mat_and_stack_hold_what_h5_holds(tmp_path: Path, toy_map):
     between = Rotation.from_euler("ZYZ", degrees, degrees=True).inv() * Rotation.from_euler("ZYZ", angles)
     assert between.magnitude().max() < 1e-7
     assert list(table["rlnImageName"]) == [f"{n:06d}@a.mrcs" for n in range(1, 6)]
+
+
+def test_origins_of_a_stack_are_those_of_a_map_that_turns_about_voxel_n_2(tmp_path: Path, toy_map, toy_density):
+    """The images turn about the centre of mass, programs that read the table turn the map about voxel n // 2."""
+    assert main(["-in", str(toy_map), "-num", "4", "-out", str(tmp_path / "a.mrcs")]) == 0
+    images, table = mrcfile.read(tmp_path / "a.mrcs"), starfile.read(tmp_path / "a.star")["particles"]
+    poses = Rotation.from_euler("ZYZ", table[["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]], degrees=True).as_matrix()
+    moves = -table[["rlnOriginYAngst", "rlnOriginXAngst"]].to_numpy() / 2.5
+    middle = np.array([n // 2 for n in toy_density.shape[::-1]], dtype=float)
+    assert np.abs(moves).max() > 0.3
+    for image, pose, move in zip(images, poses, moves, strict=True):
+        turned = ndimage.shift(reference_projection(toy_density, pose, middle, TOY_DIAGONAL), move, order=3)
+        assert np.linalg.norm(image - turned) < 5e-3 * np.linalg.norm(image)
 
 
 @pytest.mark.parametrize("sampling", ["euler", "so3"])
