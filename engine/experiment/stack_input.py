@@ -114,6 +114,7 @@ def read_stack(config: Config) -> Stack:
     with naming(**_KEYS):
         table = read_particles(settings.source, settings.data_dir, settings.pixel_size, warn=doubts.append)
         images = open_images(table)
+    doubts += [f"{table.source}: {remark}" for remark in images.remarks]
     rng = stream(config.seed, "chosen particles")
     chosen = np.arange(len(table))
     if settings.limit is not None and settings.limit < len(chosen):

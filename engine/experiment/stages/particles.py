@@ -109,14 +109,14 @@ class ParticlesStage(Stage):
                 progress(0.4 * members.max() / len(stack), {})
                 if fine.any():
                     yield normalised(images[fine], settings.normalise)
+            if usable.sum() < _FEWEST:  # said here, before anything is computed from none
+                raise InputError(
+                    f"{stack.table.source}: {usable.sum()} of {len(stack)} images are usable, the others have values "
+                    f"that are not finite or all the same; wanted at least {_FEWEST}"
+                )
 
         spectrum = noise_spectrum(noisy())
         members = np.flatnonzero(usable)
-        if len(members) < _FEWEST:
-            raise InputError(
-                f"{stack.table.source}: {len(members)} of {len(stack)} images are usable, the others have values that "
-                f"are not finite or all the same; wanted at least {_FEWEST}"
-            )
         sign, evidence = _sign(context, members)
         ratio = stack.size / size
         whitening = spectrum.whitening(size, ratio) if settings.whiten else None
