@@ -12,8 +12,27 @@ from engine.geometry.rotations import PUBLISHED_COVERAGES, euler_region
 from engine.io import library
 from engine.io.library import Entry
 from engine.service import runs
-from pages._experiment import ambiguity, form, origin, plan, preview_panel, protein, sweep_form
-from pages._experiment.form_values import ANGLES, NOISES, OWN, Vary
+from pages._experiment import (
+    ambiguity,
+    form,
+    origin,
+    particle_source,
+    particles_panel,
+    plan,
+    preview_panel,
+    protein,
+    sweep_form,
+)  # fmt: skip
+from pages._experiment.form_values import (
+    ANGLES,
+    IMAGES,
+    NOISES,
+    OWN,
+    RECORDED,
+    SIMULATED,
+    Vary,
+    without_meaning,
+)  # fmt: skip
 from pages._experiment.plan import Plan
 from pages._shared import state, text
 
@@ -29,6 +48,9 @@ _MAIN = {
     *NOISES,
     *(key for keys in _OPTIONS_OF_METHOD.values() for key in keys),
 }  # fmt: skip
+_OF_PARTICLES = (
+    "particles.limit", "seed", "particles.max_shift", "particles.pixel_size", "particles.half",
+)  # fmt: skip
 _SHOWN_RUNS = 500
 _HEAD = "experiment-head"  # stays in view by pages.css
 
@@ -77,6 +99,31 @@ def _noise(varied: frozenset[str]) -> dict[str, Any]:
         return values | form.fields("projections.noise_spectrum", varied=varied)
 
 
+def _simulated(varied: frozenset[str]) -> dict[str, Any]:
+    count, seed = st.columns(2)
+    with count:
+        values = form.fields("projections.count", varied=varied)
+    with seed:
+        values |= form.fields("seed", varied=varied)
+    values |= _coverage("projections.coverage" in varied)
+    values |= form.fields("projections.sampling", varied=varied) | _noise(varied)
+    shift, defocus = st.columns(2)
+    with shift:
+        values |= form.fields("projections.max_shift", varied=varied)
+    with defocus:
+        values |= form.fields("projections.defocus", varied=varied)
+    return values
+
+
+def _recorded(varied: frozenset[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {"particles.source": particle_source.choose()}
+    columns = st.columns(2)
+    for number, key in enumerate(_OF_PARTICLES):
+        with columns[number % 2]:
+            values |= form.fields(key, varied=varied)
+    return values | form.fields("training.on", varied=varied)
+
+
 def _method(varied: frozenset[str]) -> dict[str, Any]:
     values = form.fields("distance.method", varied=varied)
     for method in [values["distance.method"]] if values else list(_OPTIONS_OF_METHOD):
@@ -86,7 +133,9 @@ def _method(varied: frozenset[str]) -> dict[str, Any]:
 
 def _settings(proteins: list[Entry]) -> tuple[dict[str, Any], Vary | None]:
     """The values of the configuration's keys in the widgets, and the keys that the sweep varies."""
-    varied = sweep_form.varied_keys()
+    images = form.value_of(IMAGES, SIMULATED)
+    hidden = without_meaning(images)
+    varied = sweep_form.varied_keys(hidden)
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         st.header("Protein", anchor=False)
@@ -95,34 +144,38 @@ def _settings(proteins: list[Entry]) -> tuple[dict[str, Any], Vary | None]:
         values: dict[str, Any] = {} if "volume.source" in varied else {"volume.source": source}
         values |= form.fields(*_SYMMETRY, varied=varied)
     with right.container(border=True, height="stretch"):
-        st.header("Projections", anchor=False)
-        count, seed = st.columns(2)
-        with count:
-            values |= form.fields("projections.count", varied=varied)
-        with seed:
-            values |= form.fields("seed", varied=varied)
-        values |= _coverage("projections.coverage" in varied)
-        values |= form.fields("projections.sampling", varied=varied) | _noise(varied)
-        shift, defocus = st.columns(2)
-        with shift:
-            values |= form.fields("projections.max_shift", varied=varied)
-        with defocus:
-            values |= form.fields("projections.defocus", varied=varied)
+        st.header("Projections" if images == SIMULATED else "Particles", anchor=False)
+        form.choice(
+            "Images", [SIMULATED, RECORDED], SIMULATED, IMAGES,
+            "Projections that are simulated, or particles that a microscope recorded.",
+        )  # fmt: skip
+        values |= _simulated(varied) if images == SIMULATED else _recorded(varied)
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         st.header("Distances", anchor=False)
-        values |= _method(varied) | form.fields("device", varied=varied)
+        if images == SIMULATED:
+            values |= _method(varied)
+        else:
+            values |= form.fields(*_OPTIONS_OF_METHOD["siamese"], varied=varied)
+        values |= form.fields("device", varied=varied)
     with right.container(border=True, height="stretch"):
         st.header("Sweep", anchor=False)
-        vary = sweep_form.fields(proteins)
+        vary = sweep_form.fields(proteins, hidden)
     with st.expander("All other settings", icon=":material/tune:"):
-        return values | form.remaining(_MAIN, varied), vary
+        return values | form.remaining(
+            {*_MAIN, "particles.source", "training.on", *_OF_PARTICLES, *hidden}, varied
+        ), vary
 
 
 def _planned(values: dict[str, Any], vary: Vary | None, name: str) -> Plan | None:
     """The plan for the widgets' values; None, after showing the reason, if they are not a valid experiment."""
     if vary is None:
         return None
+    if values.get("particles.source") == "":
+        st.info("Choose a table or a stack of particles, or upload one.", icon=":material/blur_on:")
+        return None
+    if values.get("volume.source") == "" and values.get("training.on", "reference") != "reference":
+        values = {key: value for key, value in values.items() if key != "volume.source"}
     if values.get("volume.source") == "":
         st.info("Choose a protein, upload one, or give its id or path.", icon=":material/deployed_code:")
         return None
@@ -135,8 +188,10 @@ def _planned(values: dict[str, Any], vary: Vary | None, name: str) -> Plan | Non
 
 def _submit(plan: Plan) -> None:
     """Submit the plan to the queue, then open the run or the list of the sweep's runs."""
-    for config in {config.volume.source: config for config in plan.configs}.values():
-        if is_at_hand(config.volume):  # so that an unusable file is reported here, beside the form
+    for config in {(config.volume.source, config.particles): config for config in plan.configs}.values():
+        if config.particles.source is not None:
+            particles_panel.stack_of(config)
+        elif is_at_hand(config.volume):  # so that an unusable file is reported here, beside the form
             check_frame(config.projections, volume_of(config.volume))
     sweep = plan.new_sweep_id()
     run_ids = runs.submit(state.actor(), state.runs_dir(), plan.configs, [name for name, _ in plan.runs], sweep)

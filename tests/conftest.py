@@ -143,6 +143,38 @@ def finished(made: Path, runs_dir: Path) -> RunRecord:
     return read_run(path)
 
 
+@pytest.fixture(scope="session")
+def particle_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with two finished runs on a tiny stack of particles, whose table has poses and has not; to be copied.
+
+    The stacks are in ``data/with`` and ``data/without``, in it.
+    """
+    from engine.experiment.pipeline import run_experiment
+    from tests.particle_testing import make_stack, on_stack
+
+    def fill(folder: Path) -> None:
+        density = gaussians(
+            (24, 22, 26), [(3.0, 0.0, 0.0), (0.0, -4.0, 1.0), (-1.0, 2.0, 4.0), (-3.0, -1.0, -2.0)],
+            [1.8, 2.0, 1.6, 1.7], [1.0, 0.7, 0.5, 0.9],
+        )  # fmt: skip
+        for name in ("with", "without"):
+            source = make_stack(folder / "data" / name, density, with_poses=name == "with")
+            run_experiment(on_stack(source), folder / "runs", ["python", "-m", "engine", "run"], name=name)
+
+    return filled_once("particle-runs", fill, tmp_path_factory)
+
+
+@pytest.fixture
+def on_particles(particle_runs: Path, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, RunRecord]:
+    """Two finished runs on particles, by name, the only ones in ``runs_dir``; the app may read their stacks."""
+    from engine.record.runrecord import read_run
+
+    shutil.copytree(particle_runs / "runs", runs_dir)
+    monkeypatch.setenv("POSELAB_DATA_DIRS", str(particle_runs / "data"))
+    records = [read_run(path) for path in sorted(runs_dir.glob("2*"))]
+    return {str(record.name): record for record in records}
+
+
 @pytest.fixture
 def two_users() -> Iterator[tuple[Path, Callable[[int], None]]]:
     """A folder that members of a group may write, and how to become one of them, with the usual umask."""

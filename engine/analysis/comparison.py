@@ -62,6 +62,18 @@ class Published:
     metrics: Mapping[str, float]
 
 
+def on_particles(row: Row) -> bool:
+    """Whether the run is on recorded particles; False where its configuration cannot be read."""
+    table = (row["config"] or {}).get("particles")
+    return isinstance(table, Mapping) and table.get("source") is not None
+
+
+def has_setting(row: Row, key: str) -> bool:
+    """Whether the run's experiment has a key: those of simulated projections and of particles exclude each other."""
+    section = key.partition(".")[0]
+    return section != ("projections" if on_particles(row) else "particles") or key == "particles.source"
+
+
 def title(row: Row) -> str:
     """The run's name, its id where it has none."""
     return str(row["name"] or row["run_id"])
@@ -224,6 +236,8 @@ def _unusable(row: Row, keys: Sequence[str]) -> str:
         return f"it is {row['status']}"
     if not row["config"]:
         return "its configuration cannot be read"
+    if on_particles(row) and any(key.startswith("projections.") for key in keys):
+        return "it is on recorded particles"
     table = flat(row["config"])
     missing = [key for key in keys if table.get(key) is None and key not in optional_keys()]
     return f"its configuration is damaged: it has no {missing[0]}" if missing else ""

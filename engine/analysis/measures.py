@@ -57,6 +57,9 @@ MEASURES: dict[str, Measure] = {
     "refined E_OR": Measure(metrics.REFINED_ANGLE_ERROR_MEDIAN),
     "refined FSC": Measure(metrics.REFINED_FSC_HALF),
     "refined FSC halves": Measure(metrics.REFINED_FSC_HALVES),
+    "frame error": Measure(metrics.FRAME_ANGLE_ERROR_MEDIAN),
+    "frame error mean": Measure(metrics.FRAME_ANGLE_ERROR_MEAN),
+    "refined frame error": Measure(metrics.refined(metrics.FRAME_ANGLE_ERROR_MEDIAN)),
     "took": Measure(metrics.TOTAL_SECONDS),
     "memory": Measure(metrics.PEAK_MEMORY),
 }

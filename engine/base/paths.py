@@ -40,8 +40,16 @@ def from_environment(variable: str) -> Path | None:
     Raises InputError, naming the variable, for an unknown user or an unset variable in it.
     """
     given = os.environ.get(variable, "").strip()
-    if not given:
-        return None
+    return None if not given else _expanded(variable, given)
+
+
+def paths_from_environment(variable: str) -> list[Path]:
+    """The absolute paths in an environment variable, separated by colons; expanded and refused as one of them is."""
+    parts = os.environ.get(variable, "").split(os.pathsep)
+    return [_expanded(variable, part.strip()) for part in parts if part.strip()]
+
+
+def _expanded(variable: str, given: str) -> Path:
     for match in _VARIABLE.finditer(given):
         if match[1].strip("{}") not in os.environ:
             raise InputError(f"{variable} is {given!r} and {match[1].strip('{}')} is not set; set it too")

@@ -16,7 +16,7 @@ from ..base.quantities import digits
 from ..dispatch.runqueue import QueuedRun
 from ..experiment import metrics
 from ..experiment.devices import in_words
-from ..experiment.estimate import Total
+from ..experiment.estimate import UNREAD, Total
 from ..record.runlog import Event
 from ..record.runrecord import RunRecord, clock_ahead
 
@@ -175,6 +175,9 @@ def expectation(expected: Total) -> str:
     text = f"about {_duration(expected.seconds)} one after the other ({basis}), {expected.memory_bytes / 1e9:.1f} GB"
     if expected.assumed:
         text += f"; {', '.join(expected.assumed)} is not on this machine, so a frame of 116 pixels was assumed"
+    if expected.unread:
+        assumed = f"{UNREAD.count:,} images of {UNREAD.size} pixels were assumed"
+        text += f"; {', '.join(expected.unread)} cannot be read, so {assumed}"
     return text
 
 

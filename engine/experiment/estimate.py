@@ -17,6 +17,7 @@ from typing import Any
 from ..base.errors import InputError
 from ..config.schema import Config, VolumeConfig
 from ..config.settings import config_from_dict
+from .stack_source import StackSource
 from .stage import Source
 from .stages import enabled, stage_keys
 from .training_volumes import training_identities
@@ -31,6 +32,9 @@ _EVERYTHING_LOADED_BYTES = 250e6
 
 Row = Mapping[str, Any]
 Identify = Callable[[VolumeConfig], Source | None]
+IdentifyStack = Callable[[Config], StackSource | None]
+UNREAD = StackSource("not available", "", 10_000, 128, 6.4)
+"""What is assumed of a stack of particles that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,15 @@ class Estimate:
 class Total:
     """Several runs one after the other: seconds in total, bytes of the largest.
 
-    ``assumed`` are the volumes that are not on this machine, for which the published frame of 116 pixels was assumed.
+    ``assumed`` are the volumes that are not on this machine, for which the published frame of 116 pixels was assumed,
+    ``unread`` the tables of particles that cannot be read, for which :data:`UNREAD` was.
     """
 
     seconds: float
     memory_bytes: float
     runs: int
     assumed: tuple[str, ...] = field(default=())
+    unread: tuple[str, ...] = field(default=())
 
 
 def estimate(config: Config, source: Source, history: Sequence[Row] = ()) -> Estimate:
@@ -73,11 +79,16 @@ def estimate(config: Config, source: Source, history: Sequence[Row] = ()) -> Est
     return Estimate(round(sum(by_stage.values()), 1), by_stage, memory_bytes(config, source), runs)
 
 
-def total(configs: Iterable[Config], history: Sequence[Row] = (), identify: Identify | None = None) -> Total:
+def total(
+    configs: Iterable[Config],
+    history: Sequence[Row] = (),
+    identify: Identify | None = None,
+    identify_stack: IdentifyStack | None = None,
+) -> Total:
     """Expected time of these experiments, one after the other: a stage that two have in common is computed once.
 
     Nothing is downloaded; see :attr:`Total.assumed`. ``identify`` gives the source of a volume, None where it is not
-    on this machine; for callers that keep volumes in memory.
+    on this machine, ``identify_stack`` that of a configuration's particles; for callers that keep them in memory.
     """
     sources: dict[VolumeConfig, Source | None] = {}
     known: dict[tuple[Config, Source], Estimate] = {}
@@ -90,10 +101,17 @@ def total(configs: Iterable[Config], history: Sequence[Row] = (), identify: Iden
         return sources[volume]
 
     volumes: dict[str, bool] = {}
+    unread: set[str] = set()
     for config in configs:
         own = source_of(config.volume)
-        volumes[config.volume.given_source] = own is not None
+        if config.volume.source is not None:
+            volumes[config.volume.source] = own is not None
         source = own or replace(_PUBLISHED, volume=f"not available: {config.volume.model_dump_json()}")
+        if config.particles.source is not None:
+            stack = (identify_stack or stack_at_hand)(config)
+            if stack is None:
+                unread.add(config.particles.source)
+            source = replace(source, stack=stack or UNREAD)
         source = replace(source, training_volumes=_training_sources(config, source, source_of))
         alike = config.model_copy(update={"seed": 0})  # which changes neither time nor memory
         if (alike, source) not in known:
@@ -106,7 +124,7 @@ def total(configs: Iterable[Config], history: Sequence[Row] = (), identify: Iden
         computed |= {keys[stage] for stage in cached}
         memory, runs = max(memory, expected.memory_bytes), max(runs, expected.runs)
     assumed = tuple(sorted(source for source, here in volumes.items() if not here))
-    return Total(round(seconds, 1), memory, runs, assumed)
+    return Total(round(seconds, 1), memory, runs, assumed, tuple(sorted(unread)))
 
 
 def memory_bytes(config: Config, source: Source) -> float:
@@ -119,7 +137,7 @@ def at_hand(volume: VolumeConfig) -> Source | None:
     from ..config.numeric import is_at_hand, volume_of
 
     try:
-        if not is_at_hand(volume):
+        if volume.source is None or not is_at_hand(volume):
             return None
         loaded = volume_of(volume)
     except InputError:
@@ -127,8 +145,18 @@ def at_hand(volume: VolumeConfig) -> Source | None:
     return Source(loaded.fingerprint, loaded.diagonal, loaded.density.size, loaded.voxel_size)
 
 
+def stack_at_hand(config: Config) -> StackSource | None:
+    """What the particles of a configuration are like, from their table; None where it cannot be read."""
+    from .stack_input import read_stack
+
+    try:
+        return read_stack(config).source()
+    except InputError:
+        return None
+
+
 def _training_sources(config: Config, source: Source, source_of: Identify) -> tuple[str, ...]:
-    if config.distance.method != "siamese":
+    if config.distance.method != "siamese" or config.particles.source is not None:
         return ()
 
     def fingerprint(volume: VolumeConfig) -> str:
@@ -156,7 +184,12 @@ def _corrections(config: Config, source: Source, history: Sequence[Row]) -> tupl
             before = config_from_dict(row["config"])
         except InputError:
             continue  # of another version
-        same_frame = before.projections.size is not None or before.volume == config.volume
+        if before.particles.source is None and config.particles.source is None:
+            same_frame = before.projections.size is not None or before.volume == config.volume
+        elif before.particles == config.particles:
+            same_frame = True
+        else:
+            continue  # its images are others, in a number that its record does not have
         expected = _seconds(before, replace(source, signal_variance=1.0))
         used += 1
         of_frame = {stage.name for stage in enabled(before) if stage.depends_on_frame}

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.analysis.comparison import in_words, parameters
+from engine.analysis.comparison import Row, has_setting, in_words, parameters
 from engine.analysis.comparison_table import Compared
 from pages._shared import style, text
 from pages._shared.style import Stroke
 
 UNKNOWN = "?"
+_NO_SUCH = "–"  # setting in this experiment
 DIFFERS = "≠ "
 
 
@@ -52,7 +53,9 @@ def parameter_rows(runs: Sequence[Compared], baseline: int, only_differences: bo
         if only_differences and all(value == values[0] for value in values):
             continue
         by_place = dict(zip(known, values, strict=True))
-        words = tuple(_value(key, by_place[place]) if place in by_place else UNKNOWN for place in range(len(runs)))
+        words = tuple(
+            _value(key, by_place[place], run.row) if place in by_place else UNKNOWN for place, run in enumerate(runs)
+        )
         differs = tuple(
             baseline in by_place and place in by_place and by_place[place] != by_place[baseline]
             for place in range(len(runs))
@@ -83,7 +86,9 @@ def particulars(runs: Sequence[Compared]) -> list[str]:
     ]
 
 
-def _value(key: str, value: Any) -> str:
+def _value(key: str, value: Any, row: Row) -> str:
+    if value is None and not has_setting(row, key):
+        return _NO_SUCH
     if value is None or isinstance(value, str):
         return in_words(key, value)
     return text.digits(value) if isinstance(value, float) else text.toml_value(value)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import streamlit as st
 
-from engine.analysis.comparison import Row
+from engine.analysis.comparison import Row, on_particles
 from engine.analysis.comparison_table import Compared
 from engine.analysis.figures import compare, levels
 from engine.analysis.figures.compare import Training
@@ -58,13 +58,14 @@ def show_distances(view: View) -> None:
 
 def show_angle_errors(view: View) -> None:
     """Histograms and cumulative curves, overlaid."""
-    arrays_by_letter = _read(view.runs, "poses.npz", "poses", "errors")
+    arrays_by_letter = _read(view.runs, "poses.npz", "poses", "errors", of_particles="frame.npz")
     if not arrays_by_letter:
         return
     logarithmic = st.toggle("Logarithmic angles", key="log", bind="query-params")
     errors = {letter: one["errors"] for letter, one in arrays_by_letter.items()}
     data = compare.angle_errors(view.runs, errors, logarithmic)
     charts.show(compare_figures.angle_errors_figure(data, view.runs), "compare-angle-errors", data)
+    _say_reference(view.runs, errors)
 
 
 def show_losses(view: View) -> None:
@@ -125,9 +126,10 @@ def show_projections(view: View) -> None:
 
 def show_directions(view: View) -> None:
     """True viewing directions with their errors on spheres, and how many there are on maps."""
-    arrays_by_letter = _read(view.runs, "poses.npz", "poses", "true", "errors")
+    arrays_by_letter = _read(view.runs, "poses.npz", "poses", "true", "errors", of_particles="frame.npz")
     if not arrays_by_letter:
         return
+    _say_reference(view.runs, arrays_by_letter)
     each = max(100, _MOST_DIRECTIONS // len(arrays_by_letter))
     directions = {letter: viewing_directions(one["true"]) for letter, one in arrays_by_letter.items()}
     errors = {letter: one["errors"][:each] for letter, one in arrays_by_letter.items()}
@@ -146,14 +148,33 @@ def show_directions(view: View) -> None:
         charts.show(drawn, "compare-maps", maps)
 
 
-def _read(runs: Sequence[Compared], filename: str, what: str, *keys: str) -> dict[str, Arrays]:
-    """The file's arrays by letter; a caption or warning names the runs for which they are not available."""
+def _say_reference(runs: Sequence[Compared], shown: Collection[str]) -> None:
+    letters = [run.letter for run in runs if run.letter in shown and on_particles(run.row)]
+    if letters:
+        st.caption(
+            f"{', '.join(letters)}: recorded particles, against the poses that came with them, in the frame of the "
+            "map, not aligned."
+        )
+
+
+def _read(
+    runs: Sequence[Compared], filename: str, what: str, *keys: str, of_particles: str | None = None
+) -> dict[str, Arrays]:
+    """The file's arrays by letter; a caption or warning names the runs for which they are not available.
+
+    Of runs on recorded particles they are those of the file ``of_particles``, if there is one, where reference poses
+    stand for the true ones; that they lack what needs the truth is no damage.
+    """
     arrays_by_letter: dict[str, Arrays] = {}
     missing = []
     for run in runs:
         try:
-            arrays = state.arrays(state.runs_dir() / run.row["run_id"] / filename)
-            if arrays is None:
+            recorded_ones = on_particles(run.row)
+            name = of_particles if recorded_ones and of_particles is not None else filename
+            arrays = state.arrays(state.runs_dir() / run.row["run_id"] / name)
+            if arrays is not None and "reference" in arrays:
+                arrays = arrays | {"true": arrays["reference"]}
+            if arrays is None or (recorded_ones and not arrays.keys() >= set(keys)):
                 missing.append(run)
             elif lacking := [key for key in keys if key not in arrays]:
                 raise InputError(f"{filename} has no array {lacking[0]!r}")
@@ -175,7 +196,9 @@ def by_reason(runs: Sequence[Compared], why: Callable[[Compared], str]) -> str:
 
 
 def status(run: Compared) -> str:
-    """The run's state, the reason why most results are missing."""
+    """The run's state, the reason why most results are missing; of particles there is no truth."""
+    if run.row["status"] == "finished" and on_particles(run.row):
+        return "recorded particles"
     return str(run.row["status"])
 
 

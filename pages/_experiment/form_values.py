@@ -26,6 +26,7 @@ FILE, OTHER = "file", "other"
 OWN = "own"
 ANGLES = ("rot", "tilt", "psi")
 SWEEP, VARIED = "sweep", "varied"
+IMAGES, SIMULATED, RECORDED = "images", "simulate", "particles"
 NOISES = ("projections.noise_variance", "projections.snr")
 SETTINGS = {key: setting for section in sections().values() for key, setting in section.settings.items()}
 NUMERIC = ("integer", "number")
@@ -37,6 +38,15 @@ _RANGE = re.compile(r"([^:]+):([^:]+)(?::([^:]+))?")
 _MOST_VALUES = 1000
 _VOLUMES = "training.volumes"  # a list in the configuration, one text in the form
 _LISTED = ("volume.source", "projections.coverage", *NOISES)
+
+_OF_SIMULATIONS = ("distance.method", "distance.perturbation_variance", "distance.calibration", "training.volumes")
+
+
+def without_meaning(images: str) -> frozenset[str]:
+    """The keys that an experiment on these images, :data:`SIMULATED` or :data:`RECORDED`, does not have."""
+    if images == RECORDED:
+        return frozenset({key for key in SETTINGS if key.startswith("projections.")} | set(_OF_SIMULATIONS))
+    return frozenset({key for key in SETTINGS if key.startswith("particles.")} | {"training.on"})
 
 
 def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iterable[str]) -> dict[str, Any]:
@@ -59,6 +69,7 @@ def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iter
     values["noise"] = "SNR" if snr is not None else "none" if variance is None else "variance"
     values |= {key: _FIRST_NOISE[key] if flat[key] is None else flat[key] for key in NOISES}
     values |= {SWEEP: bool(vary), VARIED: list(vary)}
+    values[IMAGES] = SIMULATED if config.particles.source is None else RECORDED
     for key, several in vary.items():
         values[several_key(key)] = shown_values(SETTINGS[key], several)
     return values

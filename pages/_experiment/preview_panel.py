@@ -16,12 +16,13 @@ from engine.config.projections import ProjectionsConfig
 from engine.config.schema import Config, VolumeConfig
 from engine.dispatch import runqueue
 from engine.experiment import estimate
+from engine.experiment.stack_source import StackSource
 from engine.experiment.stage import Source
 from engine.geometry.rotations import sample_orientations, viewing_directions
 from engine.imaging import simulation
 from engine.imaging.particles import ParticleSet
 from engine.imaging.volume import Volume
-from pages._experiment import preview_figures
+from pages._experiment import particles_panel, preview_figures
 from pages._shared import downloads, sphere_figures, state, surface_figures, text
 from pages._shared.style import Figure
 
@@ -51,14 +52,21 @@ def cost(configs: Sequence[Config]) -> str:
     """Expected time and memory of all these experiments, as text."""
     known = st.session_state.get(_COST)
     if known is None or known[0] != configs:
-        known = st.session_state[_COST] = configs, estimate.total(configs, state.runs().rows, _source)
+        known = st.session_state[_COST] = configs, estimate.total(configs, state.runs().rows, _source, _stack)
     expected = known[1]
     together = min(runqueue.at_a_time(state.runs_dir()), len(configs))
     costs = (
         f"about {text.duration(max(1, round(expected.seconds / together)))}"
         f" and up to {preview_figures.memory_text(expected.memory_bytes * together)} of memory"
     )
-    return costs + (f", assuming 116 px for {', '.join(expected.assumed)}" if expected.assumed else "")
+    if expected.assumed:
+        costs += f", assuming 116 px for {', '.join(expected.assumed)}"
+    if expected.unread:
+        costs += (
+            f", assuming {estimate.UNREAD.count:,} images of {estimate.UNREAD.size} px for "
+            f"{', '.join(map(text.source_name, expected.unread))}, which cannot be read"
+        )
+    return costs
 
 
 def show(config: Config) -> bool:
@@ -66,6 +74,8 @@ def show(config: Config) -> bool:
 
     Raises InputError for an unusable source.
     """
+    if config.particles.source is not None:
+        return _show_particles(config)
     volume = volume_of(config.volume)
     if volume is not None:
         check_frame(config.projections, volume)
@@ -74,13 +84,33 @@ def show(config: Config) -> bool:
         compared = pictures.before_and_after(clean, projections.images, preview_figures.SHOWN)
         _show(preview_figures.before_and_after_figure(compared), "preview-projections", lambda: compared)
         st.caption(text.escaped(preview_figures.noise_text(projections)))
-        _show(_surface(config.volume), "preview-surface", lambda: _surface_data(config.volume))
-        _show(_slices(config.volume), "preview-slices", lambda: _slices_data(config.volume))
+        _show_volume(config.volume)
     sphere, map_figure = _directions(config.projections, config.seed)
     on_sphere, on_map = _direction_data(config.projections, config.seed)
     _show(sphere, "preview-sphere", lambda: on_sphere)
     _show(map_figure, "preview-map", lambda: on_map)
     return volume is not None
+
+
+def _show_particles(config: Config) -> bool:
+    particles_panel.show(config)
+    volume = None if config.volume.source is None else volume_of(config.volume)
+    if volume is not None:
+        _show_volume(config.volume)
+    return volume is not None
+
+
+def _show_volume(config: VolumeConfig) -> None:
+    _show(_surface(config), "preview-surface", lambda: _surface_data(config))
+    _show(_slices(config), "preview-slices", lambda: _slices_data(config))
+
+
+def _stack(config: Config) -> StackSource | None:
+    """The same of the particles, from their table."""
+    try:
+        return particles_panel.stack_of(config).source()
+    except InputError:
+        return None
 
 
 def _show(drawn: Figure, key: str, data: Callable[[], Data]) -> None:
@@ -93,7 +123,7 @@ def _show(drawn: Figure, key: str, data: Callable[[], Data]) -> None:
 def _source(config: VolumeConfig) -> Source | None:
     """The properties of a volume that the estimate needs; None if they are not known."""
     try:
-        if not is_at_hand(config):
+        if config.source is None or not is_at_hand(config):
             return None
         volume = state.input_volume(config)
     except InputError:

@@ -13,9 +13,10 @@ from engine.config.settings import if_not_given, key_range
 Kind = Literal["choice", "integer", "number", "interval", "flag", "text"]
 
 _KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "flag"}
-_SPELT = {"snr": "SNR"}
+_SPELT = {"snr": "SNR", "on": "Trained on", "half": "Half set"}
 _UNITS = {
-    "pixels": "px", "rad": "rad", "rad^2": "rad²", "Å": "Å", "Å per voxel": "Å", "kV": "kV", "mm": "mm",
+    "pixels": "px", "rad": "rad", "rad^2": "rad²", "Å": "Å", "Å per voxel": "Å", "Å per pixel": "Å",
+    "kV": "kV", "mm": "mm",
 }  # at the start of descriptions  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import streamlit as st
@@ -22,6 +22,7 @@ _USUAL = (
     "recovery.pairs", "projections.count", "projections.snr", "projections.defocus", "projections.noise_spectrum",
     "volume.source",
 )  # fmt: skip
+_PATHS = ("particles.source", "particles.data_dir")  # varied only where an address says so
 _FIRST: dict[str, Any] = {
     "projections.coverage": list(PUBLISHED_COVERAGES),
     "projections.noise_variance": "0, 5, 10, 16, 20, 25",
@@ -36,16 +37,19 @@ _FIRST: dict[str, Any] = {
 }
 
 
-def varied_keys() -> frozenset[str]:
-    """The keys that the sweep varies, which the rest of the form disables; both noise keys if either is varied."""
+def varied_keys(hidden: Collection[str] = ()) -> frozenset[str]:
+    """The keys that the sweep varies, which the rest of the form disables; both noise keys if either is varied.
+
+    Those in ``hidden`` are not varied.
+    """
     if not form.value_of(SWEEP, False):
         return frozenset()
-    keys = frozenset(form.value_of(VARIED, []))
+    keys = frozenset(form.value_of(VARIED, [])) - set(hidden)
     return keys | frozenset(NOISES if keys & frozenset(NOISES) else ())
 
 
-def fields(proteins: Sequence[Entry]) -> Vary | None:
-    """Show the widgets of the sweep and return the values of each varied key.
+def fields(proteins: Sequence[Entry], hidden: Collection[str] = ()) -> Vary | None:
+    """Show the widgets of the sweep and return the values of each varied key, of which none is in ``hidden``.
 
     Empty without a sweep; None, after showing the errors, if a value is not valid.
     """
@@ -53,8 +57,12 @@ def fields(proteins: Sequence[Entry]) -> Vary | None:
     form.keep(SWEEP)
     if not on:
         return {}
+    held = form.value_of(VARIED, [])
+    if not set(held).isdisjoint(hidden):
+        st.session_state[VARIED] = [key for key in held if key not in hidden]
+    offered = [key for key in (*_USUAL, *SETTINGS) if key not in hidden and (key not in _PATHS or key in held)]
     keys = st.multiselect(
-        "Settings to vary", [*_USUAL, *(key for key in SETTINGS if key not in _USUAL)],
+        "Settings to vary", list(dict.fromkeys(offered)),
         format_func=_label, key=form.hold(VARIED, []), placeholder="coverage, noise, seed …",
     )  # fmt: skip
     form.keep(VARIED)

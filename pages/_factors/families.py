@@ -21,6 +21,9 @@ def family_names(families: Sequence[Sequence[Row]], factor: Factor) -> list[str]
 
 
 def _common(row: Row, factor: Factor) -> str:
+    stack = row["config"].get("particles", {}).get("source")
+    if isinstance(stack, str):
+        return " · ".join([text.source_name(stack), f"map {text.source_name(row['source'] or '') or 'none'}"])
     settings, varied = row["config"].get("projections", {}), factor.keys
     parts = [text.source_name(row["source"] or ""), f"{row['count'] or 0:,} projections"]
     if "projections.coverage" not in varied:

@@ -14,10 +14,13 @@ _COLOURS = {INPUT: style.BLUE, HALVES: style.VERMILION}
 
 
 def distance_figure(data: Figure) -> go.Figure:
-    """A heat map of all pairs, and the error against the true distance beneath.
+    """A heat map of all pairs, and the error against the true distance beneath; a histogram without true distances.
 
-    ``data`` is from :func:`engine.analysis.figures.distances.distance_versus_distance`.
+    ``data`` is from :func:`engine.analysis.figures.distances.distance_versus_distance` or
+    :func:`engine.analysis.figures.distances.estimated_distances`.
     """
+    if len(data.panels) == 1:
+        return _estimated_distances(data)
     above, beneath = data.panels
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.05,
@@ -38,6 +41,20 @@ def distance_figure(data: Figure) -> go.Figure:
     figure.update_xaxes(title=beneath.x.title, row=2, col=1)
     figure.update_yaxes(range=above.y.range, tickvals=np.arange(0, 181, 30), title=above.y.title, row=1, col=1)
     figure.update_yaxes(title=beneath.y.title, zeroline=True, row=2, col=1)
+    return style.styled(figure, data.title, style.TALL)
+
+
+def _estimated_distances(data: Figure) -> go.Figure:
+    bars, even = data.panel.series
+    figure = make_subplots(rows=1, cols=1)
+    columns = bars.columns
+    figure.add_bar(
+        x=columns["x"], y=columns["pairs"], width=columns["x_high"] - columns["x_low"], name=bars.name,
+        marker={"color": style.BLUE, "line": {"width": 0}}, hovertemplate="%{x:.3g}°: %{y:,} pairs<extra></extra>",
+    )  # fmt: skip
+    style.line(figure, even.columns["x"], even.columns["y"], even.name, style.GREY, "dash", row=1)
+    figure.update_xaxes(range=data.panel.x.range, tickvals=np.arange(0, 181, 30), title=data.panel.x.title)
+    figure.update_yaxes(title=data.panel.y.title)
     return style.styled(figure, data.title, style.TALL)
 
 
@@ -95,13 +112,16 @@ def _add_error_profile(figure: go.Figure, panel: Panel) -> None:
 
 
 def angle_error_figure(data: Figure) -> go.Figure:
-    """Histograms one above the other, from :func:`engine.analysis.figures.angles.angle_errors`."""
+    """Histograms one above the other, from :func:`engine.analysis.figures.angles.angle_errors` or
+    :func:`engine.analysis.figures.particles.reference_errors`.
+    """
+    rows = len(data.panels)
     figure = make_subplots(
-        rows=2, cols=1, row_heights=[0.66, 0.34], vertical_spacing=0.2,
+        rows=rows, cols=1, row_heights=[0.66, 0.34][:rows], vertical_spacing=0.2,
         subplot_titles=[panel.title for panel in data.panels],
     )  # fmt: skip
     style.subtitled(figure).update_annotations(x=0, xanchor="left")
-    for row, (panel, colour) in enumerate(zip(data.panels, (style.BLUE, style.GREY), strict=True), start=1):
+    for row, (panel, colour) in enumerate(zip(data.panels, (style.BLUE, style.GREY)[:rows], strict=True), start=1):
         _add_histogram(figure, panel, colour, row)
     if beyond := data.values["beyond"]:
         style.note(figure, f"{beyond:.0f} of {data.values['projections']:,.0f} beyond →", 0.99, 0.7, "right")
@@ -118,7 +138,7 @@ def _add_histogram(figure: go.Figure, panel: Panel, colour: str, row: int) -> No
         x=bars["x"], y=bars["projections"], width=np.diff(ends)[:, 0], marker={"color": colour, "line": {"width": 0}},
         customdata=np.concatenate([ends, np.radians(ends)], axis=1),
         hovertemplate="%{customdata[0]:.3g}–%{customdata[1]:.3g}° "
-        "(%{customdata[2]:.3g}–%{customdata[3]:.3g} rad)<br>%{y} projections<extra></extra>",
+        f"(%{{customdata[2]:.3g}}–%{{customdata[3]:.3g}} rad)<br>%{{y}} {panel.y.label}<extra></extra>",
         showlegend=False, row=row, col=1,
     )  # fmt: skip
     for name, line_colour, dash in (("median", style.VERMILION, "solid"), ("mean", style.ORANGE, "dash")):

@@ -22,10 +22,12 @@ from pages._shared import state, summary, tables, text
 _FILES = {
     "config.toml": "Configuration (.toml)",
     "poses.star": "Poses (.star)",
+    "poses.cs": "Poses (.cs)",
     "reconstruction.mrc": "Reconstruction (.mrc)",
     "half1.mrc": "Half map 1 (.mrc)",
     "half2.mrc": "Half map 2 (.mrc)",
     "refined.star": "Refined poses (.star)",
+    "refined.cs": "Refined poses (.cs)",
     "refined_reconstruction.mrc": "Refined reconstruction (.mrc)",
     "model.keras": "Model (.keras)",
     "log.txt": "Log (.txt)",

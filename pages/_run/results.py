@@ -9,7 +9,7 @@ import streamlit as st
 from engine.base.errors import InputError
 from engine.experiment import artefacts
 from engine.record.runrecord import RunRecord
-from pages._run import manifold, record_tab, run_data, run_figures
+from pages._run import manifold, record_tab, run_data, run_figures, selected
 from pages._shared import downloads, linked, state, summary, surface_level, text
 from pages._shared.style import Figure
 
@@ -33,6 +33,7 @@ _NOTHING_YET = {
     "Neighbours": _NOT_KEPT,
     "Losses": "No training or recovery has finished",
     "Projections": "There are no projections",
+    "Particles": "The stage particles has not written its images",
 }
 _READING = run_data.Reading(state.arrays, state.density, state.input_volume)
 
@@ -82,6 +83,8 @@ def _show_section(record: RunRecord, name: str) -> None:
             with place:
                 for key, one in column:
                     _show(record, key, one, level)
+    if name == "Particles":
+        shown += selected.show(record)
     if not shown and record.status in ("running", "finished"):
         st.caption(f"{_NOTHING_YET[name]}{' yet' if record.status == 'running' else ''}.")
     if name == "Reconstruction" and shown:
@@ -132,7 +135,7 @@ def _show(record: RunRecord, key: str, drawn: Figure | InputError, level: float 
     if key == "surface":
         linked.cameras()
     with st.container(horizontal=True, vertical_alignment="center"):
-        if key == "distances":
+        if key == "distances" and not run_data.on_particles(record):
             st.toggle("Show a sample of single pairs", key="points", bind="query-params")
         asked = _asked(key)
         downloads.figure_data(lambda: run_data.csv(asked, record, _READING, level), f"{record.run_id}-{asked}")
@@ -154,6 +157,6 @@ def _explain_missing_input(record: RunRecord) -> None:
         made = state.density(record.path / "reconstruction.mrc")
     except InputError:
         return  # the warning is shown in place of the figure
-    missing = "" if made is None else run_data.reference(record, _READING, made[0].shape)[1]
+    missing = "" if made is None else run_data.reference(record, _READING, made[0].shape, made[1])[1]
     if missing:
         st.caption(text.escaped(missing))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.analysis.figures import angles, densities, directions, distances, fsc, losses, manifold, neighbours
+from engine.analysis.figures import particles as of_particles
 from engine.analysis.figures import projections as pictures
 from engine.analysis.figures.data import Figure
 from engine.analysis.resolutions import CURVES
@@ -24,6 +25,7 @@ from engine.config.numeric import volume_of
 from engine.config.schema import Config, VolumeConfig
 from engine.experiment.artefacts import modified_ns, read_arrays
 from engine.geometry.rotations import viewing_directions
+from engine.imaging.resampling import on_box, same_voxels
 from engine.imaging.volume import Volume
 from engine.record.runrecord import RunRecord
 from pages._shared.live import RunFeed, curve_arrays
@@ -64,14 +66,27 @@ def csv(key: str, record: RunRecord, reading: Reading, level: float | None = Non
     return data.to_csv()
 
 
-def reference(record: RunRecord, reading: Reading, shape: tuple[int, ...]) -> tuple[Volume | None, str]:
-    """The run's input volume or, if it is no longer available, None and the reason."""
-    if not isinstance(record.config, Config):
+def on_particles(record: RunRecord) -> bool:
+    """Whether the run is on recorded particles, whose poses are not known."""
+    return isinstance(record.config, Config) and record.config.particles.source is not None
+
+
+def reference(
+    record: RunRecord, reading: Reading, shape: tuple[int, ...], voxel_size: float
+) -> tuple[Volume | None, str]:
+    """The run's input volume or, if it is no longer available, None and the reason.
+
+    That of a run on particles is on the grid of their pixels, as its reconstructions are.
+    """
+    if not isinstance(record.config, Config) or record.config.volume.source is None:
         return None, ""
     try:
         volume = reading.volume(record.config.volume)
     except InputError as error:
         return None, f"The input is not shown: {error}"
+    same_grid = volume.density.shape == shape and same_voxels(volume.voxel_size, voxel_size)
+    if on_particles(record) and not same_grid and len(set(shape)) == 1:
+        return on_box(volume, shape[0], voxel_size), ""
     if volume.density.shape != shape:
         return None, "The input is not shown: its file has changed since the run."
     return volume, ""
@@ -121,18 +136,75 @@ def _distances(record: RunRecord, reading: Reading, points: bool = False) -> Fig
     kept = reading.arrays(record.path / "distances.npz")
     if kept is None:
         return None
+    if "exact" not in kept and on_particles(record):
+        return distances.estimated_distances(kept["estimated"])
     exact, estimated = kept["exact"], kept["estimated"]
     error = record.metrics.get("distance_mae")  # None until the run has ended
     errors = kept.get("error_by_distance")  # not recorded by older versions
     return distances.distance_versus_distance(kept["counts"], kept["edges"], exact, estimated, error, errors, points)
 
 
+def _in_frame(record: RunRecord, reading: Reading) -> dict[str, Arrays]:
+    """What the run has of its particles in the map's frame, by step."""
+    steps = {"distances alone": "frame.npz", "refined": "refined_frame.npz"}
+    kept = {step: reading.arrays(record.path / filename) for step, filename in steps.items()}
+    return {step: arrays for step, arrays in kept.items() if arrays is not None}
+
+
+def _reference_errors(record: RunRecord, reading: Reading) -> Figure | None:
+    errors = {step: kept["errors"] for step, kept in _in_frame(record, reading).items() if "errors" in kept}
+    return of_particles.reference_errors(errors) if errors else None
+
+
+def _confidence(record: RunRecord, reading: Reading) -> Figure | None:
+    """Against the errors after the last step, where there are any."""
+    steps = list(_in_frame(record, reading).values())
+    if not steps:
+        return None
+    kept = steps[-1]
+    if "errors" not in kept:
+        return of_particles.confidences(kept["confidence"])
+    return of_particles.error_by_confidence(kept["confidence"], kept["errors"])
+
+
+def _particle_directions(record: RunRecord, reading: Reading) -> dict[str, NDArray[Any]]:
+    kept = _in_frame(record, reading)
+    named = {f"estimated, {step}": viewing_directions(arrays["poses"]) for step, arrays in kept.items()}
+    reference = next((arrays["reference"] for arrays in kept.values() if "reference" in arrays), None)
+    return named if reference is None else named | {"reference": viewing_directions(reference)}
+
+
+def _matches(record: RunRecord, reading: Reading, most: bool) -> Figure | None:
+    kept = reading.arrays(record.path / "matches.npz")
+    if kept is None:
+        return None
+    return of_particles.matches(kept["confidence"], kept["particles"], kept.get("projections"), most)
+
+
+def _noise_power(record: RunRecord, reading: Reading) -> Figure | None:
+    kept = reading.arrays(record.path / "particles.npz")
+    if kept is None:
+        return None
+    made = reading.density(record.path / "half1.mrc")  # which has the pixels of the stack
+    return of_particles.noise_power(kept["frequencies"], kept["noise_power"], None if made is None else made[1])
+
+
+def _recorded(record: RunRecord, reading: Reading, which: str, title: str) -> Figure | None:
+    kept = reading.arrays(record.path / "particles.npz")
+    return None if kept is None else pictures.gallery(kept[which], title, name=which)
+
+
 def _angle_errors(record: RunRecord, reading: Reading) -> Figure | None:
+    if on_particles(record):
+        return _reference_errors(record, reading)
     poses = reading.arrays(record.path / "poses.npz")
     return None if poses is None else angles.angle_errors(poses["errors"], poses["errors_before"])
 
 
 def _directions(record: RunRecord, reading: Reading) -> Figure | None:
+    if on_particles(record):
+        named = _particle_directions(record, reading)
+        return directions.on_spheres(named) if named else None
     poses = reading.arrays(record.path / "poses.npz")
     if poses is None:
         return None
@@ -141,6 +213,9 @@ def _directions(record: RunRecord, reading: Reading) -> Figure | None:
 
 
 def _direction_map(record: RunRecord, reading: Reading) -> Figure | None:
+    if on_particles(record):
+        named = _particle_directions(record, reading)
+        return directions.by_solid_angle(named) if named else None
     poses = reading.arrays(record.path / "poses.npz")
     return None if poses is None else directions.by_solid_angle(_true_and_recovered(poses))
 
@@ -150,6 +225,12 @@ def _true_and_recovered(poses: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[
 
 
 def _error_map(record: RunRecord, reading: Reading) -> Figure | None:
+    if on_particles(record):
+        known = [kept for kept in _in_frame(record, reading).values() if "errors" in kept]
+        if not known:
+            return None
+        title = "Angle to the reference pose over the sphere"
+        return directions.errors_by_direction(known[-1]["reference"], known[-1]["errors"], title)
     poses = reading.arrays(record.path / "poses.npz")
     return None if poses is None else directions.errors_by_direction(poses["true"], poses["errors"])
 
@@ -191,7 +272,7 @@ def _slices(record: RunRecord, reading: Reading) -> Figure | None:
     if made is None:
         return None
     name, density, voxel_size = made
-    volume, _ = reference(record, reading, density.shape)
+    volume, _ = reference(record, reading, density.shape, voxel_size)
     center = np.array(density.shape[::-1]) // 2 if volume is None else volume.center_index
     return densities.slices(density, name, None if volume is None else volume.density, center, voxel_size)
 
@@ -201,7 +282,7 @@ def _surface(record: RunRecord, reading: Reading, level: float | None = None) ->
     if made is None:
         return None
     name, density, voxel_size = made
-    volume, _ = reference(record, reading, density.shape)
+    volume, _ = reference(record, reading, density.shape, voxel_size)
     shown = {} if volume is None else {"input": (volume.density, voxel_size)}
     title = "Surfaces" if level is None else f"Surfaces at {level:g} σ above the mean"
     return densities.isosurfaces(shown | {name: (density, voxel_size)}, level, title)
@@ -258,6 +339,10 @@ DATA: dict[str, Callable[[RunRecord, Reading], Figure | None]] = {
     "directions": _directions, "error-map": _error_map, "direction-map": _direction_map, "slices": _slices,
     "surface": _surface, "fsc": _fsc, "training": _training, "recovery": _recovery, "clean": _clean, "given": _given,
     "refined": _refined, "refined-fsc": partial(_fsc, prefix="refined_"), "spectrum": _spectrum, "recall": _recall,
+    "confidence": _confidence, "most-confident": partial(_matches, most=True),
+    "least-confident": partial(_matches, most=False), "noise-power": _noise_power,
+    "recorded": partial(_recorded, which="recorded", title="Particles, as recorded"),
+    "prepared": partial(_recorded, which="prepared", title="The same, as the network sees them"),
     "nearest-by-pose": partial(_graph, by_pose=True), "nearest-by-estimate": partial(_graph, by_pose=False),
 }  # fmt: skip
 Rows = tuple[tuple[tuple[str, ...], ...], ...]
@@ -272,12 +357,23 @@ SECTIONS: dict[str, Rows] = {
     "Projections": ((("clean",), ("given",)),),
 }
 """The figures of each section, by row and column."""
+OF_PARTICLES: dict[str, Rows] = {
+    "Overview": ((("distances",), ("angle-errors",)), (("confidence",),)),
+    "Particles": ((("most-confident", "least-confident"),), (("recorded",), ("prepared",)), (("noise-power",),)),
+    "Sphere": ((("directions", "error-map"), ("direction-map",)),),
+    "Reconstruction": SECTIONS["Reconstruction"],
+    "Refinement": ((("refined-fsc",),),),
+    "Manifold": SECTIONS["Manifold"],
+    "Losses": SECTIONS["Losses"],
+}
+"""The same of runs on particles."""
 
 
 def sections(record: RunRecord) -> dict[str, Rows]:
     """The sections for a run of this configuration; if it failed, the first shows the training curve too."""
     refined = isinstance(record.config, Config) and record.config.refinement.enabled
-    shown = {name: rows for name, rows in SECTIONS.items() if refined or name != "Refinement"}
+    of_run = OF_PARTICLES if on_particles(record) else SECTIONS
+    shown = {name: rows for name, rows in of_run.items() if refined or name != "Refinement"}
     if record.status == "failed":
         shown["Overview"] = (*shown["Overview"], (("training",),))
     return shown

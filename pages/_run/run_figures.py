@@ -10,7 +10,7 @@ from engine.analysis.figures.data import Figure
 from engine.record.runrecord import RunRecord
 from pages._run import figures, manifold_figures, run_data
 from pages._run.run_data import Reading
-from pages._shared import picture_figures, sphere_figures, style, surface_figures
+from pages._shared import particle_figures, picture_figures, sphere_figures, style, surface_figures
 
 
 def draw(key: str, record: RunRecord, reading: Reading, level: float | None = None) -> go.Figure | None:
@@ -36,5 +36,8 @@ DRAWN: dict[str, Callable[[Figure], go.Figure]] = {
     "training": figures.training_figure, "recovery": figures.recovery_figure,
     "clean": picture_figures.projections_figure, "given": picture_figures.projections_figure,
     "spectrum": manifold_figures.spectrum_figure, "recall": manifold_figures.recall_figure,
+    "confidence": particle_figures.confidence_figure, "most-confident": particle_figures.matches_figure,
+    "least-confident": particle_figures.matches_figure, "noise-power": particle_figures.spectrum_figure,
+    "recorded": picture_figures.projections_figure, "prepared": picture_figures.projections_figure,
     "nearest-by-pose": manifold_figures.adjacency_figure, "nearest-by-estimate": manifold_figures.adjacency_figure,
 }  # fmt: skip

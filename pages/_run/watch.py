@@ -10,6 +10,7 @@ from engine.analysis.figures import losses
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.experiment.estimate import estimate
+from engine.experiment.stack_input import read_stack
 from engine.experiment.stage import Source
 from engine.record.reading import Status
 from engine.record.runrecord import RunRecord, read_run
@@ -51,9 +52,13 @@ def watch(record: RunRecord, config: Config, finished_stages: int) -> None:
 def _expected(config: Config) -> dict[str, float]:
     """Expected seconds of each stage, from the amount of work and the runs finished on this machine."""
     try:
-        volume = state.input_volume(config.volume)
-        source = Source(volume.fingerprint, volume.diagonal, volume.density.size, volume.voxel_size)
         rows = state.runs().rows
+        stack = None if config.particles.source is None else read_stack(config).source()
+        if config.volume.source is None:  # of particles: what their number and size say is all there is
+            source = Source("no map", 0, 0, 1.0, stack=stack)
+        else:
+            volume = state.input_volume(config.volume)
+            source = Source(volume.fingerprint, volume.diagonal, volume.density.size, volume.voxel_size, stack=stack)
     except InputError:
         return {}
     return estimate(config, source, rows).by_stage

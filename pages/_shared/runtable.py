@@ -54,6 +54,20 @@ def _inside(row: Row, section: str, key: str) -> Any:
     return table.get(key) if isinstance(table, dict) else None
 
 
+def _particles(row: Row) -> str | None:
+    """The name of the table of a run on recorded particles; None of a simulation."""
+    source = _inside(row, "particles", "source")
+    return text.source_name(source) if isinstance(source, str) else None
+
+
+def _count(row: Row) -> Any:
+    """The number of projections, or of the particles whose poses were estimated."""
+    if _particles(row) is None:
+        return row["count"]
+    number = (row["metrics"] or {}).get(metrics.PARTICLES.name)
+    return number if isinstance(number, int | float) else None
+
+
 def _coverage(row: Row) -> str:
     try:
         return text.coverage(row["config"]["projections"]["coverage"])
@@ -66,7 +80,7 @@ def _sampling(row: Row) -> str:
 
 
 def _noise(row: Row) -> str:
-    if not row["config"]:
+    if not row["config"] or _particles(row) is not None:
         return ""
     level = text.noise(row["noise_variance"], row["snr"])
     coloured = level != "none" and _inside(row, "projections", "noise_spectrum") == "coloured"
@@ -118,9 +132,10 @@ COLUMNS: dict[str, Column] = {
         help=f"{metrics.ANGLE_ERROR_MEDIAN.short} beside that of random poses",
     ),
     "protein": Column("protein", lambda row: text.source_name(row["source"] or "")),
+    "particles": Column("particles", _particles, if_known=True, help="table of recorded particles, not simulated"),
     "coverage": Column("coverage", _coverage),
     "sampling": Column("sampling", _sampling, help="of the orientations"),
-    "count": Column("projections", lambda row: row["count"], "number", "%d", "test projections", shown=False),
+    "count": Column("projections", _count, "number", "%d", "test projections, or particles", shown=False),
     "noise": Column("noise", _noise, help="variance of the noise, or signal-to-noise ratio"),
     "defocus": Column("defocus", _defocus, if_known=True, help="of the CTF that projections are multiplied by"),
     "shift": Column("shift (px)", lambda row: row["max_shift"], "number", "%g", "largest in-plane shift"),
@@ -133,6 +148,9 @@ COLUMNS: dict[str, Column] = {
     "E_OR mean": _measure("E_OR mean", shown=False),
     "L_DE rad": _measure("L_DE rad", shown=False),
     "E_OR rad": _measure("E_OR rad", shown=False),
+    "frame error": _measure("frame error", if_known=True),
+    "frame error mean": _measure("frame error mean", shown=False, if_known=True),
+    "refined frame error": _measure("refined frame error", if_known=True),
     "FSC": _measure("FSC"),
     "FSC halves": _measure("FSC halves", shown=False),
     "refined E_OR": _measure("refined E_OR", if_known=True),
@@ -153,6 +171,7 @@ FACETS: dict[str, Callable[[Row], list[str]]] = {
     "state": lambda row: [row["status"]],
     "verdict": lambda row: [_verdict(row)],
     "protein": lambda row: [COLUMNS["protein"].value(row)],
+    "particles": lambda row: [_particles(row) or ""],
     "coverage": lambda row: [_coverage(row)],
     "sampling": lambda row: [_sampling(row)],
     "noise": lambda row: [_noise(row)],

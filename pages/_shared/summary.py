@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -19,6 +20,15 @@ from pages._shared import text
 
 _FIRST = (metrics.ANGLE_ERROR_MEDIAN, metrics.ANGLE_ERROR_MEAN, metrics.DISTANCE_MAE, metrics.RECOVERY_LOSS)
 """The metrics of every run of the published method, in this order."""
+_OF_PARTICLES = (*metrics.IN_FRAME, metrics.RECOVERY_LOSS, metrics.ANGLE_ERROR_MEDIAN, metrics.ANGLE_ERROR_MEAN)
+"""The metrics of runs on recorded particles, in this order."""
+_SHARES = {
+    metric.name
+    for share in (metrics.FRAME_SHARE_5, metrics.FRAME_SHARE_10)
+    for metric in (share, metrics.refined(share))
+}
+_REFINED = {metrics.refined(metric).name for metric in metrics.IN_FRAME}
+_AGAINST = "; the reference is another program's estimate that came with the stack, not the truth"
 _UNSHOWN = {
     metric.name
     for metric in (
@@ -50,15 +60,23 @@ def merits(record: RunRecord, curves: Mapping[str, NDArray[Any]]) -> list[Merit]
         return []
     more = "; the recovered poses were a mirror image and have been turned back" if recorded.get("mirrored") else ""
     more += beside_chance(record)
+    on_particles = isinstance(record.config, Config) and record.config.particles.source is not None
+    first = _OF_PARTICLES if on_particles else _FIRST
     listed = [
-        _merit(metric, recorded.get(metric.name), more if metric == metrics.ANGLE_ERROR_MEDIAN else "")
-        for metric in _FIRST
+        _merit(metric, recorded.get(metric.name), more if metric == metrics.ANGLE_ERROR_MEDIAN else "", on_particles)
+        for metric in first
         if metric.name in recorded or not metric.needs_truth
     ]
     if (refined := recorded.get(metrics.REFINED_ANGLE_ERROR_MEDIAN.name)) is not None:
         listed.append(_merit(metrics.REFINED_ANGLE_ERROR_MEDIAN, refined)._replace(refined=True))
-    elsewhere = {*(metric.name for metric in _FIRST), metrics.REFINED_ANGLE_ERROR_MEDIAN.name, *CURVES, *_UNSHOWN}
-    listed += [_merit(metrics.find(name), value) for name, value in recorded.items() if name not in elsewhere]
+    elsewhere = {*(metric.name for metric in first), metrics.REFINED_ANGLE_ERROR_MEDIAN.name, *CURVES, *_UNSHOWN}
+    if not recorded.get(metrics.PARTICLES_LEFT_OUT.name):
+        elsewhere.add(metrics.PARTICLES_LEFT_OUT.name)
+    listed += [
+        _merit(metrics.find(name), value, against_reference=on_particles)._replace(refined=name in _REFINED)
+        for name, value in recorded.items()
+        if name not in elsewhere
+    ]
     resolutions = [_resolution(metrics.find(key), recorded.get(key), curve) for key, curve in curves.items()]
     return listed + [
         merit._replace(refined=key.startswith("refined")) for key, merit in zip(curves, resolutions, strict=True)
@@ -77,9 +95,17 @@ def beside_chance(record: RunRecord) -> str:
     )
 
 
-def _merit(metric: Metric, value: Any, more: str = "") -> Merit:
-    """The figure of merit of a metric: an angle in degrees and radians; others as recorded."""
+def _merit(metric: Metric, value: Any, more: str = "", against_reference: bool = False) -> Merit:
+    """The figure of merit of a metric: an angle in degrees and radians, a share in per cent; others as recorded.
+
+    ``against_reference``: its errors are against poses that came with the stack, which its explanation then says.
+    """
+    if against_reference and metric.needs_truth and metric.threshold is None:
+        metric = replace(metric, meaning=metric.meaning.replace("true pose", "reference pose"))
+        more += _AGAINST
     explained = f"{metric.meaning[:1].upper()}{metric.meaning[1:]}{more}." if metric.meaning else ""
+    if metric.name in _SHARES and isinstance(value, float):
+        return Merit(metric.heading, f"{100 * value:.3g} %", "", explained)
     if isinstance(value, str):
         return Merit(metric.heading, value, "", explained)
     if metric.is_angle:

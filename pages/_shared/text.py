@@ -64,6 +64,7 @@ _METHODS = {
     "perturbed": "perturbed distances",
     "euclidean": "pixel distances",
 }
+_TRAINED_ON = {"particles": "the other half's particles", "reconstruction": "the other half's reconstruction"}
 _LONGEST = 60  # characters of a list
 _BARE = re.compile(r"[A-Za-z][A-Za-z0-9_+:/.-]*")
 _TOML_WORDS = {"true", "false", "inf", "nan"}
@@ -116,6 +117,8 @@ def noise(noise_variance: float | None, snr: float | None) -> str:
 
 def experiment(config: Config) -> str:
     """A description of an experiment in one line of plain text."""
+    if config.particles.source is not None:
+        return _on_particles(config, config.particles.source)
     settings = config.projections
     sampling = SAMPLINGS[settings.sampling]
     level = noise(settings.noise_variance, settings.snr)
@@ -140,6 +143,24 @@ def experiment(config: Config) -> str:
     return " · ".join(parts)
 
 
+def _on_particles(config: Config, source: str) -> str:
+    settings = config.particles
+    parts = [source_name(source)]
+    if settings.limit is not None:
+        parts.append(f"at most {settings.limit:,} particles")
+    if settings.half != "both":
+        parts.append(f"half {settings.half}")
+    parts.append(f"map {_protein(config.volume)}" if config.volume.source is not None else "no map")
+    if settings.max_shift is not None:
+        parts.append(f"shifts up to {digits(settings.max_shift)} px")
+    if config.training.on != "reference":
+        parts.append(f"trained on {_TRAINED_ON[config.training.on]}")
+    if config.refinement.enabled:
+        parts.append("refined")
+    parts.append(f"seed {config.seed}")
+    return " · ".join(parts)
+
+
 def _protein(volume: VolumeConfig) -> str:
     name, group = source_name(volume.given_source), volume.symmetry
     made = {"no": group, "average": f"averaged to {group}", "oligomer": f"{group} oligomer"}[volume.symmetrize]
@@ -157,7 +178,9 @@ def command_line(config: Config) -> str:
 
 def overrides(config: Config) -> list[str]:
     """What differs from the default, each as ``section.key=value``."""
-    default = flat(config_to_dict(Config()))
+    default = flat(Config().model_dump(mode="json", exclude_none=True))
+    if config.particles.source is not None:
+        del default["volume.source"]  # particles have no map by default
     return [f"{k}={toml_value(v)}" for k, v in flat(config_to_dict(config)).items() if v != default.get(k)]
 
 

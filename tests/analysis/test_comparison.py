@@ -95,7 +95,7 @@ def test_a_value_that_was_not_given_is_said_by_what_it_means():
     assert comparison.in_words("training.steps", None) == "automatic"
     assert comparison.in_words("training.steps", 10) == "10"
     without = {key for key in known_keys() if comparison.in_words(key, None) != "automatic"}
-    assert without <= {*optional_keys(), "volume.symmetry", "training.volumes"}
+    assert without <= {*optional_keys(), "volume.source", "volume.symmetry", "training.volumes"}
 
 
 def test_levels_are_in_order():

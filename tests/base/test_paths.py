@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.base import paths
 from engine.base.errors import InputError
 from engine.base.paths import absolute, from_environment, make_folder, require_reachable
 from engine.dispatch import queuefiles
@@ -117,3 +118,14 @@ def test_an_export_behind_a_dangling_link_is_refused(away, tmp_path):
     (tmp_path / AN_ID).mkdir()
     with pytest.raises(InputError, match=r"cannot export to .*: not reachable|exists already"):
         export_run(tmp_path, AN_ID, away)
+
+
+def test_several_folders_in_one_variable_are_separated_by_colons(tmp_path, monkeypatch):
+    monkeypatch.setenv("POSELAB_DATA_DIRS", f"{tmp_path}: $POSELAB_STACKS/a ::")
+    monkeypatch.setenv("POSELAB_STACKS", "/stacks")
+    assert paths.paths_from_environment("POSELAB_DATA_DIRS") == [tmp_path, Path("/stacks/a")]
+    monkeypatch.delenv("POSELAB_STACKS")
+    with pytest.raises(InputError, match="POSELAB_STACKS is not set"):
+        paths.paths_from_environment("POSELAB_DATA_DIRS")
+    monkeypatch.delenv("POSELAB_DATA_DIRS")
+    assert paths.paths_from_environment("POSELAB_DATA_DIRS") == []

@@ -12,6 +12,7 @@ from engine.config.settings import config_from_dict, config_to_dict
 from engine.experiment import estimate, schedule
 from engine.experiment.estimate import START
 from engine.experiment.pipeline import run_experiment
+from engine.experiment.stack_source import StackSource
 from engine.experiment.stage import Source
 from engine.experiment.stages import stages_of
 from engine.imaging import simulation
@@ -195,3 +196,41 @@ def test_memory_grows_with_what_is_held():
         tracemalloc.stop()
     images = memory(**exact, projections={"count": 102_000}) - memory(**exact, projections={"count": 100_000})
     assert 1 < images / (peaks[1] - peaks[0]) < 2
+
+
+PARTICLES = {"particles": {"source": "a.star"}, "volume": {"source": "map.mrc"}}
+
+
+def stack(count: int = 1000, size: int = 64) -> StackSource:
+    return StackSource("images", "poses", count, size, 3.0)
+
+
+def test_particles_take_longer_and_more_memory_with_their_number_and_size():
+    on_particles = config(**PARTICLES)
+    few, many, wide = (
+        estimate.total([on_particles], (), lambda volume: PROTEIN, lambda config, one=one: one)
+        for one in (stack(), stack(count=20_000), stack(size=256))
+    )
+    assert many.seconds > few.seconds
+    assert many.memory_bytes > few.memory_bytes
+    assert wide.seconds > few.seconds
+    assert few.unread == ()
+
+
+def test_particles_that_cannot_be_read_are_named_and_assumed():
+    on_particles = config(**PARTICLES)
+    expected = estimate.total([on_particles], (), lambda volume: PROTEIN)
+    assert expected.unread == ("a.star",)
+    assumed = estimate.total([on_particles], (), lambda volume: PROTEIN, lambda config: estimate.UNREAD)
+    assert expected.seconds == assumed.seconds
+
+
+def test_runs_on_particles_correct_those_on_the_same_alone():
+    on_particles, others = (config(**PARTICLES | {"particles": {"source": name}}) for name in ("a.star", "b.star"))
+    source = replace(PROTEIN, stack=stack())
+    alone = estimate.estimate(on_particles, source)
+    slow = {stage: 3 * seconds for stage, seconds in alone.by_stage.items() if stage != START}
+    assert estimate.estimate(on_particles, source, [row(on_particles, slow)]).runs == 1
+    assert estimate.estimate(on_particles, source, [row(on_particles, slow)]).seconds > 2 * alone.seconds
+    for before, after, given in ((others, on_particles, source), (on_particles, Config(), PROTEIN)):
+        assert estimate.estimate(after, given, [row(before, slow)]) == estimate.estimate(after, given)

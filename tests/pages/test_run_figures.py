@@ -12,18 +12,19 @@ from pages._run import run_data, run_figures
 from tests.figure_testing import assert_csv_holds
 
 READING = run_data.direct_reading()
-IN_SECTIONS = {
-    key for rows in run_data.SECTIONS.values() for columns in rows for column in columns for key in column
-}  # fmt: skip
+IN_SECTIONS, OF_PARTICLES = (
+    {key for rows in sections.values() for columns in rows for column in columns for key in column}
+    for sections in (run_data.SECTIONS, run_data.OF_PARTICLES)
+)
 WITHOUT = {"training", "refined", "refined-fsc"}
 """What a run without network and refinement has not."""
 
 
 def test_everything_that_is_shown_has_data_and_is_drawn():
-    assert run_data.DATA.keys() == run_figures.DRAWN.keys() == IN_SECTIONS | {"distances-points"}
+    assert run_data.DATA.keys() == run_figures.DRAWN.keys() == IN_SECTIONS | OF_PARTICLES | {"distances-points"}
 
 
-@pytest.mark.parametrize("key", sorted(run_data.DATA.keys() - WITHOUT))
+@pytest.mark.parametrize("key", sorted((IN_SECTIONS | {"distances-points"}) - WITHOUT))
 def test_the_table_of_a_figure_has_its_numbers(finished, key):
     data = run_data.figure_data(key, finished, READING)
     assert_csv_holds(data)
@@ -34,7 +35,7 @@ def test_the_table_of_a_figure_has_its_numbers(finished, key):
     assert drawn.layout.title.text == data.title
 
 
-@pytest.mark.parametrize("key", sorted(WITHOUT))
+@pytest.mark.parametrize("key", sorted(WITHOUT | (OF_PARTICLES - IN_SECTIONS)))
 def test_a_figure_that_a_run_has_not_is_neither_drawn_nor_a_table(finished, key):
     assert run_figures.draw(key, finished, READING) is None
     with pytest.raises(InputError, match=f"{key.replace('-', ' ')}: the run's file is no longer there"):

@@ -20,6 +20,7 @@ WRITING: Mapping[str, frozenset[str]] = {
     "engine.dispatch.runqueue": frozenset({"ensure_worker", "move_to_front", "set_at_a_time", "submit", "withdraw"}),
     "engine.dispatch.worker": frozenset({"work"}),
     "engine.experiment.pipeline": frozenset({"run_experiment"}),
+    "engine.io.data_folders": frozenset({"add_upload"}),
     "engine.io.library": frozenset({"add_upload"}),
     "engine.record.catalogue": frozenset({"rebuild"}),
     "engine.record.life": frozenset({"Heartbeat"}),

@@ -26,7 +26,7 @@ def angle_errors(
     """
     after, before = np.degrees(errors), np.degrees(errors_before)
     end = upper_end(np.concatenate([after, before]) if before_alike else after)
-    panels = (_histogram(after, end, titles[0]), _histogram(before, end if before_alike else 180.0, titles[1]))
+    panels = (histogram(after, end, titles[0]), histogram(before, end if before_alike else 180.0, titles[1]))
     values = {
         "angle_error_median": float(np.median(errors)), "angle_error_mean": float(np.mean(errors)),
         "projections": float(len(errors)), "beyond": float(np.count_nonzero(after > end)),
@@ -42,7 +42,10 @@ def upper_end(values: Array) -> float:
     return usual or highest
 
 
-def _histogram(values: Array, end: float, title: str) -> Panel:
+def histogram(
+    values: Array, end: float, title: str, label: str = "angle between recovered and true pose",
+    counted: str = "projections",
+) -> Panel:  # fmt: skip
     """Bars, median and mean of values (n,) in degrees; those beyond ``end`` are in no bar."""
     end = end or 1.0
     counts, edges = np.histogram(values, bins=_BARS, range=(0.0, end))
@@ -52,5 +55,5 @@ def _histogram(values: Array, end: float, title: str) -> Panel:
         Series(name, "reference", {"x": np.full(2, value), "y": height})
         for name, value in (("median", np.median(values)), ("mean", np.mean(values)))
     )
-    x = Axis("angle between recovered and true pose", "°", range=(0.0, end))
-    return Panel(x, Axis("projections"), (Series("projections", "bars", bars), *lines), title)
+    x = Axis(label, "°", range=(0.0, end))
+    return Panel(x, Axis(counted), (Series("projections", "bars", bars), *lines), title)

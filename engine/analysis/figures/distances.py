@@ -12,6 +12,7 @@ Array = NDArray[np.floating]
 
 _SINGLE = 1000  # pairs that are shown one by one
 _ENDS = (0.0, 180.0)
+_BARS = 60
 
 
 def distance_versus_distance(
@@ -60,6 +61,24 @@ def distance_versus_distance(
         "distances", f"Distances of {total:,} pairs of test projections", (upper, lower),
         "Estimated against true distance of pairs of test projections, and the error by true distance, "
         f"in bins of {180 / len(profile):g}°.", values,
+    )  # fmt: skip
+
+
+def estimated_distances(estimated: Array) -> Figure:
+    """How many of a sample of pairs have which estimated distance (m,) in rad, where the true ones are not known.
+
+    The reference is that of poses that are distributed evenly over all rotations: 2 / pi sin^2(distance / 2) per rad.
+    """
+    counts, edges = np.histogram(np.degrees(estimated), bins=_BARS, range=_ENDS)
+    at = (edges[:-1] + edges[1:]) / 2
+    bars = {"x": at, "x_low": edges[:-1], "x_high": edges[1:], "pairs": counts}
+    ends = np.radians(edges)
+    even = len(estimated) * np.diff(ends - np.sin(ends)) / np.pi
+    series = (Series("pairs", "bars", bars), Series("even distribution of poses", "reference", {"x": at, "y": even}))
+    return Figure(
+        "distances", f"Estimated distances of {len(estimated):,} pairs of particles",
+        (Panel(Axis("estimated distance", "°", range=_ENDS), Axis("pairs"), series),),
+        "Estimated distances of a sample of pairs; the true ones are not known.", {"pairs": float(len(estimated))},
     )  # fmt: skip
 
 

@@ -18,24 +18,25 @@ def gallery(images: Array, title: str, count: int = 8, name: str = "projections"
 def before_and_after(clean: Array, images: Array, count: int, title: str = "Projections") -> Figure:
     """The first projections (n, size, size) as they come from the volume, then what shift and noise make of each."""
     both = {"clean": clean, "as recorded": images}
-    pictures = (_picture(image, f"{name} {n}") for name, some in both.items() for n, image in enumerate(some[:count]))
+    pictures = (picture(image, f"{name} {n}") for name, some in both.items() for n, image in enumerate(some[:count]))
     return Figure(
-        "before-and-after", title, (Panel(_across("x"), _across("y"), tuple(pictures)),),
+        "before-and-after", title, (Panel(across("x"), across("y"), tuple(pictures)),),
         "Projections without noise, and the same as recorded; each on greys of its own.",
     )  # fmt: skip
 
 
 def gallery_panel(images: Array, count: int) -> Panel:
     """The first ``count`` projections of (n, size, size), a series each, in one panel."""
-    pictures = (_picture(image, f"projection {number}") for number, image in enumerate(images[:count]))
-    return Panel(_across("x"), _across("y"), tuple(pictures))
+    pictures = (picture(image, f"projection {number}") for number, image in enumerate(images[:count]))
+    return Panel(across("x"), across("y"), tuple(pictures))
 
 
-def _across(label: str) -> Axis:
+def across(label: str) -> Axis:
+    """An axis of a picture."""
     return Axis(label, "px")
 
 
-def _picture(image: Array, name: str) -> Series:
+def picture(image: Array, name: str) -> Series:
     """An image (size, size): each pixel's ``value``, and its ``grey`` between 0, at the 0.5 percentile, and 1, at the
     99.5.
     """

@@ -17,6 +17,7 @@ from ..stage import Artefact, Context, Cost, Source, Stage
 from . import lazily
 from .distance import anchors
 from .halves import estimated, has_second, teaching_map
+from .matches import MATCHES, keep_matches
 from .particles import noise_of
 
 _TOGETHER = 512  # particles whose images are in memory together
@@ -51,6 +52,7 @@ class FrameStage(Stage):
             "reference": ROTATIONS, "errors": Shape(("n",)), "anchor_errors": Shape(("k",)),
         }),
         Artefact("poses.star", "the particles' table with these poses, or poses.cs"),
+        MATCHES,
     )  # fmt: skip
     depends_on_frame = True
 
@@ -86,8 +88,9 @@ class FrameStage(Stage):
         return errors_in_frame(context, result) | _after_alignment(context, result)
 
     def keep(self, context: Context, result: PosesInFrame) -> None:
-        """``frame.npz`` and the table."""
+        """``frame.npz``, the table, and a few particles beside what they match."""
         keep_poses(context, result, "frame.npz", "poses")
+        keep_matches(context, result.places, result.poses, result.shifts, result.confidence)
         context.record.log(
             f"frame: the {len(result.anchor_errors)} anchors are "
             f"{np.degrees(np.median(result.anchor_errors)):.2f} degrees off, in the median, after their poses were "
