@@ -82,11 +82,14 @@ class Stack:
 
     def source(self) -> StackSource:
         """What keys and costs depend on."""
-        digest = hashlib.sha256(self.halves.astype("<i8").tobytes())
+        digest = hashlib.sha256()
         for values in (self.reference_poses, self.reference_shifts):
             digest.update(b"none" if values is None else values.astype("<f8").tobytes())
+        halves = hashlib.sha256(self.halves.astype("<i8").tobytes()).hexdigest()
         chosen = hashlib.sha256(self.chosen.astype("<i8").tobytes()).hexdigest()
-        return StackSource(f"{self.fingerprint} {chosen}", digest.hexdigest(), len(self), self.size, self.max_shift)
+        return StackSource(
+            f"{self.fingerprint} {chosen}", digest.hexdigest(), halves, len(self), self.size, self.max_shift
+        )
 
     def batches(
         self, members: NDArray[np.integer] | None = None

@@ -110,7 +110,12 @@ class HalfMapsStage(Stage):
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """Poses and half sets that came with the particles, and the settings of reconstructions."""
         assert source.stack is not None
-        return (source.stack.reference, config_to_dict(config)["reconstruction"], config.volume.symmetry)
+        return (
+            source.stack.reference,
+            source.stack.halves,
+            config_to_dict(config)["reconstruction"],
+            config.volume.symmetry,
+        )
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pixels."""

@@ -40,7 +40,7 @@ class ParticleReconstructionStage(Stage):
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """The settings of the reconstruction, and the half sets."""
         assert source.stack is not None
-        return (config_to_dict(config)["reconstruction"], source.stack.reference)
+        return (config_to_dict(config)["reconstruction"], source.stack.halves)
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pixels."""
