@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli import generate
+from engine.cli.generate_arguments import read_arguments
+from engine.config.particles import ParticlesConfig
 from engine.config.settings import load_config
 from engine.experiment import sweep
 from tests import architecture_picture
@@ -42,7 +43,7 @@ def test_commands_are_ones_that_the_engine_takes(command):
         assert arguments == ["--list"] or arguments[1] in sweep.studies()
     else:
         assert verb == "generate"
-        assert generate.read_arguments(arguments).count == 5000
+        assert read_arguments(arguments).count == 5000
 
 
 @pytest.mark.parametrize("picture", sorted(set(re.findall(r"\((pictures/[^)]+)\)", TEXT))))
@@ -112,3 +113,48 @@ def is_in_the_engine(name: str) -> bool:
                 return True
             return False
     return False
+
+
+PARTICLES = (DOCS / "particles.md").read_text(encoding="utf-8")
+PARTICLE_COMMANDS = sorted(
+    line
+    for block in re.findall(r"```\n(.*?)```", PARTICLES, re.DOTALL)
+    for line in block.replace("\\\n", " ").splitlines()
+    if line.startswith("python -m engine")
+)
+
+
+@pytest.mark.parametrize("command", PARTICLE_COMMANDS)
+def test_commands_for_particles_are_ones_that_the_engine_takes(command):
+    _, _, _, verb, *arguments = shlex.split(command)
+    if verb == "run":
+        arguments = [argument for argument in arguments if argument != "--json"]
+        assert arguments[::2] == ["--set"] * (len(arguments) // 2)
+        assert load_config(None, arguments[1::2]).particles.source is not None
+    else:
+        assert verb == "generate"
+        assert read_arguments(arguments).particles is not None
+
+
+def test_every_setting_of_particles_has_its_row_with_its_default():
+    rows = dict(
+        re.findall(r"^\| `particles\.(\w+)` \| (.*?) \|", PARTICLES.partition("## What comes out")[0], re.MULTILINE)
+    )
+    fields = ParticlesConfig.model_fields
+    assert list(rows) == list(fields)
+    for name, field in fields.items():
+        if field.default is not None:
+            assert rows[name] == f"`{str(field.default).lower()}`"
+
+
+def test_every_figure_of_particles_is_explained():
+    from engine.experiment.metrics import IN_FRAME, PARTICLES_LEFT_OUT
+    from engine.experiment.metrics import PARTICLES as USED
+
+    assert [one.name for one in (*IN_FRAME, USED, PARTICLES_LEFT_OUT) if f"`{one.name}`" not in PARTICLES] == []
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md"], ids=lambda path: path.name)
+def test_links_to_files_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []

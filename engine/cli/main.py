@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_queue(commands)
 
     # Only to be listed in --help; main() hands it to its own parser.
-    commands.add_parser("generate", help="write projections of a volume to .h5, .mat or .mrcs", add_help=False)
+    commands.add_parser("generate", help="write projections of a volume, or stacks of particles", add_help=False)
 
     runs = commands.add_parser(
         "runs", help="list, show, export, archive, delete recorded runs", description="Manage recorded runs."

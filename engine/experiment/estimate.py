@@ -33,7 +33,7 @@ _EVERYTHING_LOADED_BYTES = 250e6
 Row = Mapping[str, Any]
 Identify = Callable[[VolumeConfig], Source | None]
 IdentifyStack = Callable[[Config], StackSource | None]
-UNREAD = StackSource("not available", "", 10_000, 128, 6.4)
+UNREAD = StackSource("not available", "", "", 10_000, 128, 6.4)
 """What is assumed of a stack of particles that cannot be read."""
 
 

@@ -144,9 +144,10 @@ def require_memory(config: Config, volume: Volume, stack: StackSource | None = N
 
 
 def _describe(inputs: Inputs, config: Config, run: RunWriter) -> None:
-    volume = inputs.volume
+    volume, has_map = inputs.volume, config.volume.source is not None
     nz, ny, nx = volume.density.shape
-    run.log(f"volume {volume.name}: {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å")
+    if has_map:
+        run.log(f"volume {volume.name}: {nx} x {ny} x {nz} voxels of {volume.voxel_size:.4g} Å")
     others = () if inputs.training_volumes is None else inputs.training_volumes.warnings
     doubts = () if inputs.stack is None else inputs.stack.doubts
     for line in (*volume.warnings, *others, *doubts):
@@ -154,6 +155,8 @@ def _describe(inputs: Inputs, config: Config, run: RunWriter) -> None:
     for line in inputs.remarks:
         run.log(line)
     symmetry = config.volume.symmetry
+    if not has_map:
+        return
     if remark := symmetric_density.remark(volume.density, volume.center_index, symmetry, "volume.symmetry"):
         (run.warn if remark.doubtful else run.log)(remark.text)
 
@@ -173,7 +176,7 @@ def _execute(config: Config, inputs: Inputs, devices: Devices, run: RunWriter) -
         if stage.needs_truth and not context.true_poses_are_known:
             run.log(f"{stage.name} is skipped: it needs the true poses, which are not known")
             continue
-        here = replace(context, key=keys.get(stage.name, ""))
+        here = replace(context, key=keys.get(stage.name, ""), second=stage.second)
         shared = not unrepeatable & set(stage.inherits(config))
         with run.stage(stage.name) as reporting:
             result = _result(stage, here, reporting.progress, shared)

@@ -82,11 +82,14 @@ class Stack:
 
     def source(self) -> StackSource:
         """What keys and costs depend on."""
-        digest = hashlib.sha256(self.halves.astype("<i8").tobytes())
+        digest = hashlib.sha256()
         for values in (self.reference_poses, self.reference_shifts):
             digest.update(b"none" if values is None else values.astype("<f8").tobytes())
+        halves = hashlib.sha256(self.halves.astype("<i8").tobytes()).hexdigest()
         chosen = hashlib.sha256(self.chosen.astype("<i8").tobytes()).hexdigest()
-        return StackSource(f"{self.fingerprint} {chosen}", digest.hexdigest(), len(self), self.size, self.max_shift)
+        return StackSource(
+            f"{self.fingerprint} {chosen}", digest.hexdigest(), halves, len(self), self.size, self.max_shift
+        )
 
     def batches(
         self, members: NDArray[np.integer] | None = None
@@ -114,6 +117,7 @@ def read_stack(config: Config) -> Stack:
     with naming(**_KEYS):
         table = read_particles(settings.source, settings.data_dir, settings.pixel_size, warn=doubts.append)
         images = open_images(table)
+    doubts += [f"{table.source}: {remark}" for remark in images.remarks]
     rng = stream(config.seed, "chosen particles")
     chosen = np.arange(len(table))
     if settings.limit is not None and settings.limit < len(chosen):
@@ -123,7 +127,12 @@ def read_stack(config: Config) -> Stack:
     if halves is None:
         halves = 1 + np.argsort(np.argsort(stream(config.seed, "half sets of particles").random(len(table)))) % 2
         remarks.append("the table has no half sets (rlnRandomSubset): they are drawn from the seed")
-    if settings.half != "both":
+    if config.training.on != "reference" and table.poses is None:
+        raise InputError(
+            f"training.on is {config.training.on!r} and {table.source} has no poses; wanted a table with poses, or "
+            "training.on = reference and a map"
+        )
+    if settings.half != "both" and config.training.on == "reference":  # else the other half teaches
         chosen = chosen[halves[chosen] == int(settings.half)]
     if len(chosen) < _FEWEST:
         raise InputError(

@@ -91,7 +91,8 @@ class Context:
 
     ``stream`` gives the experiment's generator for a purpose, ``key`` is that of the stage's own result, ``devices``
     say where what runs (:mod:`experiment.devices`). ``stack`` are the recorded particles, if it is of such; ``volume``
-    is then on the grid of their pixels, and turns about voxel n // 2.
+    is then on the grid of their pixels, and turns about voxel n // 2; ``second``: the stage is of their second half
+    set.
     """
 
     config: Config
@@ -103,6 +104,7 @@ class Context:
     key: str = ""
     devices: Mapping[str, str] = field(default_factory=dict)
     stack: Stack | None = None
+    second: bool = False
 
     def __getitem__(self, stage: str) -> Any:
         """The result of an earlier stage; KeyError where it was left out."""
@@ -114,6 +116,18 @@ class Context:
         if self.stack is not None:
             return self.stack.size
         return self.config.projections.size or self.volume.diagonal
+
+    @property
+    def half(self) -> int:
+        """The half set of particles whose poses are estimated by what the other one taught; 0 for all, by the map."""
+        particles = self.config.particles
+        if self.stack is None or self.config.training.on == "reference":
+            return 0
+        return int(particles.half) if particles.half != "both" else 1 + self.second
+
+    def of_half(self, stage: str) -> Any:
+        """The result of an earlier stage of this half."""
+        return self[second_half(stage) if self.second else stage]
 
     @property
     def volume_is_known(self) -> bool:
@@ -129,6 +143,12 @@ class Context:
     def network_size(self) -> int:
         """Width in pixels of the images that the network sees."""
         return min(self.config.training.image_size, self.frame)
+
+
+def second_half(name: str) -> str:
+    """The name of a stage, or of a file, of the second half set where the first has one of its own."""
+    stem, point, ending = name.partition(".")
+    return f"{stem}_half2{point}{ending}"
 
 
 class Stage(ABC):
@@ -159,6 +179,8 @@ class Stage(ABC):
         whether its cost depends on the size of the projections.
     memory_keys
         the keys by which it takes less memory.
+    second
+        whether it is of the second half set of particles, each of which is estimated by what the other one taught.
     """
 
     name: ClassVar[str]
@@ -172,6 +194,11 @@ class Stage(ABC):
     artefacts: ClassVar[tuple[Artefact, ...]] = ()
     depends_on_frame: ClassVar[bool] = False
     memory_keys: ClassVar[tuple[str, ...]] = ("projections.count", "projections.size")
+    second: bool = False
+
+    def file(self, name: str) -> str:
+        """The name of a file that it leaves: one of its own for a second half set."""
+        return second_half(name) if self.second else name
 
     def enabled(self, config: Config) -> bool:
         """Whether an experiment has this stage."""

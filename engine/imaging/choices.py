@@ -12,6 +12,8 @@ Projector = Literal["fourier", "astra"]
 """What makes projections: Fourier slices, or ASTRA's ray sums, which need CUDA."""
 NoiseSpectrum = Literal["white", "coloured"]
 """The noise's power by frequency: the same at all, or stronger at low ones."""
+ShiftDistribution = Literal["triangular", "uniform"]
+"""Of in-plane shifts along x and y, around none."""
 ReconstructionMethod = Literal["normal_equations", "cgls"]
 """What makes a density: the normal equations of the Fourier slices, or ASTRA's CGLS, which needs CUDA."""
 

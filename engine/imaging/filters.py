@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from . import fourier
+from .choices import ShiftDistribution
 
 Images = NDArray[np.float32]
 
@@ -22,13 +23,18 @@ def signal_variance(clean: Images) -> float:
     return float(np.var(clean, dtype=np.float64))
 
 
-def draw_shifts(count: int, max_shift: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Shifts (count, 2) in pixels, x and y each from the triangular distribution on [-max_shift, max_shift], mode 0.
+def draw_shifts(
+    count: int, max_shift: float, rng: np.random.Generator, distribution: ShiftDistribution = "triangular"
+) -> NDArray[np.float64]:
+    """Shifts (count, 2) in pixels, x and y each from a distribution on [-max_shift, max_shift].
 
-    The distribution of the published experiments (arXiv:2104.06237); theirs are rounded to whole pixels, these are not.
+    Triangular, with mode 0, it is that of the published experiments (arXiv:2104.06237); theirs are rounded to whole
+    pixels, these are not.
     """
     if max_shift == 0:
         return np.zeros((count, 2))
+    if distribution == "uniform":
+        return rng.uniform(-max_shift, max_shift, size=(count, 2))
     return rng.triangular(-max_shift, 0.0, max_shift, size=(count, 2))
 
 

@@ -43,6 +43,8 @@ DEFOCUS = Range(
     "so far under focus, images are spread over more than their frame",
 )  # fmt: skip
 """Å, positive under focus."""
+DEFOCUS_GROUPS = Range(1, 1_000_000, "each particle has a defocus", "there are hardly more images than that")
+"""How many defoci particles have between them."""
 VOLTAGE = Range(
     10.0, 3000.0, "slower electrons do not pass through a layer of ice", "no electron microscope has such a voltage"
 )

@@ -16,7 +16,7 @@ from ..base.progress import Progress, silent
 from ..base.quantities import digits
 from ..geometry.rotations import EulerRegion, sample_orientations
 from . import filters
-from .choices import NoiseSpectrum, Projector
+from .choices import NoiseSpectrum, Projector, ShiftDistribution
 from .ctf import ContrastTransfer, applied, phase_flipped
 from .limits import SNR, check_contrast
 from .noise import NoiseModel, Spectrum
@@ -47,7 +47,7 @@ class Acquisition:
         of noise, one of the two at most: in the projections' units squared, or as signal over noise variance. The
         signal is that of the images with their CTF.
     max_shift
-        pixels; in-plane shifts are triangular on [-max_shift, max_shift].
+        pixels; in-plane shifts along x and y are within [-max_shift, max_shift].
     projector
         ``fourier`` or ``astra``, of all sets alike: a network is to meet images like those that it learned from.
     defocus
@@ -57,6 +57,10 @@ class Acquisition:
         kV, mm and a share: of the CTF, where there is one (:mod:`imaging.ctf`).
     noise_spectrum
         ``white`` or ``coloured``, as of :meth:`imaging.noise.Spectrum.coloured`.
+    defocus_groups
+        so many defoci, equally spaced from end to end of the range, one of which each image has; None: any.
+    shift_distribution
+        ``triangular`` or ``uniform``.
     """
 
     coverage: str | EulerRegion = "full"
@@ -71,6 +75,8 @@ class Acquisition:
     spherical_aberration: float = 2.7
     amplitude_contrast: float = 0.1
     noise_spectrum: NoiseSpectrum = "white"
+    defocus_groups: int | None = None
+    shift_distribution: ShiftDistribution = "triangular"
 
     def __post_init__(self) -> None:
         check_contrast(self.defocus, self.spherical_aberration, self.amplitude_contrast)
@@ -84,6 +90,9 @@ class Acquisition:
         if self.defocus is None:
             return None
         if isinstance(self.defocus, tuple):
+            if self.defocus_groups is not None:
+                groups = np.linspace(*self.defocus, self.defocus_groups)
+                return self._contrast_at(groups[rng.integers(len(groups), size=count)])
             return self._contrast_at(rng.uniform(*self.defocus, count))
         return self._contrast_at(np.full(count, self.defocus))
 
@@ -94,6 +103,8 @@ class Acquisition:
         low, high = self.defocus if isinstance(self.defocus, tuple) else (self.defocus, self.defocus)
         if low == high:
             return self._contrast_at(np.array([low]))
+        if self.defocus_groups is not None:
+            return self._contrast_at(np.linspace(low, high, self.defocus_groups))
         return self._contrast_at(low + (high - low) * (np.arange(_SETTINGS) + 0.5) / _SETTINGS)
 
     def _contrast_at(self, defoci: NDArray[np.float64]) -> ContrastTransfer:
@@ -133,7 +144,7 @@ def simulate(
             "is {ratio:.3g}; wanted {range}{reason}", "noise_variance", "snr", given=digits(noise.variance),
             signal=noise.signal_variance, ratio=noise.snr, range=SNR, reason=SNR.reason(noise.snr),
         )  # fmt: skip
-    shifts = filters.draw_shifts(count, acquisition.max_shift, rng)
+    shifts = filters.draw_shifts(count, acquisition.max_shift, rng, acquisition.shift_distribution)
     shifted = filters.shift_images(signal, shifts) if acquisition.max_shift > 0 else signal
     images = noise.apply(shifted, rng)
     progress(1.0, {"projections": count})
@@ -233,7 +244,9 @@ def simulate_training(
     cropped, max_shift = noise.on_larger_pixels(ratio), acquisition.max_shift / ratio
     ctf = acquisition.contrast(validation_count, rng)
     validation = images[1] if ctf is None else applied(images[1], ctf, pixel_size)
-    validation = filters.shift_images(validation, filters.draw_shifts(validation_count, max_shift, rng))
+    validation = filters.shift_images(
+        validation, filters.draw_shifts(validation_count, max_shift, rng, acquisition.shift_distribution)
+    )
     validation = cropped.apply(validation, rng)
     if ctf is not None:
         validation = phase_flipped(validation, ctf, pixel_size)

@@ -8,9 +8,9 @@ RELION's columns, and PoseLab's conventions (:mod:`geometry.rotations`):
   PoseLab's shifts are the displacement of the content, in pixels: the opposite sign.
 - ``rlnImageName``: ``000001@stack.mrcs``, counted from one.
 
-Of plain projections, without contrast transfer function, there are no defocus columns. RELION refuses an optics group
-without voltage and spherical aberration: the 300 kV and 2.7 mm written then are the values that ``relion_project``
-writes, and describe no microscope.
+Plain projections have no contrast transfer function, and no defocus columns. RELION refuses an optics group without
+voltage and spherical aberration: the 300 kV and 2.7 mm written there are the values that ``relion_project`` writes, and
+describe no microscope.
 """
 
 from __future__ import annotations
@@ -91,37 +91,89 @@ def write_star(
         (n,) angle error of each pose in radians, kept in degrees as a column of PoseLab's own
         (``poselabAngleErrorDegrees``), which RELION carries along unread.
     ctf
-        of each image, of one voltage, spherical aberration and amplitude contrast.
+        of each image, all of them at one voltage, spherical aberration and amplitude contrast, without phase shift, B
+        factor or distortion; None for plain projections.
 
     Raises
     ------
     InputError
         for a stack name that the format cannot hold.
     """
-    check_stack_name(stack_name)
     shifts = np.zeros((len(poses), 2)) if shifts_px is None else np.asarray(shifts_px, dtype=float)
-    table = pd.DataFrame(rotations.to_euler(poses), columns=_ANGLES)
-    table[_ORIGINS] = (0.0 - shifts) * pixel_size  # 0 - 0 is 0, where -0 would be written as -0.000000
-    table["rlnImageName"] = [f"{number:06d}@{stack_name}" for number in range(1, len(poses) + 1)]
-    table["rlnOpticsGroup"] = 1
+    columns = _pose_columns(poses, shifts, pixel_size) | _image_columns(stack_name, len(poses))
     if errors_rad is not None:
-        table[ERROR_COLUMN] = np.degrees(errors_rad)
+        columns[ERROR_COLUMN] = np.degrees(errors_rad)
+    _write(path, _optics(ctf, pixel_size, image_size), columns | _defocus_columns(ctf))
+
+
+def write_particles(
+    path: str | Path,
+    stack_name: str,
+    pixel_size: float,
+    image_size: int,
+    halves: NDArray[np.integer],
+    ctf: ContrastTransfer | None = None,
+    poses: NDArray[np.floating] | None = None,
+    shifts_px: NDArray[np.floating] | None = None,
+) -> None:
+    """Write the table of a stack as a RELION 3.1 ``.star`` with one optics group; poses and shifts only where given.
+
+    Parameters
+    ----------
+    stack_name, pixel_size, image_size, ctf, poses, shifts_px
+        as of :func:`write_star`.
+    halves
+        (n,) 1 or 2.
+
+    Raises
+    ------
+    InputError
+        for a stack name that the format cannot hold.
+    """
+    columns = _image_columns(stack_name, len(halves)) | _defocus_columns(ctf) | {"rlnRandomSubset": halves}
+    if poses is not None:
+        shifts = np.zeros((len(poses), 2)) if shifts_px is None else np.asarray(shifts_px, dtype=float)
+        columns |= _pose_columns(poses, shifts, pixel_size)
+    _write(path, _optics(ctf, pixel_size, image_size), columns)
+
+
+def _pose_columns(poses: NDArray[np.floating], shifts_px: NDArray[np.floating], pixel_size: float) -> dict[str, Any]:
+    columns: dict[str, Any] = dict(zip(_ANGLES, rotations.to_euler(poses).T, strict=True))
+    # 0 - 0 is 0, where -0 would be written as -0.000000
+    return columns | dict(zip(_ORIGINS, ((0.0 - shifts_px) * pixel_size).T, strict=True))
+
+
+def _image_columns(stack_name: str, count: int) -> dict[str, Any]:
+    check_stack_name(stack_name)
+    return {
+        "rlnImageName": [f"{number:06d}@{stack_name}" for number in range(1, count + 1)],
+        "rlnOpticsGroup": np.ones(count, dtype=int),
+    }
+
+
+def _defocus_columns(ctf: ContrastTransfer | None) -> dict[str, Any]:
+    if ctf is None:
+        return {}
+    defocus = dict(zip(("rlnDefocusU", "rlnDefocusV"), ctf.defocus_angstrom.T, strict=True))
+    return {**defocus, "rlnDefocusAngle": ctf.astigmatism_degrees}
+
+
+def _optics(ctf: ContrastTransfer | None, pixel_size: float, image_size: int) -> dict[str, Any]:
+    microscope = {"rlnVoltage": 300.0, "rlnSphericalAberration": 2.7}
     if ctf is not None:
-        table[["rlnDefocusU", "rlnDefocusV"]], table["rlnDefocusAngle"] = ctf.defocus_angstrom, ctf.astigmatism_degrees
-    optics = pd.DataFrame(
-        {
-            "rlnOpticsGroup": [1],
-            "rlnOpticsGroupName": ["opticsGroup1"],
-            "rlnVoltage": [300.0 if ctf is None else ctf.voltage_kv[0]],
-            "rlnSphericalAberration": [2.7 if ctf is None else ctf.spherical_aberration_mm[0]],
-            **({} if ctf is None else {"rlnAmplitudeContrast": [ctf.amplitude_contrast[0]]}),
-            "rlnImagePixelSize": [float(pixel_size)],
-            "rlnImageSize": [int(image_size)],
-            "rlnImageDimensionality": [2],
+        microscope = {
+            "rlnVoltage": float(ctf.voltage_kv[0]),
+            "rlnSphericalAberration": float(ctf.spherical_aberration_mm[0]),
+            "rlnAmplitudeContrast": float(ctf.amplitude_contrast[0]),
         }
-    )
+    images = {"rlnImagePixelSize": float(pixel_size), "rlnImageSize": int(image_size), "rlnImageDimensionality": 2}
+    return {"rlnOpticsGroup": 1, "rlnOpticsGroupName": "opticsGroup1", **microscope, **images}
+
+
+def _write(path: str | Path, optics: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+    text = _star_text({"optics": pd.DataFrame([optics]), "particles": pd.DataFrame(columns)})
     with writing(Path(path)) as aside:
-        aside.write_text(_star_text({"optics": optics, "particles": table}), encoding="utf-8")
+        aside.write_text(text, encoding="utf-8")
 
 
 def check_stack_name(name: str) -> None:

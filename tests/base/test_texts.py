@@ -11,7 +11,7 @@ import pytest
 
 from engine.base.errors import InputError
 from engine.base.texts import decoded, in_ascii, not_unicode, read_text, read_toml, without_mark
-from engine.cli.generate import read_arguments
+from engine.cli.generate_arguments import read_arguments
 from engine.config.settings import load_config
 from engine.experiment.sweep import load_sweep
 from engine.io.coordinates import composition

@@ -7,13 +7,14 @@ import mrcfile
 import numpy as np
 import pytest
 import starfile
-from scipy import stats
+from scipy import ndimage, stats
 from scipy.io import loadmat
 from scipy.spatial.transform import Rotation
 
 from engine.base.errors import InputError
-from engine.cli import generate
-from engine.cli.generate import Request, main, read_arguments, region_degrees
+from engine.cli import generate_projections
+from engine.cli.generate import main
+from engine.cli.generate_arguments import Request, read_arguments, region_degrees
 from tests.conftest import reference_projection
 
 TOY_DIAGONAL = 41  # of 24 x 22 x 26 voxels: 41.66
@@ -77,6 +78,19 @@ def test_mat_and_stack_hold_what_h5_holds(tmp_path: Path, toy_map):
     assert list(table["rlnImageName"]) == [f"{n:06d}@a.mrcs" for n in range(1, 6)]
 
 
+def test_origins_of_a_stack_are_those_of_a_map_that_turns_about_voxel_n_2(tmp_path: Path, toy_map, toy_density):
+    """The images turn about the centre of mass, programs that read the table turn the map about voxel n // 2."""
+    assert main(["-in", str(toy_map), "-num", "4", "-out", str(tmp_path / "a.mrcs")]) == 0
+    images, table = mrcfile.read(tmp_path / "a.mrcs"), starfile.read(tmp_path / "a.star")["particles"]
+    poses = Rotation.from_euler("ZYZ", table[["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]], degrees=True).as_matrix()
+    moves = -table[["rlnOriginYAngst", "rlnOriginXAngst"]].to_numpy() / 2.5
+    middle = np.array([n // 2 for n in toy_density.shape[::-1]], dtype=float)
+    assert np.abs(moves).max() > 0.3
+    for image, pose, move in zip(images, poses, moves, strict=True):
+        turned = ndimage.shift(reference_projection(toy_density, pose, middle, TOY_DIAGONAL), move, order=3)
+        assert np.linalg.norm(image - turned) < 5e-3 * np.linalg.norm(image)
+
+
 @pytest.mark.parametrize("sampling", ["euler", "so3"])
 def test_angles_fill_the_region_that_was_asked_for(tmp_path: Path, toy_map, sampling):
     out = tmp_path / "a.h5"
@@ -90,7 +104,9 @@ def test_angles_fill_the_region_that_was_asked_for(tmp_path: Path, toy_map, samp
 
 
 def test_noise_has_its_variance_and_leaves_the_poses_alone(tmp_path: Path, toy_map, monkeypatch):
-    monkeypatch.setattr(generate, "_CHUNK_BYTES", 4 * TOY_DIAGONAL**2 * 8)  # 8 projections: the last chunk holds 4
+    monkeypatch.setattr(
+        generate_projections, "_CHUNK_BYTES", 4 * TOY_DIAGONAL**2 * 8
+    )  # 8 projections: the last chunk holds 4
     stacks = {}
     for variance in ("0", "4"):
         out = tmp_path / f"{variance}.h5"
@@ -105,11 +121,11 @@ def test_noise_has_its_variance_and_leaves_the_poses_alone(tmp_path: Path, toy_m
 
 
 def test_chunks_do_not_show(tmp_path: Path, toy_volume, monkeypatch):
-    generate.generate(Request("toy", tmp_path / "whole.h5", 20, noise_variance=1.0), toy_volume)
-    monkeypatch.setattr(generate, "_CHUNK_BYTES", 4 * TOY_DIAGONAL**2 * 8)
+    generate_projections.generate(Request("toy", tmp_path / "whole.h5", 20, noise_variance=1.0), toy_volume)
+    monkeypatch.setattr(generate_projections, "_CHUNK_BYTES", 4 * TOY_DIAGONAL**2 * 8)
     heard: list[float] = []
     request = Request("toy", tmp_path / "parts.h5", 20, noise_variance=1.0)
-    generate.generate(request, toy_volume, lambda fraction, values: heard.append(fraction))
+    generate_projections.generate(request, toy_volume, lambda fraction, values: heard.append(fraction))
     with h5py.File(tmp_path / "whole.h5") as whole, h5py.File(tmp_path / "parts.h5") as parts:
         np.testing.assert_allclose(parts["Projections"][()], whole["Projections"][()], atol=1e-4)
         assert np.ptp(parts["Projections"][-1]) > 1
@@ -264,7 +280,7 @@ def test_impossible_outputs_are_refused_before_work_begins(tmp_path: Path, out, 
 )
 def test_what_does_not_fit_is_refused_before_it_is_made(tmp_path: Path, toy_volume, out, count, message):
     with pytest.raises(InputError, match=message):
-        generate.generate(Request("toy", tmp_path / out, count), toy_volume)
+        generate_projections.generate(Request("toy", tmp_path / out, count), toy_volume)
     assert not list(tmp_path.iterdir())
 
 
@@ -278,7 +294,7 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path, toy_volume, name):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(InputError, match=r"cannot write .*: File too large") as caught:
-            generate.generate(Request("toy", tmp_path / name, 200), toy_volume)
+            generate_projections.generate(Request("toy", tmp_path / name, 200), toy_volume)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(caught.value)
@@ -290,7 +306,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, toy_volume):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generate.generate(Request("toy", tmp_path / "a.h5", 5), toy_volume, stop)
+        generate_projections.generate(Request("toy", tmp_path / "a.h5", 5), toy_volume, stop)
     assert not list(tmp_path.iterdir())
 
 

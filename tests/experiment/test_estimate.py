@@ -202,7 +202,7 @@ PARTICLES = {"particles": {"source": "a.star"}, "volume": {"source": "map.mrc"}}
 
 
 def stack(count: int = 1000, size: int = 64) -> StackSource:
-    return StackSource("images", "poses", count, size, 3.0)
+    return StackSource("images", "poses", "halves", count, size, 3.0)
 
 
 def test_particles_take_longer_and_more_memory_with_their_number_and_size():

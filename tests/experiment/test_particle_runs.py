@@ -14,7 +14,7 @@ from engine.base.errors import InputError
 from engine.config.settings import config_from_dict
 from engine.experiment import pipeline
 from engine.experiment.artefacts import read_arrays
-from engine.experiment.stages import distance
+from engine.experiment.stages import distance, halves, training
 from engine.geometry.rotations import from_euler, geodesic_distance, to_euler, to_quaternion
 from engine.imaging.simulation import Acquisition, simulate
 from engine.imaging.volume import Volume
@@ -82,11 +82,26 @@ def known_distances(monkeypatch, made) -> None:
     """In place of the network's: the exact distances of the poses, and some noise. Nothing else is known."""
 
     def learned(context, pairs):
-        chosen = context.stack.chosen[context["particles"].members]
-        poses = np.concatenate([made.poses[chosen], distance.anchors(context)[1]])
+        rows = context.stack.chosen[context["particles"].members[halves.estimated(context)]]
+        poses = np.concatenate([made.poses[rows], distance.anchors(context)[1]])
         return perturb_distances(exact_distances(to_quaternion(poses), pairs), 0.01, np.random.default_rng(1))
 
     monkeypatch.setattr(distance, "_learned", learned)
+
+
+@pytest.fixture
+def without_training(monkeypatch) -> None:
+    """The training set is made, but nothing is learned from it: :func:`known_distances` needs no network."""
+
+    def untrained(self, context, progress):
+        data = training._training_set(context, progress)
+        assert np.isfinite(data.images).all()
+        with context.record.writing(self.file(training.MODEL)) as path:
+            path.write_bytes(b"no network")
+        nothing = np.zeros((0, 3))
+        return training.TrainedNetwork(2, 1.0, False, 0.1, False, 2, np.zeros(1), nothing)
+
+    monkeypatch.setattr(training.TrainingStage, "run", untrained)
 
 
 def run(table: dict, folder: Path):
@@ -124,7 +139,9 @@ def test_poses_come_out_in_the_frame_of_the_map_and_in_the_table_they_came_in(ma
 
 
 @pytest.mark.slow
-def test_without_reference_poses_the_poses_are_the_same_and_no_figure_pretends(made, known_distances, tmp_path):
+def test_without_reference_poses_the_poses_are_the_same_and_no_figure_pretends(
+    made, known_distances, without_training, tmp_path
+):
     table = made.config(max_shift=2.0) | {"reconstruction": {"enabled": False}}
     with_reference = run(table, tmp_path / "one")
     blocks = made.table()
@@ -142,7 +159,53 @@ def test_without_reference_poses_the_poses_are_the_same_and_no_figure_pretends(m
 
 
 @pytest.mark.slow
-def test_images_that_cannot_be_used_are_left_out_and_counted(made, known_distances, tmp_path):
+@pytest.mark.parametrize("on", ["particles", "reconstruction"])
+def test_each_half_is_estimated_by_what_the_other_taught(
+    made, known_distances, without_training, monkeypatch, on, tmp_path
+):
+    taught, make = [], training.TrainingStage.run
+
+    def watched(self, context, progress):
+        taught.append((self.name, set(halves.teachers(context)), set(halves.estimated(context))))
+        return make(self, context, progress)
+
+    monkeypatch.setattr(training.TrainingStage, "run", watched)
+    blocks = made.table()
+    blocks["particles"]["rlnRandomSubset"] = np.arange(COUNT) % 3 % 2 + 1
+    made.write(blocks)
+    table = made.config()
+    del table["volume"]
+    table["training"] |= {"on": on}
+    record = run(table, tmp_path / "runs")
+    assert [name for name, *_ in taught] == ["training", "training_half2"]
+    for _, teachers, estimated in taught:
+        assert teachers | estimated == set(range(COUNT))
+        assert not teachers & estimated
+    assert len(taught[0][2]) == 40
+    assert record.metrics["frame_angle_error_median"] < 0.1
+    assert "fsc_0.5_angstrom" not in record.metrics
+    kept = read_arrays(record.path / "frame.npz")
+    np.testing.assert_array_equal(kept["rows"], np.arange(COUNT))
+    errors = geodesic_distance(to_quaternion(kept["poses"]), to_quaternion(made.poses))
+    assert np.median(errors) == pytest.approx(record.metrics["frame_angle_error_median"], rel=1e-6)
+    assert {"model.keras", "model_half2.keras"} <= {path.name for path in record.path.iterdir()}
+    one_half = run(table | {"particles": table["particles"] | {"half": "2"}}, tmp_path / "one")
+    rows = read_arrays(one_half.path / "frame.npz")["rows"]
+    np.testing.assert_array_equal(rows, sorted(taught[1][2]))
+
+
+def test_particles_without_poses_teach_nothing(made, tmp_path):
+    blocks = made.table()
+    blocks["particles"] = blocks["particles"].drop(columns=["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"])
+    made.write(blocks)
+    table = made.config()
+    table["training"] |= {"on": "particles"}
+    with pytest.raises(InputError, match=r"training\.on is 'particles' and .*particles\.star has no poses; wanted"):
+        run(table, tmp_path / "runs")
+
+
+@pytest.mark.slow
+def test_images_that_cannot_be_used_are_left_out_and_counted(made, known_distances, without_training, tmp_path):
     stack = mrc.read_map(made.folder / "stack.mrcs", stack_is_volume=True)[0]
     stack[3], stack[7, 2, 2] = 1.0, np.nan
     mrc.write_stack(made.folder / "stack.mrcs", -stack, PIXEL)

@@ -39,6 +39,7 @@ HARMLESS: Mapping[str, str] = {
     "engine.io.mrc.write_stack": "a new file where the caller wants it",
     "engine.io.particles.write_poses": "a new file where the caller wants it",
     "engine.io.star.write_star": "a new file where the caller wants it",
+    "engine.io.star.write_particles": "a new file where the caller wants it",
     "engine.record.catalogue.get_run": "the catalogue follows the directories whenever it is asked",
     "engine.record.catalogue.list_runs": "the catalogue follows the directories whenever it is asked",
     "engine.record.catalogue.sync": "the catalogue follows the directories whenever it is asked",

@@ -10,6 +10,7 @@ from ..stagecache import stage_key
 from .alignment import AlignmentStage
 from .distance import DistanceStage
 from .frame import FrameStage
+from .halves import HalfMapsStage, of_second_half
 from .particle_reconstruction import ParticleReconstructionStage
 from .particle_refinement import ParticleRefinementStage
 from .particles import ParticlesStage
@@ -21,7 +22,8 @@ from .training import TrainingStage
 from .volume import VolumeStage
 
 _STAGES: list[Stage] = [
-    VolumeStage(), ProjectionsStage(), ParticlesStage(), TrainingStage(), DistanceStage(), RecoveryStage(),
+    VolumeStage(), ProjectionsStage(), ParticlesStage(), HalfMapsStage(), TrainingStage(), DistanceStage(),
+    RecoveryStage(), *map(of_second_half, (TrainingStage(), DistanceStage(), RecoveryStage())),
     AlignmentStage(), ReconstructionStage(), RefinementStage(), FrameStage(), ParticleReconstructionStage(),
     ParticleRefinementStage(),
 ]  # fmt: skip

@@ -16,7 +16,8 @@ from ...poses.choices import MOST_PAIRS
 from ...record.arrays import Shape
 from ..devices import CPU, NETWORK
 from ..metrics import DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL
-from ..stage import Arrays, Artefact, Context, Cost, Source, Stage
+from ..stage import Arrays, Artefact, Context, Cost, Source, Stage, second_half
+from .halves import anchoring, estimated, has_second, teaching_map
 from .particles import model_of
 from .training import MODEL
 
@@ -45,7 +46,7 @@ class DistanceStage(Stage):
     """Estimates the distances of all pairs or, beyond 5,000 projections, of a random part of them."""
 
     name = "distance"
-    needs = ("projections", "particles", "training")
+    needs = ("projections", "particles", "half_maps", "training")
     result = EstimatedDistances
     finite = ("estimated",)
     metrics = (DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL)
@@ -57,6 +58,10 @@ class DistanceStage(Stage):
             "among_first": Shape(("k",)), "error_by_distance": Shape(("t", 4), gaps=True),
         }),
     )  # fmt: skip
+
+    def enabled(self, config: Config) -> bool:
+        """Always; that of a second half set where there is one."""
+        return has_second(config) or not self.second
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """The settings of the distances; learned ones depend on the training, which depends on the rest."""
@@ -129,7 +134,7 @@ class DistanceStage(Stage):
             counts, edges = metrics.distance_histogram(estimated.values, exact.values)
             errors = metrics.error_by_distance(estimated.values, exact.values)
             kept |= {"counts": counts, "edges": edges, "exact": exact.values[sample], "error_by_distance": errors}
-        context.record.save_arrays("distances.npz", **kept)
+        context.record.save_arrays(self.file("distances.npz"), **kept)
 
     def pack(self, result: EstimatedDistances) -> dict[str, np.ndarray]:
         """The estimates alone: pairs and exact distances are quickly recomputed."""
@@ -153,7 +158,8 @@ def estimated_pairs(count: int) -> int:
 def _pairs(context: Context) -> Pairs:
     from ...poses.pairs import candidate_pairs
 
-    count = len(context["projections"]) if context.stack is None else len(context["particles"].images) + ANCHORS
+    of_stack = context.stack is not None
+    count = len(estimated(context)) + len(anchors(context)[1]) if of_stack else len(context["projections"])
     return candidate_pairs(count, context.stream("pairs"))
 
 
@@ -178,7 +184,7 @@ def _learned(context: Context, pairs: Pairs) -> PairDistances:
 
     config = context.config
     if context.stack is not None:
-        small = np.concatenate([context["particles"].images, anchors(context)[0]])
+        small = np.concatenate([context["particles"].images[estimated(context)], anchors(context)[0]])
     else:
         particles = context["projections"]
         small = fourier_crop(particles.images, context.network_size)
@@ -186,16 +192,26 @@ def _learned(context: Context, pairs: Pairs) -> PairDistances:
             small = phase_flipped(small, particles.ctf, particles.pixel_size * particles.size / context.network_size)
         small = standardise(small)
     on_gpu = context.devices[NETWORK] != CPU
-    features = embed(load_model(context.record.path / MODEL, on_gpu), small, on_gpu=on_gpu)
+    model = second_half(MODEL) if context.second else MODEL
+    features = embed(load_model(context.record.path / model, on_gpu), small, on_gpu=on_gpu)
     degrees = degrees_of(group(config.volume.symmetry), config.distance.feature_dim)
-    return learned_distances(features, pairs, config.distance.head, degrees, context["training"].calibration)
+    return learned_distances(features, pairs, config.distance.head, degrees, context.of_half("training").calibration)
 
 
 def anchors(context: Context) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
-    """Images (n, m, m) of poses (n, 3, 3) that are known, prepared as the particles are; none was trained on."""
+    """Images (n, m, m) of poses (n, 3, 3) that are known, prepared as the particles are; none was trained on.
+
+    Projections of the map that teaches; where the particles themselves teach, some of these.
+    """
     from ...imaging.stack_model import simulate_like_stack
 
-    data, _ = simulate_like_stack(context.volume, model_of(context), ANCHORS, ANCHORS, context.stream("anchors"))
+    if context.config.training.on == "particles":
+        stack, prepared, some = context.stack, context["particles"], anchoring(context)
+        assert stack is not None
+        assert stack.reference_poses is not None
+        return prepared.images[some], stack.reference_poses[prepared.members[some]]
+    rng = context.stream("anchors")
+    data, _ = simulate_like_stack(teaching_map(context), model_of(context), ANCHORS, ANCHORS, rng)
     return data.validation_images, data.validation_poses
 
 

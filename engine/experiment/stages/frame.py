@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from ...record.arrays import ROTATIONS, Shape
 from ..metrics import ANGLE_ERROR_MEAN, ANGLE_ERROR_MEDIAN, IN_FRAME
 from ..stage import Artefact, Context, Cost, Source, Stage
 from . import lazily
-from .distance import ANCHORS, anchors
+from .distance import anchors
+from .halves import estimated, has_second, teaching_map
 from .matches import MATCHES, keep_matches
 from .particles import noise_of
 
@@ -24,7 +25,7 @@ _TOGETHER = 512  # particles whose images are in memory together
 
 @dataclass(frozen=True, eq=False)
 class PosesInFrame:
-    """Poses (n, 3, 3) of the usable particles in the map's frame, shifts (n, 2) in pixels of the original image.
+    """Poses (n, 3, 3) of particles in the map's frame, shifts (n, 2) in pixels; ``places`` (n,) among the usable ones.
 
     ``confidence`` (n,) is above 0, at most 1, the higher the smaller the expected error; ``anchor_errors`` (k,) in rad
     are those of the anchors after they were aligned.
@@ -34,13 +35,14 @@ class PosesInFrame:
     shifts: NDArray[np.floating]
     confidence: NDArray[np.floating]
     anchor_errors: NDArray[np.floating]
+    places: NDArray[np.integer]
 
 
 class FrameStage(Stage):
     """Aligns recovered poses by the anchors alone, and finds the shifts by matching with the map."""
 
     name = "frame"
-    needs = ("particles", "distance", "recovery")
+    needs = ("particles", "half_maps", "distance", "recovery", "distance_half2", "recovery_half2")
     result = PosesInFrame
     finite = ("poses", "shifts", "confidence")
     metrics = (ANGLE_ERROR_MEDIAN, ANGLE_ERROR_MEAN, *IN_FRAME)
@@ -68,16 +70,18 @@ class FrameStage(Stage):
         return Cost(0.5 + 1.5e-7 * source.count(config) * source.frame(config) ** 2)
 
     def run(self, context: Context, progress: Progress) -> PosesInFrame:
-        """Align, then match."""
-        from ...poses.frame import confidence, in_frame_of_anchors
-
-        recovery, elements = context["recovery"], group(context.config.volume.symmetry)
-        framed = in_frame_of_anchors(recovery.poses, anchors(context)[1], context.stream("frame"), elements)
-        trust = confidence(
-            recovery.poses, context["distance"].estimated, recovery.calibration, len(framed.anchor_errors), elements
+        """Align, then match; each half set by itself where it was estimated so."""
+        parts = []
+        for second in (False, True) if has_second(context.config) else (False,):
+            of_half = replace(context, second=second)
+            parts.append((estimated(of_half), _in_frame(of_half, progress)))
+        order = np.argsort(np.concatenate([places for places, _ in parts]))
+        poses, shifts, trust = (
+            np.concatenate([getattr(made, name) for _, made in parts])[order]
+            for name in ("poses", "shifts", "confidence")
         )
-        shifts = matched_shifts(context, framed.poses, progress)
-        return PosesInFrame(framed.poses, shifts, trust[: len(framed.poses)], framed.anchor_errors)
+        errors = np.concatenate([made.anchor_errors for _, made in parts])
+        return PosesInFrame(poses, shifts, trust, errors, np.sort(np.concatenate([places for places, _ in parts])))
 
     def report(self, context: Context, result: PosesInFrame) -> dict[str, Any]:
         """Errors against the poses that came with the stack, where there are any."""
@@ -86,15 +90,33 @@ class FrameStage(Stage):
     def keep(self, context: Context, result: PosesInFrame) -> None:
         """``frame.npz``, the table, and a few particles beside what they match."""
         keep_poses(context, result, "frame.npz", "poses")
-        keep_matches(context, result.poses, result.shifts, result.confidence)
+        keep_matches(context, result.places, result.poses, result.shifts, result.confidence)
         context.record.log(
-            f"frame: the {ANCHORS} anchors are {np.degrees(np.median(result.anchor_errors)):.2f} degrees off, in the "
-            "median, after their poses were aligned with the known ones"
+            f"frame: the {len(result.anchor_errors)} anchors are "
+            f"{np.degrees(np.median(result.anchor_errors)):.2f} degrees off, in the median, after their poses were "
+            "aligned with the known ones"
         )
 
 
-def matched_shifts(context: Context, poses: NDArray[np.floating], progress: Progress) -> NDArray[np.floating]:
-    """Shifts (n, 2) in pixels at which the particles correlate best with CTF times projection at these poses."""
+def _in_frame(context: Context, progress: Progress) -> PosesInFrame:
+    """Those of one half set, or of all particles."""
+    from ...poses.frame import confidence, in_frame_of_anchors
+
+    recovery, elements = context.of_half("recovery"), group(context.config.volume.symmetry)
+    known, places = anchors(context)[1], estimated(context)
+    framed = in_frame_of_anchors(recovery.poses, known, context.stream("frame"), elements)
+    trust = confidence(
+        np.concatenate([framed.poses, known]), context.of_half("distance").estimated, recovery.calibration, len(known),
+        elements,
+    )  # fmt: skip
+    shifts = matched_shifts(context, places, framed.poses, progress)
+    return PosesInFrame(framed.poses, shifts, trust[: len(places)], framed.anchor_errors, places)
+
+
+def matched_shifts(
+    context: Context, places: NDArray[np.integer], poses: NDArray[np.floating], progress: Progress
+) -> NDArray[np.floating]:
+    """Shifts (n, 2) in pixels at which particles correlate best with CTF times projection of the map that teaches."""
     from ...imaging.projection import project
     from ...poses.shifts import correlation_shifts
 
@@ -103,12 +125,13 @@ def matched_shifts(context: Context, poses: NDArray[np.floating], progress: Prog
     shifts = np.zeros((len(poses), 2))
     if stack.max_shift == 0:
         return shifts
+    volume = teaching_map(context)
     images, transfers, noise = lazily.images(context), lazily.transfers(context), noise_of(prepared).power(stack.size)
     for start in range(0, len(poses), _TOGETHER):
         some = slice(start, start + _TOGETHER)
-        clean = project(context.volume, poses[some], stack.size)
-        weights = (1.0 if transfers is None else transfers[some]) / noise
-        shifts[some] = correlation_shifts(images[some], clean, weights, stack.max_shift)
+        clean = project(volume, poses[some], stack.size)
+        weights = (1.0 if transfers is None else transfers[places[some]]) / noise
+        shifts[some] = correlation_shifts(images[places[some]], clean, weights, stack.max_shift)
         progress(min(1.0, (start + _TOGETHER) / len(poses)), {})
     return shifts
 
@@ -117,7 +140,7 @@ def errors_in_frame(context: Context, result: PosesInFrame, prefix: str = "") ->
     """The figures of :data:`experiment.metrics.IN_FRAME`, where there are reference poses."""
     from ...poses.frame import frame_errors, frame_metrics
 
-    reference = reference_poses(context)
+    reference = reference_poses(context, result.places)
     if reference is None:
         return {}
     errors = frame_errors(result.poses, reference, group(context.config.volume.symmetry))
@@ -125,23 +148,23 @@ def errors_in_frame(context: Context, result: PosesInFrame, prefix: str = "") ->
     stack = context.stack
     assert stack is not None
     if stack.reference_shifts is not None:
-        known = stack.reference_shifts[context["particles"].members]
+        known = stack.reference_shifts[context["particles"].members[result.places]]
         figures["shift_error_median_px"] = float(np.median(np.linalg.norm(result.shifts - known, axis=1)))
     return {f"{prefix}{name}": value for name, value in figures.items()}
 
 
-def reference_poses(context: Context) -> NDArray[np.floating] | None:
-    """The poses (n, 3, 3) that came with the usable particles; None where there are none."""
+def reference_poses(context: Context, places: NDArray[np.integer]) -> NDArray[np.floating] | None:
+    """The poses (n, 3, 3) that came with these of the usable particles; None where there are none."""
     stack = context.stack
     assert stack is not None
-    return None if stack.reference_poses is None else stack.reference_poses[context["particles"].members]
+    return None if stack.reference_poses is None else stack.reference_poses[context["particles"].members[places]]
 
 
 def _after_alignment(context: Context, result: PosesInFrame) -> dict[str, Any]:
     """The angle errors after O(4), as of simulations."""
     from ...poses.alignment import align_poses
 
-    reference = reference_poses(context)
+    reference = reference_poses(context, result.places)
     if reference is None:
         return {}
     elements = group(context.config.volume.symmetry)
@@ -156,7 +179,8 @@ def keep_poses(context: Context, result: PosesInFrame, filename: str, stem: str)
 
     stack, prepared, record = context.stack, context["particles"], context.record
     assert stack is not None
-    rows, reference = stack.chosen[prepared.members], reference_poses(context)
+    members = prepared.members[result.places]
+    rows, reference = stack.chosen[members], reference_poses(context, result.places)
     known = {}
     if reference is not None:
         errors = frame_errors(result.poses, reference, group(context.config.volume.symmetry))
@@ -165,11 +189,11 @@ def keep_poses(context: Context, result: PosesInFrame, filename: str, stem: str)
         filename, poses=result.poses, shifts=result.shifts, confidence=result.confidence, rows=rows, **known,
         anchor_errors=result.anchor_errors,
     )  # fmt: skip
-    shifts = result.shifts / stack.scales[prepared.members, None]  # in pixels of each image as recorded
+    shifts = result.shifts / stack.scales[members, None]  # in pixels of each image as recorded
     ending = ".cs" if isinstance(stack.table.original, np.ndarray) else ".star"
     lines = write_poses(
         record.path / f"{stem}{ending}", stack.table, rows, result.poses, shifts, result.confidence,
-        stack.halves[prepared.members],
+        stack.halves[members],
     )  # fmt: skip
     for line in lines:
         record.log(line)

@@ -16,36 +16,40 @@ from ..stage import Context
 from .particles import signed
 
 
-def images(context: Context) -> Any:
-    """The usable particles (n, size, size): normalised, with the sign with which they agree with CTF times map."""
+def images(context: Context, places: NDArray[np.integer] | None = None) -> Any:
+    """Usable particles (n, size, size), all when not given: normalised, with the sign with which they agree with CTF
+    times map.
+    """
     stack, prepared = context.stack, context["particles"]
     assert stack is not None
+    ours = prepared.members if places is None else prepared.members[places]
 
     def read(rows: NDArray[np.integer]) -> NDArray[np.float32]:
         wanted = np.empty((len(rows), stack.size, stack.size), dtype=np.float32)
-        members = prepared.members[rows]
+        members = ours[rows]
         order = np.argsort(members)
         for some, recorded in stack.batches(members[order]):
             wanted[order[np.searchsorted(members[order], some)]] = signed(context, recorded)
         return wanted
 
-    return Computed((len(prepared.members), stack.size, stack.size), read)
+    return Computed((len(ours), stack.size, stack.size), read)
 
 
-def transfers(context: Context) -> Planes | None:
-    """The CTF of each usable particle (n, size, size // 2 + 1), in the order of ``rfft2``; None without."""
+def transfers(context: Context, places: NDArray[np.integer] | None = None) -> Planes | None:
+    """The CTF of each usable particle (n, size, size // 2 + 1), or of some, in the order of ``rfft2``; None without."""
     from ...imaging.ctf import transfer
     from ...imaging.fourier import half_plane_frequencies
 
     stack, prepared = context.stack, context["particles"]
     assert stack is not None
     contrast = stack.ctf
+    ours = prepared.members if places is None else prepared.members[places]
     if contrast is None:
         return None
     plane = half_plane_frequencies(stack.size, stack.pixel_size).astype(np.float32)
 
     def computed(rows: NDArray[np.integer]) -> NDArray[np.floating]:
-        values = transfer(contrast[prepared.members[rows]], plane)
+        values = transfer(contrast[ours[rows]], plane)
         return np.abs(values) if stack.is_flipped else values
 
-    return Computed((len(prepared.members), stack.size, stack.size // 2 + 1), computed)
+    return Computed((len(ours), stack.size, stack.size // 2 + 1), computed)

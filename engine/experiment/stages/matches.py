@@ -19,11 +19,16 @@ MATCHES = Artefact("matches.npz", f"the {SHOWN} most and least confident particl
 
 
 def keep_matches(
-    context: Context, poses: NDArray[np.floating], shifts: NDArray[np.floating], confidence: NDArray[np.floating]
+    context: Context,
+    places: NDArray[np.integer],
+    poses: NDArray[np.floating],
+    shifts: NDArray[np.floating],
+    confidence: NDArray[np.floating],
 ) -> None:
     """``matches.npz``, the most confident first: images of the network's size, so that their signal can be seen.
 
-    Of the particles' poses (n, 3, 3), shifts (n, 2) in pixels and confidence (n,). Projections are multiplied by the
+    Of the ``places`` (n,) of particles among the usable ones, their poses (n, 3, 3), shifts (n, 2) in pixels and
+    confidence (n,). Projections are multiplied by the
     particle's CTF and moved by the shift that was found. Where there is no map, there are none.
     """
     from ...imaging.filters import fourier_crop
@@ -32,11 +37,11 @@ def keep_matches(
     assert stack is not None
     shown = extremes(confidence, SHOWN)
     arrays = {
-        "rows": stack.chosen[prepared.members[shown]], "confidence": np.asarray(confidence)[shown],
-        "particles": fourier_crop(lazily.images(context)[shown], size),
+        "rows": stack.chosen[prepared.members[places[shown]]], "confidence": np.asarray(confidence)[shown],
+        "particles": fourier_crop(lazily.images(context, places[shown])[:], size),
     }  # fmt: skip
     if context.volume_is_known:
-        arrays["projections"] = fourier_crop(_matched(context, poses[shown], shifts[shown], shown), size)
+        arrays["projections"] = fourier_crop(_matched(context, poses[shown], shifts[shown], places[shown]), size)
     context.record.save_arrays(MATCHES.filename, **arrays)
 
 
@@ -47,7 +52,7 @@ def extremes(confidence: NDArray[np.floating], count: int) -> NDArray[np.int64]:
 
 
 def _matched(
-    context: Context, poses: NDArray[np.floating], shifts: NDArray[np.floating], shown: NDArray[np.int64]
+    context: Context, poses: NDArray[np.floating], shifts: NDArray[np.floating], places: NDArray[np.integer]
 ) -> NDArray[np.float32]:
     from scipy import fft
 
@@ -57,7 +62,7 @@ def _matched(
     stack = context.stack
     assert stack is not None
     clean = project(context.volume, poses, stack.size)
-    transfers = lazily.transfers(context)
+    transfers = lazily.transfers(context, places)
     if transfers is not None:
-        clean = fft.irfft2(fft.rfft2(clean) * transfers[shown], s=clean.shape[1:]).astype(np.float32)
+        clean = fft.irfft2(fft.rfft2(clean) * transfers[:], s=clean.shape[1:]).astype(np.float32)
     return shift_images(clean, shifts)

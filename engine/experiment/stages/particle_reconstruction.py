@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...base.progress import Progress, silent
 from ...config.schema import Config
@@ -13,10 +12,9 @@ from ...config.settings import config_to_dict
 from ..metrics import FSC_HALF, FSC_HALVES
 from ..stage import Artefact, Context, Cost, Source, Stage
 from . import lazily
-from .particles import model_of, noise_of
+from .frame import PosesInFrame
+from .particles import noise_of, signal_to_noise
 from .reconstruction import CURVES, ReconstructedMaps, keep_maps, resolutions
-
-_LEAST_SNR = 1e-4
 
 
 class ParticleReconstructionStage(Stage):
@@ -42,7 +40,7 @@ class ParticleReconstructionStage(Stage):
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """The settings of the reconstruction, and the half sets."""
         assert source.stack is not None
-        return (config_to_dict(config)["reconstruction"], source.stack.reference)
+        return (config_to_dict(config)["reconstruction"], source.stack.halves)
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pixels."""
@@ -50,7 +48,7 @@ class ParticleReconstructionStage(Stage):
 
     def run(self, context: Context, progress: Progress) -> ReconstructedMaps:
         """Reconstruct from the poses in the map's frame."""
-        return reconstructed_particles(context, context["frame"].poses, context["frame"].shifts, progress)
+        return reconstructed_particles(context, context["frame"], progress)
 
     def report(self, context: Context, result: ReconstructedMaps) -> dict[str, Any]:
         """Resolutions."""
@@ -59,41 +57,35 @@ class ParticleReconstructionStage(Stage):
     def keep(self, context: Context, result: ReconstructedMaps) -> None:
         """Densities and correlations."""
         keep_maps(context, result)
-        if "frame" in context.results:
+        if context.config.training.on == "reference":
             context.record.log(
                 f"{self.name}: the half maps share the network and the anchors that gave their poses, so their FSC is "
                 "no gold standard"
             )
 
 
-def reconstructed_particles(
-    context: Context, poses: NDArray[np.floating], shifts: NDArray[np.floating], progress: Progress = silent
-) -> ReconstructedMaps:
-    """Densities from the usable particles with these poses (n, 3, 3) and shifts (n, 2) in pixels."""
+def reconstructed_particles(context: Context, estimate: PosesInFrame, progress: Progress = silent) -> ReconstructedMaps:
+    """Densities from the particles that have poses."""
     from ...geometry.symmetry import group
     from ...imaging.reconstruction import reconstruct
     from ...imaging.symmetric_density import symmetrised
 
     stack, prepared = context.stack, context["particles"]
     assert stack is not None
-    sets, settings = stack.halves[prepared.members], context.config.reconstruction
+    count, places = len(prepared.members), estimate.places
+    poses, shifts = np.broadcast_to(np.eye(3), (count, 3, 3)).copy(), np.zeros((count, 2))
+    poses[places], shifts[places] = estimate.poses, estimate.shifts
+    sets, settings = stack.halves[prepared.members[places]], context.config.reconstruction
+    halves = places[sets == 1], places[sets == 2]
+    if not (len(halves[0]) and len(halves[1])):  # poses of one half set alone: its own halves
+        halves = places[::2], places[1::2]
     result = reconstruct(
         lazily.images(context), poses, context.volume, context.stream("half sets"), settings.iterations, progress,
         shifts=shifts, transfer=lazily.transfers(context), noise_power=noise_of(prepared).power(stack.size),
-        halves=(np.flatnonzero(sets == 1), np.flatnonzero(sets == 2)), snr=_signal_to_noise(context),
+        halves=halves, snr=signal_to_noise(context),
     )  # fmt: skip
     densities = [result.density, *result.halves]
     elements = group(context.config.volume.symmetry)
     if len(elements) > 1:
         densities = [symmetrised(density, context.volume.center_index, elements) for density in densities]
     return ReconstructedMaps(*densities)
-
-
-def _signal_to_noise(context: Context) -> float:
-    """Variance of the signal over that of the noise in whole images, from the power at the network's frequencies."""
-    model = model_of(context)
-    noise = model.noise.variance * model.noise.power(model.size) * model.size**2
-    if model.whitening is not None:
-        noise = noise * model.whitening**2
-    share = (model.size / context.frame) ** 2
-    return max(_LEAST_SNR, share * float((model.power / noise - 1).mean()))

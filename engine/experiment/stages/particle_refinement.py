@@ -71,19 +71,20 @@ class ParticleRefinementStage(Stage):
         assert stack is not None
         maps = context.results.get("particle_reconstruction")
         density, highest = reference_density(context, maps)
+        places = start.places
         refined = refine_poses(
-            lazily.images(context), start.poses, density, context.volume.center_index, stack.max_shift,
+            lazily.images(context, places), start.poses, density, context.volume.center_index, stack.max_shift,
             config.refinement.iterations, highest, lambda fraction, values: progress(_REFINING * fraction, values),
-            lazily.transfers(context), noise_of(prepared).power(stack.size),
+            lazily.transfers(context, places), noise_of(prepared).power(stack.size),
         )  # fmt: skip
-        poses, shifts = refined.poses, refined.shifts
+        estimate = PosesInFrame(refined.poses, refined.shifts, start.confidence, start.anchor_errors, places)
         made = None
         if config.reconstruction.enabled:
             made = reconstructed_particles(
-                context, poses, shifts,
+                context, estimate,
                 lambda fraction, values: progress(_REFINING + (1 - _REFINING) * fraction, values),
             )  # fmt: skip
-        return RefinedParticles(PosesInFrame(poses, shifts, start.confidence, start.anchor_errors), made)
+        return RefinedParticles(estimate, made)
 
     def report(self, context: Context, result: RefinedParticles) -> dict[str, Any]:
         """Errors in the frame, and resolutions, after refinement."""

@@ -25,6 +25,7 @@ SHOWN = 16
 _JUDGED = 2000  # images by which the sign of the contrast and the signal's power are judged
 _SURE = 3.0  # standard errors of the evidence for a sign
 _FEWEST = 4
+_LEAST_SNR = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,14 +109,14 @@ class ParticlesStage(Stage):
                 progress(0.4 * members.max() / len(stack), {})
                 if fine.any():
                     yield normalised(images[fine], settings.normalise)
+            if usable.sum() < _FEWEST:  # said here, before anything is computed from none
+                raise InputError(
+                    f"{stack.table.source}: {usable.sum()} of {len(stack)} images are usable, the others have values "
+                    f"that are not finite or all the same; wanted at least {_FEWEST}"
+                )
 
         spectrum = noise_spectrum(noisy())
         members = np.flatnonzero(usable)
-        if len(members) < _FEWEST:
-            raise InputError(
-                f"{stack.table.source}: {len(members)} of {len(stack)} images are usable, the others have values that "
-                f"are not finite or all the same; wanted at least {_FEWEST}"
-            )
         sign, evidence = _sign(context, members)
         ratio = stack.size / size
         whitening = spectrum.whitening(size, ratio) if settings.whiten else None
@@ -239,3 +240,13 @@ def noise_of(prepared: PreparedParticles) -> NoiseModel:
     grid = np.linspace(0, CORNER, 513)
     spectrum = Spectrum(tuple(np.interp(grid, prepared.frequencies, prepared.noise_power)), CORNER)
     return NoiseModel(spectrum.mean, spectrum=spectrum)
+
+
+def signal_to_noise(context: Context) -> float:
+    """Variance of the signal over that of the noise in whole images, from the power at the network's frequencies."""
+    model = model_of(context)
+    noise = model.noise.variance * model.noise.power(model.size) * model.size**2
+    if model.whitening is not None:
+        noise = noise * model.whitening**2
+    share = (model.size / context.frame) ** 2
+    return max(_LEAST_SNR, share * float((model.power / noise - 1).mean()))

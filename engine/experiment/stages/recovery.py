@@ -17,6 +17,7 @@ from ...record.arrays import ROTATIONS, Shape
 from ..metrics import RECOVERY_LOSS, RECOVERY_PAIRS
 from ..stage import Artefact, Context, Cost, Source, Stage
 from .distance import estimated_pairs
+from .halves import has_second
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,10 @@ class RecoveryStage(Stage):
         }),
     )  # fmt: skip
 
+    def enabled(self, config: Config) -> bool:
+        """Always; that of a second half set where there is one."""
+        return has_second(config) or not self.second
+
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """The settings of the recovery."""
         return (config_to_dict(config)["recovery"], config.volume.symmetry)
@@ -72,7 +77,7 @@ class RecoveryStage(Stage):
         from ...poses.symmetric_recovery import recover_symmetric_poses
 
         settings, rng = context.config.recovery, context.stream("recovery")
-        distances, elements = context["distance"].estimated, group(context.config.volume.symmetry)
+        distances, elements = context.of_half("distance").estimated, group(context.config.volume.symmetry)
         if settings.max_distance is not None:
             distances = distances[distances.values < settings.max_distance]
         if settings.pairs != "all":
@@ -90,9 +95,11 @@ class RecoveryStage(Stage):
         return RecoveredPoses(**vars(recovered), pairs=len(distances))
 
     def report(self, context: Context, result: RecoveredPoses) -> dict[str, Any]:
-        """The loss, and how many pairs it is a mean over."""
+        """The loss, and how many pairs it is a mean over; of the first half set where there are two."""
+        if self.second:
+            return {}
         return {"recovery_loss": result.loss, "recovery_pairs": result.pairs}
 
     def keep(self, context: Context, result: RecoveredPoses) -> None:
         """Everything."""
-        context.record.save_arrays("recovery.npz", **self.pack(result))
+        context.record.save_arrays(self.file("recovery.npz"), **self.pack(result))

@@ -18,6 +18,7 @@ from ...record.arrays import Shape
 from ..devices import ASTRA, CPU, NETWORK
 from ..schedule import expected_steps, training_steps
 from ..stage import Artefact, Context, Cost, Source, Stage
+from .halves import anchoring, has_second, teachers, teaching_map
 from .particles import model_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class TrainingStage(Stage):
 
     name = "training"
     version = 10
-    needs = ("projections", "particles")
+    needs = ("projections", "particles", "half_maps")
     result = TrainedNetwork
     files = (MODEL,)
     artefacts = (
@@ -67,13 +68,13 @@ class TrainingStage(Stage):
 
     def enabled(self, config: Config) -> bool:
         """Where distances are learned."""
-        return config.distance.method == "siamese"
+        return config.distance.method == "siamese" and (has_second(config) or not self.second)
 
     def inherits(self, config: Config) -> tuple[str, ...]:
         """Nothing of simulations: training projections are independent of the test projections. Of particles their
         noise, and the scale of their signal.
         """
-        return ("particles",)
+        return ("particles", "half_maps")
 
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """All settings but the number of test projections, except where the noise is measured on those.
@@ -84,7 +85,12 @@ class TrainingStage(Stage):
         table = config_to_dict(config)
         objective = [config.distance.head, config.distance.feature_dim, config.volume.symmetry]
         if source.stack is not None:
-            return (source.volume, source.stack.max_shift, table["pairs"], table["training"], objective)
+            half = (
+                [self.second, config.particles.half, source.stack.reference]
+                if config.training.on != "reference"
+                else []
+            )
+            return (source.volume, source.stack.max_shift, half, table["pairs"], table["training"], objective)
         others, projections = bool(config.training.volumes), projections_that_matter(config)
         noisy = config.projections.noise_variance or config.projections.snr
         measured = config.projections.snr is not None or (others and bool(noisy))
@@ -171,7 +177,7 @@ class TrainingStage(Stage):
 
         with naming(learning_rate="training.learning_rate"):
             trained = trainer.run(learning, checkpoint.offer)
-        with context.record.writing(MODEL) as path:
+        with context.record.writing(self.file(MODEL)) as path:
             save_model(trained.model, path)
         figures = {name: value for name, value in vars(trained).items() if name != "model"}
         return TrainedNetwork(**figures, curve=np.array(curve))
@@ -182,10 +188,10 @@ class TrainingStage(Stage):
 
         record, batch = context.record, context.config.training.batch_size
         Checkpoint(record.path.parent, context.key).remove()
-        record.save_arrays("training.npz", **self.pack(result))
+        record.save_arrays(self.file("training.npz"), **self.pack(result))
         rate = float(result.steps) * batch / float(result.seconds)
         record.log(
-            f"training: {result.steps} steps, {rate:.0f} projections/s, {rate * (batch - 1) / 2:.0f} pairs/s, "
+            f"{self.name}: {result.steps} steps, {rate:.0f} projections/s, {rate * (batch - 1) / 2:.0f} pairs/s, "
             f"validation L_DE {result.validation_mae:.4f} rad"
         )
         if result.stopped_early:
@@ -233,12 +239,14 @@ def _training_set(context: Context, progress: Progress) -> TrainingSet:
 
 
 def _like_the_stack(context: Context, count: int, validation_count: int, progress: Progress) -> TrainingSet:
-    """Projections of the map, as the stack's images are."""
+    """Projections of the map that teaches, as the stack's images are; or images of the half set that teaches."""
     from ...imaging.stack_model import simulate_like_stack
 
+    if context.config.training.on == "particles":
+        return _of_particles(context)
     model, rng = model_of(context), context.stream("training projections")
     data, scale = simulate_like_stack(
-        context.volume, model, count, validation_count, rng,
+        teaching_map(context), model, count, validation_count, rng,
         lambda fraction, values: progress(_SIMULATING * fraction, values),
     )  # fmt: skip
     if scale == 0:
@@ -250,6 +258,28 @@ def _like_the_stack(context: Context, count: int, validation_count: int, progres
         f"training: projections of the map are {scale:.3g} times as strong as it has them, from the power of the images"
     )
     return data
+
+
+def _of_particles(context: Context) -> TrainingSet:
+    """The images of the half set that teaches, with the poses they came with; a tenth of them for validation."""
+    from ...imaging.noise import NoiseModel
+    from ...imaging.simulation import TrainingSet
+
+    stack, prepared, training = context.stack, context["particles"], context.config.training
+    assert stack is not None
+    assert stack.reference_poses is not None
+    poses = stack.reference_poses[prepared.members]
+    held_out = anchoring(context)
+    others = np.setdiff1d(teachers(context), held_out)
+    if len(others) <= training.batch_size:
+        raise InputError(
+            f"training: half set {3 - context.half} has {len(others)} particles to learn from; wanted more than "
+            f"training.batch_size ({training.batch_size})"
+        )
+    return TrainingSet(
+        prepared.images[others], poses[others], prepared.images[held_out], poses[held_out], NoiseModel(), 0.0,
+        pixel_size=stack.pixel_size * stack.size / context.network_size,
+    )  # fmt: skip
 
 
 def _making_proteins(config: Config) -> float:
