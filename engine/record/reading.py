@@ -32,9 +32,13 @@ LARGEST = 1e100
 
 NUMBERS = frozenset({
     "angle_error_mean", "angle_error_mean_unaligned", "angle_error_median", "angle_error_median_unaligned",
-    "distance_mae", "distance_rmse", "fsc_0.143_angstrom", "fsc_0.5_angstrom", "mirrored", "neighbour_recall_at_10",
-    "noise_variance", "recovery_loss", "recovery_pairs", "refined_angle_error_mean", "refined_angle_error_median",
-    "refined_fsc_0.143_angstrom", "refined_fsc_0.5_angstrom", "snr",
+    "confidence_weighted_error_mean", "distance_mae", "distance_rmse", "frame_angle_error_mean",
+    "frame_angle_error_median", "frame_share_below_10_degrees", "frame_share_below_5_degrees", "fsc_0.143_angstrom",
+    "fsc_0.5_angstrom", "mirrored", "neighbour_recall_at_10", "noise_variance", "particles", "particles_left_out",
+    "recovery_loss", "recovery_pairs", "refined_angle_error_mean", "refined_angle_error_median",
+    "refined_confidence_weighted_error_mean", "refined_frame_angle_error_mean", "refined_frame_angle_error_median",
+    "refined_frame_share_below_10_degrees", "refined_frame_share_below_5_degrees", "refined_fsc_0.143_angstrom",
+    "refined_fsc_0.5_angstrom", "refined_shift_error_median_px", "shift_error_median_px", "snr",
 })  # fmt: skip
 """The metrics of PoseLab's own stages: numbers, truth values or unknown. Those of other versions may be words."""
 _LONGEST_WORD = 1000

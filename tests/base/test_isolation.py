@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import importlib
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
 
 from engine.base import isolation
 
@@ -46,15 +45,20 @@ def test_variables_of_the_network_are_forgotten_for_good(settings):
 
 
 def test_linear_algebra_has_the_same_number_of_threads_whatever_it_had():
-    importlib.import_module("scipy.linalg")  # loads SciPy's own library
-
-    def threads():
-        return {library["filepath"]: library["num_threads"] for library in threadpool_info()}
-
-    with isolation.steady_threads():
-        within = threads()
-        assert {count for path, count in within.items() if "blas" in path.lower()} == {isolation.THREADS}
-        assert sum("openblas" in path.lower() for path in within) >= 2, "NumPy's and SciPy's"
+    """In a process of its own: other packages that tests import bring libraries of one thread."""
+    program = (
+        "import json; from threadpoolctl import threadpool_info; from engine.base import isolation\n"
+        "with isolation.steady_threads():\n"
+        "    print(json.dumps([[one['filepath'], one['num_threads']] for one in threadpool_info()]))"
+    )
+    for count in ("1", "3"):
+        environ = os.environ | {"OPENBLAS_NUM_THREADS": count, "OMP_NUM_THREADS": count}
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=Path(__file__).parents[2], env=environ, capture_output=True, text=True
+        )
+        within = json.loads(done.stdout)
+        assert {threads for path, threads in within if "blas" in path.lower()} == {isolation.THREADS}
+        assert sum("openblas" in path.lower() for path, _ in within) >= 2, "NumPy's and SciPy's"
 
 
 def test_the_arithmetic_does_not_depend_on_threads_and_tells_other_roundings_apart(monkeypatch):

@@ -155,11 +155,15 @@ def test_form_fields_are_the_schema():
 
 def test_a_run_goes_through_the_stages_that_its_configuration_asks_for():
     of_particles = {"particles", "frame", "particle_reconstruction", "particle_refinement"}
-    simulated = tuple(stage.name for stage in stages() if stage.name not in of_particles)
+    of_halves = {"half_maps", "training_half2", "distance_half2", "recovery_half2"}
+    simulated = tuple(stage.name for stage in stages() if stage.name not in of_particles | of_halves)
     assert stages_of(config_from_dict({"refinement": {"enabled": True}})) == simulated
     assert stages_of(Config()) == simulated[:-1]
     recorded = config_from_dict({"particles": {"source": "a.star"}, "volume": {"source": "map.mrc"}})
     assert of_particles - {*stages_of(recorded)} == {"particle_refinement"}
+    assert not of_halves & {*stages_of(recorded)}
+    learned = config_from_dict({"particles": {"source": "a.star"}, "training": {"on": "particles"}})
+    assert of_halves <= {*stages_of(learned)}
     assert not {"projections", "alignment", "reconstruction"} & {*stages_of(recorded)}
     short = config_from_dict({"distance": {"method": "exact"}, "reconstruction": {"enabled": False}})
     assert stages_of(short) == ("volume", "projections", "distance", "recovery", "alignment")
