@@ -289,7 +289,7 @@ from engine.experiment import checkpoints, pipeline
 from engine.config.settings import load_config
 checkpoints.Checkpoint.__init__.__defaults__ = (0.0, *checkpoints.Checkpoint.__init__.__defaults__[1:])
 def watch(event):
-    if event["kind"] == "training" and event["values"]["step"] == 21:
+    if event["kind"] == "training" and event["values"]["step"] == 20:
         os.kill(os.getpid(), signal.SIGKILL)
 pipeline.run_experiment(load_config(None, sys.argv[2:]), Path(sys.argv[1]), ["test"], on_event=watch)
 """
@@ -308,7 +308,7 @@ def test_a_killed_run_is_gone_on_with_by_the_next_of_the_same_settings(uninterru
 
     again = run(tmp_path)
     assert (
-        "training goes on at step 20 of 30, where an earlier run of it was cut off"
+        "training goes on at step 19 of 30, where an earlier run of it was cut off"
         in (again.path / "log.txt").read_text()
     )
     assert again.metrics == uninterrupted.metrics
