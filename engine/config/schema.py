@@ -293,6 +293,11 @@ class Config(Section):
             )
         if self.training.volumes:
             raise ValueError("training.volumes are given beside particles.source; wanted volume.source alone")
+        if self.volume.source is None and self.refinement.enabled and self.refinement.reference == "volume":
+            raise ValueError(
+                "refinement.reference is 'volume' and volume.source is not given; wanted a map there, or "
+                "refinement.reference = reconstruction"
+            )
         if self.volume.source is None and self.training.on == "reference":
             raise ValueError(
                 "particles.source is given without volume.source; wanted a map there, or particles with poses and "

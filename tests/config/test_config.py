@@ -240,6 +240,15 @@ def test_astras_reconstruction_knows_of_no_ctf(settings, key):
     load_config(None, ["reconstruction.method=cgls", "reconstruction.enabled=false", *settings])
 
 
+def test_without_a_map_nothing_is_refined_against_it():
+    settings = ["particles.source=a.star", "training.on=particles", "refinement.enabled=true"]
+    with pytest.raises(
+        InputError, match=r"refinement\.reference is 'volume' and volume\.source is not given; wanted a"
+    ):
+        load_config(None, [*settings, "refinement.reference=volume"])
+    load_config(None, [*settings, "refinement.reference=reconstruction"])
+
+
 @pytest.mark.parametrize(
     ("given", "defocus"), [("15000", 15_000.0), ("[8000, 30000]", (8_000.0, 30_000.0)), ("-500.5", -500.5)]
 )
