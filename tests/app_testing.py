@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict
 from engine.record.runlog import RunWriter
+
+# A server reads the metadata of every installed package once, for components; AppTest does it for every page that it
+# opens, which takes it longer than the page (0.4 s, and 2 s where little of the disk is in memory).
+manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 ROOT = Path(__file__).parents[1]
 QUICK = config_from_dict({"distance": {"method": "exact"}, "projections": {"count": 60}, "recovery": {"restarts": 10}})
