@@ -31,7 +31,6 @@ if TYPE_CHECKING:
         project,
         read_particles,
         read_run,
-        read_star,
         reconstruct,
         recover_poses,
         run_experiment,
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Config", "InputError", "PairDistances", "ParticleSet", "Volume", "align_poses", "exact_distances",
     "fourier_shell_correlation", "load_volume", "perturb_distances", "project", "read_particles", "read_run",
-    "read_star", "reconstruct", "recover_poses", "run_experiment", "sample_orientations", "simulate", "write_star",
+    "reconstruct", "recover_poses", "run_experiment", "sample_orientations", "simulate", "write_star",
 ]  # fmt: skip
 
 _CLASSES = {

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .api_records import read_particles, read_run, read_star, run_experiment, write_star
+from .api_records import read_particles, read_run, run_experiment, write_star
 from .base.errors import ArgumentError
 from .base.inputs import require_memory
 from .base.progress import Progress, silent
@@ -32,7 +32,7 @@ from .poses.recovery import Recovery
 
 __all__ = [
     "align_poses", "exact_distances", "fourier_shell_correlation", "load_volume", "perturb_distances", "project",
-    "read_particles", "read_run", "read_star", "reconstruct", "recover_poses", "run_experiment", "sample_orientations",
+    "read_particles", "read_run", "reconstruct", "recover_poses", "run_experiment", "sample_orientations",
     "simulate", "write_star",
 ]  # fmt: skip
 

@@ -21,29 +21,6 @@ from .record.runrecord import RunRecord, default_runs_dir, run_path
 from .record.runrecord import read_run as _read_run
 
 
-def read_star(path: str | Path) -> star.Particles:
-    """Poses, shifts and image names of a RELION 3.1 ``.star`` with one optics group.
-
-    Returns
-    -------
-    ``poses`` (n, 3, 3), ``shifts_px`` (n, 2), ``pixel_size`` in Å, ``image_size`` in pixels, ``image_names``.
-
-    Raises
-    ------
-    InputError
-        naming the file, and what it lacks.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = tempfile.mkdtemp() + "/poses.star"
-    >>> write_star(path, np.stack([np.eye(3)] * 3), 2.0, 64, "particles.mrcs")
-    >>> read_star(path).poses.shape
-    (3, 3, 3)
-    """
-    return star.read_star(path)
-
-
 def read_particles(
     source: str | Path,
     data_dir: str | Path | None = None,
@@ -117,7 +94,7 @@ def write_star(
 
     Examples
     --------
-    See :func:`read_star`.
+    See :func:`read_particles`.
     """
     limits.VOXEL_SIZE.check(pixel_size, "pixel_size")
     limits.SIZE.check(image_size, "image_size")

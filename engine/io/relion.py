@@ -33,12 +33,10 @@ from .particle_table import (
     checked_halves,
     given_pixel_sizes,
 )
-from .star import check_stack_name
+from .star import ANGLES, ORIGINS_ANGSTROM, check_stack_name
 from .star_tables import StarBlock, StarText, new_star_text, read_star_text, require_rows
 
 CONFIDENCE = "poselabConfidence"
-ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
-ORIGINS_ANGSTROM = ("rlnOriginXAngst", "rlnOriginYAngst")
 ORIGINS_PX = ("rlnOriginX", "rlnOriginY")
 SUBSET = "rlnRandomSubset"
 _IMAGE, _GROUP = "rlnImageName", "rlnOpticsGroup"

@@ -1,4 +1,4 @@
-"""Poses and shifts as RELION 3.1 ``.star`` tables, by starfile.
+"""New RELION 3.1 ``.star`` tables, written by starfile; :mod:`io.particles` reads tables and writes them again.
 
 RELION's columns, and PoseLab's conventions (:mod:`geometry.rotations`):
 
@@ -15,10 +15,7 @@ describe no microscope.
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,43 +23,17 @@ import numpy as np
 import pandas as pd
 import starfile
 from numpy.typing import NDArray
-from starfile.parser import StarParser
 
 from ..base.errors import InputError
 from ..base.files import writing
-from ..base.texts import read_text, require_unicode
+from ..base.texts import require_unicode
 from ..geometry import rotations
 from ..imaging.ctf import ContrastTransfer
 
 ERROR_COLUMN = "poselabAngleErrorDegrees"
-_ANGLES = ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]
-_ORIGINS = ["rlnOriginXAngst", "rlnOriginYAngst"]
+ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+ORIGINS_ANGSTROM = ("rlnOriginXAngst", "rlnOriginYAngst")
 _NOT_IN_A_NAME = set(" \t\r\n\"'#@")
-
-
-@dataclass(frozen=True)
-class Particles:
-    """The content of a ``.star`` of n images.
-
-    Attributes
-    ----------
-    poses
-        (n, 3, 3), float64, image frame to object frame.
-    shifts_px
-        (n, 2), float64, (x, y): displacement of the content in pixels.
-    pixel_size
-        Å per pixel.
-    image_size
-        pixels along a side.
-    image_names
-        n names, ``000001@stack.mrcs``.
-    """
-
-    poses: NDArray[np.floating]
-    shifts_px: NDArray[np.float64]
-    pixel_size: float
-    image_size: int
-    image_names: list[str]
 
 
 def write_star(
@@ -138,9 +109,9 @@ def write_particles(
 
 
 def _pose_columns(poses: NDArray[np.floating], shifts_px: NDArray[np.floating], pixel_size: float) -> dict[str, Any]:
-    columns: dict[str, Any] = dict(zip(_ANGLES, rotations.to_euler(poses).T, strict=True))
+    columns: dict[str, Any] = dict(zip(ANGLES, rotations.to_euler(poses).T, strict=True))
     # 0 - 0 is 0, where -0 would be written as -0.000000
-    return columns | dict(zip(_ORIGINS, ((0.0 - shifts_px) * pixel_size).T, strict=True))
+    return columns | dict(zip(ORIGINS_ANGSTROM, ((0.0 - shifts_px) * pixel_size).T, strict=True))
 
 
 def _image_columns(stack_name: str, count: int) -> dict[str, Any]:
@@ -183,97 +154,9 @@ def check_stack_name(name: str) -> None:
     require_unicode(name, "the stack's name")
 
 
-def read_star(path: str | Path) -> Particles:
-    """Read a RELION 3.1 ``.star`` with one pixel size and image size; origins are zero where the columns are missing.
-
-    Raises
-    ------
-    InputError
-        for a file that cannot be read, is not RELION 3.1, lacks a column, or mixes pixel sizes.
-    """
-    # Bytes that are not UTF-8 become U+FFFD: pandas does not read lone surrogates.
-    text = read_text(path, str(path), "RELION .star").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    try:
-        blocks = _Parser(text, ["rlnImageName", "rlnOpticsGroupName"]).data_blocks
-    except (ValueError, IndexError, TypeError) as error:
-        raise InputError(f"{path} is not a .star table: {error}") from error
-    if not {"optics", "particles"} <= blocks.keys():
-        names = ", ".join(f"data_{name}" for name in blocks) or "no data block"
-        raise InputError(f"{path} has {names}; wanted RELION 3.1's data_optics and data_particles")
-    columns = _Columns(path, blocks)
-    pixel_size = columns.single("optics", "rlnImagePixelSize")
-    angles = columns.numbers("particles", _ANGLES)
-    has_origins = set(_ORIGINS) <= set(blocks["particles"])
-    origins = columns.numbers("particles", _ORIGINS) if has_origins else np.zeros((len(angles), 2))
-    return Particles(
-        poses=rotations.from_euler(angles),
-        shifts_px=(0.0 - origins) / pixel_size,
-        pixel_size=pixel_size,
-        image_size=int(columns.single("optics", "rlnImageSize")),
-        image_names=columns.text("particles", "rlnImageName"),
-    )
-
-
 def _star_text(blocks: dict[str, pd.DataFrame]) -> str:
     """The file's text, the same for the same content: RELION's version marks instead of starfile's dated first line."""
     text = starfile.to_string(blocks)
     for name in blocks:
         text = text.replace(f"\ndata_{name}\n", f"\n# version 30001\n\ndata_{name}\n", 1)
     return text.split("\n", 1)[1].lstrip("\n")
-
-
-class _Parser(StarParser):
-    """starfile's parser, of a text: by itself it reads files through linecache, as Python source in UTF-8."""
-
-    def __init__(self, text: str, parse_as_string: list[str]) -> None:
-        self._lines = [line.strip() for line in io.StringIO(text, newline=None)]
-        self.data_blocks: dict[str, pd.DataFrame | Mapping[str, Any]] = {}
-        self.n_lines_in_file, self.n_blocks_to_read, self.current_line_number = len(self._lines), None, 0
-        self.parse_as_string = parse_as_string
-        self.parse_file()
-
-    @property
-    def current_line(self) -> str:
-        """The line with the current number, counted from 1; empty if there is none."""
-        return self._lines[self.current_line_number - 1] if 0 < self.current_line_number <= len(self._lines) else ""
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Checked columns of a file's data blocks; starfile reads a block that was written without loop_ as a mapping."""
-
-    path: str | Path
-    blocks: Mapping[str, pd.DataFrame | Mapping[str, Any]]
-
-    def text(self, block: str, name: str) -> list[str]:
-        if name not in self.blocks[block]:
-            raise InputError(f"{self.path}: data_{block} has no {name}; wanted a RELION 3.1 .star of particles")
-        values = [str(value) for value in np.atleast_1d(np.asarray(self.blocks[block][name]))]
-        if not values:
-            raise InputError(f"{self.path}: data_{block} has no rows; wanted one a particle")
-        stray = next((value for value in values if "\ufffd" in value), None)
-        if stray is not None:
-            raise InputError(f"{self.path}: {name} has {stray!r}, which has bytes that are not UTF-8; wanted UTF-8")
-        return values
-
-    def numbers(self, block: str, names: list[str]) -> NDArray[np.float64]:
-        columns = {name: self.text(block, name) for name in names}
-        for name, values in columns.items():
-            wrong = next((value for value in values if not _is_finite_number(value)), None)
-            if wrong is not None:
-                raise InputError(f"{self.path}: {name} has {wrong!r}; wanted numbers")
-        return np.array(list(columns.values()), dtype=float).T
-
-    def single(self, block: str, name: str) -> float:
-        values = np.unique(self.numbers(block, [name]))
-        if len(values) != 1 or not values[0] > 0:
-            listed = ", ".join(f"{value:g}" for value in values)
-            raise InputError(f"{self.path}: {name} is {listed}; wanted one value, above zero")
-        return float(values[0])
-
-
-def _is_finite_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False

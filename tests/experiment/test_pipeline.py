@@ -22,8 +22,8 @@ from engine.geometry.rotations import geodesic_distance, to_quaternion
 from engine.imaging import simulation, symmetric_density
 from engine.imaging.noise import NoiseModel
 from engine.imaging.particles import ParticleSet
-from engine.io import star
 from engine.io.mrc import write_map
+from engine.io.particles import read_particles
 from engine.poses import distance, neighbourhood, pairs
 from engine.record.events import read_events
 from engine.record.runlog import RunWriter
@@ -91,7 +91,7 @@ def test_the_record_agrees_with_the_metrics(exact):
         errors = geodesic_distance(to_quaternion(poses["aligned"]), to_quaternion(poses["true"]))
         np.testing.assert_allclose(errors, poses["errors"], atol=1e-9)
         assert np.median(poses["errors"]) == exact.metrics["angle_error_median"]
-        in_star = star.read_star(exact.path / "poses.star")
+        in_star = read_particles(exact.path / "poses.star", warn=[].append)
         np.testing.assert_allclose(in_star.poses, poses["aligned"], atol=1e-7)
     with np.load(exact.path / "distances.npz") as distances:
         assert distances["counts"].sum() == 60 * 59 // 2
@@ -279,7 +279,7 @@ def test_refinement_is_a_stage_of_its_own_and_reported_apart(runs_dir, exact, re
     assert set(refined.seconds) - set(plain.seconds) == {"refinement"}
     with np.load(refined.path / "refined.npz") as arrays:
         assert np.median(arrays["errors"]) == gained["refined_angle_error_median"]
-    in_star = star.read_star(refined.path / "refined.star")
+    in_star = read_particles(refined.path / "refined.star", warn=[].append)
     assert len(in_star.poses) == 60
     assert (refined.path / "refined_reconstruction.mrc").exists()
 

@@ -19,7 +19,7 @@ from engine.experiment.pipeline import run_experiment
 from engine.imaging.ctf import ContrastTransfer, applied
 from engine.imaging.filters import shift_images
 from engine.imaging.projection import project
-from engine.io import star
+from engine.io.particles import read_particles
 from engine.record.runrecord import read_run
 
 SETTINGS = [
@@ -58,10 +58,10 @@ def test_an_export_with_particles_is_what_the_star_file_names(record, tmp_path, 
     arguments = ["runs", "export", record.run_id, str(target), "--particles", "--runs-dir", str(record.path.parent)]
     assert main(arguments) == 0
     assert capsys.readouterr().out.strip() == str(target)
-    named = star.read_star(target / "poses.star")
-    assert {name.split("@")[1] for name in named.image_names} == {stack.FILENAME}
+    named = read_particles(target / "poses.star", warn=[].append)
+    assert named.stacks == (stack.FILENAME,)
     with mrcfile.open(target / stack.FILENAME) as written:
-        assert len(written.data) == len(named.image_names) == 40
+        assert len(written.data) == len(named) == 40
     assert not (record.path / stack.FILENAME).exists()
 
 
@@ -71,7 +71,7 @@ def test_table_stack_and_map_belong_together_for_who_turns_the_map_about_its_mid
     record = run_experiment(load_config(None, settings), tmp_path, ["test"])
     with mrcfile.open(stack.particle_stack(record, tmp_path / "x.mrcs")) as written:
         images = written.data.copy()
-    volume, table = volume_of(record.config.volume), star.read_star(record.path / "poses.star")
+    volume, table = volume_of(record.config.volume), read_particles(record.path / "poses.star")
     assert np.linalg.norm(volume.center_offset) > 0.3, "its centre of mass is elsewhere"
     clean = project(replace(volume, center="box"), table.poses, 40)
     columns = starfile.read(record.path / "poses.star")
