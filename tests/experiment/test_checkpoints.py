@@ -24,6 +24,7 @@ from engine.learning import batches, trainer
 from engine.learning.state import TrainState
 from engine.poses.pairs import PairDistances
 from engine.record.events import read_events
+from tests.learning_testing import small_network
 
 ROOT = Path(__file__).parents[2]
 SIAMESE = [
@@ -143,7 +144,7 @@ class CutOffError(Exception):
 
 @pytest.fixture
 def train(toy_volume):
-    """Trains for 30 steps on 16 pixels; ``validation`` gives the errors that its validations are to find."""
+    """Trains for 30 steps on 16 pixels."""
     rng = np.random.default_rng(5)
     poses, validation_poses = (rotations.sample_orientations(n, rng) for n in (60, 12))
     images, validation = (projection.project(toy_volume, p, 16, 2.0) for p in (poses, validation_poses))
@@ -166,9 +167,15 @@ def weights(trained):
     return trained.model.get_weights()
 
 
+@pytest.fixture
+def small(monkeypatch):
+    """Trainings are of a small network."""
+    monkeypatch.setattr(trainer, "build_network", small_network)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("patience", [None, 40])
-def test_a_training_cut_off_and_gone_on_with_is_bit_for_bit_the_uninterrupted_one(train, tmp_path, patience):
+def test_a_training_cut_off_and_gone_on_with_is_bit_for_bit_the_uninterrupted_one(train, tmp_path, patience, small):
     wholly_told = []
     whole = train(lambda fraction, values: wholly_told.append((fraction, values)), patience=patience)
     reports = []
@@ -195,7 +202,7 @@ def test_a_training_cut_off_and_gone_on_with_is_bit_for_bit_the_uninterrupted_on
 
 
 @pytest.mark.slow
-def test_another_checkpoint_gives_another_network(train, tmp_path):
+def test_another_checkpoint_gives_another_network(train, tmp_path, small):
     """Else the comparison above would show nothing."""
     checkpoint = Checkpoint(tmp_path, "key", every_s=0)
     train(seed=2, steps=20, offer=checkpoint.offer)
@@ -236,7 +243,7 @@ def validations(monkeypatch):
 
 
 @pytest.mark.slow
-def test_without_improvement_it_stops_and_the_best_weights_are_back(train, validations):
+def test_without_improvement_it_stops_and_the_best_weights_are_back(train, validations, small):
     seen = validations([0.5, 0.4, 0.3, 0.35, 0.3, 0.4, 0.1, 0.0])
     reports = []
     trained = train(lambda fraction, values: reports.append(values), patience=3)
@@ -248,14 +255,14 @@ def test_without_improvement_it_stops_and_the_best_weights_are_back(train, valid
 
 
 @pytest.mark.slow
-def test_improving_it_goes_on_to_the_end(train, validations):
+def test_improving_it_goes_on_to_the_end(train, validations, small):
     validations(np.linspace(0.9, 0.1, 30))
     trained = train(patience=1)
     assert (trained.steps, trained.best_step, trained.stopped_early) == (30, 30, False)
 
 
 @pytest.mark.slow
-def test_patience_counts_across_an_interruption(train, validations, tmp_path):
+def test_patience_counts_across_an_interruption(train, validations, tmp_path, small):
     validations([0.5, 0.6, 0.7])
     checkpoint = Checkpoint(tmp_path, "key", every_s=0)
 

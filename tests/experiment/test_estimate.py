@@ -98,6 +98,17 @@ def test_starts_take_what_they_took(start, seconds):
     assert estimate.estimate(estimated, PROTEIN).by_stage["recovery"] == pytest.approx(seconds, rel=0.4)
 
 
+def test_many_starts_take_long():
+    """Measured on two cores: 10,000 starts of 16 projections 60 s, 200 of 1,650 15 s."""
+
+    def recovery(count, restarts):
+        estimated = config(distance={"method": "exact"}, projections={"count": count}, recovery={"restarts": restarts})
+        return estimate.estimate(estimated, PROTEIN).by_stage["recovery"]
+
+    assert recovery(16, 10_000) == pytest.approx(60, rel=0.5)
+    assert recovery(1650, 200) - recovery(1650, 50) == pytest.approx(11, rel=0.5)
+
+
 def test_a_symmetric_recovery_takes_longer_with_the_order_of_its_group():
     def recovery(symmetry):
         estimated = config(volume={"symmetry": symmetry}, distance={"method": "exact"})

@@ -22,21 +22,20 @@ SETTINGS = [
 KEPT = ("projections.npz", "training.npz", "distances.npz", "recovery.npz", "poses.npz", "fsc.npz")
 _OF_THE_CLOCK = ("seconds",)
 KERAS = {"backend": "theano", "floatx": "float16", "epsilon": 0.01, "image_data_format": "channels_first"}
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1",
+}  # fmt: skip
+# Several at once: where all together change no digit, none of them does.
 SET = {
-    "keras.json": {},
-    "variables of Keras": {"KERAS_BACKEND": "torch", "KERAS_MAX_EPOCHS": "1", "KERAS_NNX_ENABLED": "true"},
-    "one thread": {
-        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1",
-        "TF_NUM_INTEROP_THREADS": "1",
-    },
-    "many threads": {"OMP_NUM_THREADS": "5", "OPENBLAS_NUM_THREADS": "5", "TF_NUM_INTRAOP_THREADS": "5"},
-    "other kernels": {
+    "keras.json, one thread on one core": ONE_THREAD,
+    "variables, many threads, other kernels": {
+        "KERAS_BACKEND": "torch", "KERAS_MAX_EPOCHS": "1", "KERAS_NNX_ENABLED": "true",
+        "OMP_NUM_THREADS": "5", "OPENBLAS_NUM_THREADS": "5", "TF_NUM_INTRAOP_THREADS": "5",
         "TF_ENABLE_ONEDNN_OPTS": "0", "XLA_FLAGS": "--xla_cpu_enable_fast_math=true", "TF_DETERMINISTIC_OPS": "0",
         "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit", "ONEDNN_MAX_CPU_ISA": "SSE41",
         "ONEDNN_DEFAULT_FPMATH_MODE": "ANY", "NVIDIA_TF32_OVERRIDE": "1", "OPENBLAS_CORETYPE": "Prescott",
         "NPY_DISABLE_CPU_FEATURES": "X86_V4 X86_V3", "OMP_DYNAMIC": "true", "OMP_THREAD_LIMIT": "1",
     },
-    "one core": {},
 }  # fmt: skip
 
 
@@ -70,24 +69,25 @@ def plain(tmp_path_factory):
 
 @pytest.mark.parametrize("name", SET)
 def test_what_a_user_has_set_changes_no_digit(plain, tmp_path, name):
-    if name == "one core" and not (shutil.which("taskset") and hasattr(os, "sched_getaffinity")):
+    has_file = name.startswith("keras.json")
+    if has_file and not (shutil.which("taskset") and hasattr(os, "sched_getaffinity")):
         pytest.skip("needs taskset")
-    if name == "keras.json":
+    if has_file:
         (tmp_path / ".keras").mkdir()
         (tmp_path / ".keras" / "keras.json").write_text(json.dumps(KERAS))
     _, expected, arrays = plain
-    summary, digits = run(tmp_path / "runs", tmp_path, SET[name], cores=1 if name == "one core" else None)
+    summary, digits = run(tmp_path / "runs", tmp_path, SET[name], cores=1 if has_file else None)
     assert summary["reused"] == [] == expected["reused"]
     assert summary["metrics"] == expected["metrics"]
     assert digits.keys() == arrays.keys()
     for key, array in arrays.items():
         np.testing.assert_array_equal(digits[key], array, err_msg=key)
     kept = tmp_path / ".keras" / "keras.json"
-    assert json.loads(kept.read_text()) == KERAS if name == "keras.json" else not kept.exists()
+    assert json.loads(kept.read_text()) == KERAS if has_file else not kept.exists()
 
 
 def test_the_results_of_one_user_serve_another(plain):
     folder, expected, _ = plain
-    summary, _ = run(folder / "runs", folder, SET["one thread"])
+    summary, _ = run(folder / "runs", folder, ONE_THREAD)
     assert summary["reused"] == ["projections", "training", "distance", "recovery", "reconstruction"]
     assert summary["metrics"] == expected["metrics"]

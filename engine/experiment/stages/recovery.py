@@ -19,6 +19,9 @@ from ..stage import Artefact, Context, Cost, Source, Stage
 from .distance import estimated_pairs
 from .halves import has_second
 
+_USUAL_RESTARTS = 50
+_SEARCHED = 300  # projections from which on a start takes no longer
+
 
 @dataclass(frozen=True, eq=False)
 class RecoveredPoses:
@@ -68,6 +71,8 @@ class RecoveryStage(Stage):
             "spectral": 0.0, "mds": 3.6e-10 * count**3, "isomap": 1.25e-9 * count**3,
             "random": 5e-5 * count * settings.restarts,
         }[settings.initialisation]  # fmt: skip
+        if settings.initialisation != "random":
+            start += 2.5e-4 * min(count, _SEARCHED) * max(0, settings.restarts - _USUAL_RESTARTS)
         return Cost(0.9 + start + 0.7e-6 * used * descents * min(1.0, settings.max_iterations / 50))
 
     def run(self, context: Context, progress: Progress) -> RecoveredPoses:
