@@ -167,6 +167,7 @@ def particle_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     The stacks are in ``data/with`` and ``data/without``, in it.
     """
     from engine.experiment.pipeline import run_experiment
+    from tests.learning_testing import train_small_networks
     from tests.particle_testing import make_stack, on_stack
 
     def fill(folder: Path) -> None:
@@ -176,7 +177,9 @@ def particle_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )  # fmt: skip
         for name in ("with", "without"):
             source = make_stack(folder / "data" / name, density, with_poses=name == "with")
-            run_experiment(on_stack(source), folder / "runs", ["python", "-m", "engine", "run"], name=name)
+            with pytest.MonkeyPatch.context() as patch:
+                train_small_networks(patch)
+                run_experiment(on_stack(source), folder / "runs", ["python", "-m", "engine", "run"], name=name)
 
     return filled_once("particle-runs", fill, tmp_path_factory)
 

@@ -8,9 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from engine.geometry.harmonics import Degree
 from engine.learning.libraries import keras, layers
+
+
+def train_small_networks(patch: pytest.MonkeyPatch) -> None:
+    """From now on trainings are of :func:`small_network`."""
+    patch.setattr("engine.learning.trainer.build_network", small_network)
 
 
 def small_network(

@@ -24,7 +24,7 @@ from engine.learning import batches, trainer
 from engine.learning.state import TrainState
 from engine.poses.pairs import PairDistances
 from engine.record.events import read_events
-from tests.learning_testing import small_network
+from tests.learning_testing import train_small_networks
 
 ROOT = Path(__file__).parents[2]
 SIAMESE = [
@@ -170,7 +170,7 @@ def weights(trained):
 @pytest.fixture
 def small(monkeypatch):
     """Trainings are of a small network."""
-    monkeypatch.setattr(trainer, "build_network", small_network)
+    train_small_networks(monkeypatch)
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from engine.experiment import estimate
 from engine.experiment.pipeline import run_experiment
 from engine.experiment.stage import Source
 from pages._experiment.form_values import from_address, to_address
+from tests.learning_testing import train_small_networks
 
 NUMBER, RUN = 200, 20
 _LONGEST_LINE = 1000
@@ -60,6 +61,7 @@ KINDS: dict[str, Draw] = {
     "of any size": _size,
 }
 _OFTEN = ("of any size",)
+_OF_THE_NETWORK = ("training.image_size", "distance.head", "distance.feature_dim")
 
 
 def odd_values(number: int, seed: int = 15) -> list[tuple[str, str, Any]]:
@@ -207,8 +209,10 @@ def runnable() -> list[tuple[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", range(RUN))
-def test_a_valid_odd_value_runs(tmp_path, place):
+def test_a_valid_odd_value_runs(tmp_path, place, monkeypatch):
     key, value = runnable()[place * len(runnable()) // RUN]
+    if key not in _OF_THE_NETWORK:
+        train_small_networks(monkeypatch)
     config = small(key, value)
     assert config is not None
     try:

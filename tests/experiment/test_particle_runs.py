@@ -109,7 +109,9 @@ def run(table: dict, folder: Path):
 
 
 @pytest.mark.slow
-def test_poses_come_out_in_the_frame_of_the_map_and_in_the_table_they_came_in(made, known_distances, tmp_path):
+def test_poses_come_out_in_the_frame_of_the_map_and_in_the_table_they_came_in(
+    made, known_distances, without_training, tmp_path
+):
     record = run(made.config() | {"refinement": {"enabled": True, "reference": "volume"}}, tmp_path / "runs")
     figures = record.metrics
     assert figures["particles"] == COUNT

@@ -27,6 +27,7 @@ from engine.io.particles import read_particles
 from engine.poses import distance, neighbourhood, pairs
 from engine.record.events import read_events
 from engine.record.runlog import RunWriter
+from tests.learning_testing import train_small_networks
 
 QUICK = [
     "projections.count=60", "projections.size=40", "distance.method=exact", "volume.resolution=12",
@@ -184,6 +185,7 @@ def orientations_drawn(folder, monkeypatch, *overrides):
 
     with monkeypatch.context() as patch:
         patch.setattr(simulation, "sample_orientations", noted)
+        train_small_networks(patch)
         run(folder, "training.steps=1", "reconstruction.enabled=false", *overrides, base=SIAMESE)
     test, training_poses, validation = (poses.reshape(-1, 9) for poses in drawn)
     return test, training_poses, validation
@@ -432,7 +434,8 @@ def test_noise_makes_the_default_training_longer(toy_volume, noise_variance, lea
 
 
 @pytest.mark.slow
-def test_a_training_that_the_clock_shortened_is_told_beside_the_results(tmp_path):
+def test_a_training_that_the_clock_shortened_is_told_beside_the_results(tmp_path, monkeypatch):
+    train_small_networks(monkeypatch)
     record = run(tmp_path, "training.steps=100000", "training.max_seconds=1", base=SIAMESE)
     (messages,) = [event["message"] for event in read_events(record.path)[0] if event["kind"] == "warning"]
     assert messages.startswith("training met training.max_seconds and was shortened")

@@ -21,6 +21,7 @@ from engine.imaging.volume import Volume
 from engine.io import mrc
 from engine.io.loading import load_volume
 from tests.conftest import gaussians
+from tests.learning_testing import train_small_networks
 
 BASE = [
     "projections.count=40", "projections.size=24", "volume.resolution=16", "volume.voxel_size=6",
@@ -188,7 +189,8 @@ def test_what_reaches_beyond_the_frame_is_told(tested):
 
 
 @pytest.mark.slow
-def test_a_training_serves_all_test_proteins_of_one_frame(tmp_path):
+def test_a_training_serves_all_test_proteins_of_one_frame(tmp_path, monkeypatch):
+    train_small_networks(monkeypatch)
     volumes = "training.volumes=random:1:3"
     first = run(tmp_path, volumes)
     assert first.reused == ()

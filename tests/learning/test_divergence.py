@@ -13,7 +13,7 @@ from engine.imaging import projection
 from engine.imaging.noise import NoiseModel
 from engine.imaging.simulation import TrainingSet
 from engine.learning import batches, trainer
-from tests.learning_testing import small_network
+from tests.learning_testing import train_small_networks
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def training(toy_volume, monkeypatch):
     """Of 100 steps of a small network on 16 pixels; its reports go to the list that it is given."""
-    monkeypatch.setattr(trainer, "build_network", small_network)
+    train_small_networks(monkeypatch)
     rng = np.random.default_rng(5)
     poses, validation_poses = (rotations.sample_orientations(n, rng) for n in (60, 12))
     images, validation = (projection.project(toy_volume, p, 16, 2.0) for p in (poses, validation_poses))

@@ -15,7 +15,7 @@ from engine.imaging.simulation import TrainingSet
 from engine.io.loading import load_volume
 from engine.learning import batches, network, optimiser, trainer
 from engine.poses import distance, pairs
-from tests.learning_testing import small_network
+from tests.learning_testing import train_small_networks
 
 DEGREES = degrees_of(NO_SYMMETRY)
 
@@ -73,7 +73,7 @@ def test_it_learns_distances_that_it_was_not_shown(protein, tmp_path):
 
 @pytest.mark.slow
 def test_every_pair_strategy_trains_another_network(protein, monkeypatch):
-    monkeypatch.setattr(trainer, "build_network", small_network)
+    train_small_networks(monkeypatch)
     kernels = []
     for strategy in ("random", "knn", "knn+random", "uniform"):
         result, told, *_ = trained(protein, strategy=strategy, steps=10, noise=0.05, shift=1.0)
@@ -118,7 +118,7 @@ def test_no_sum_of_a_step_depends_on_which_buffer_comes_free_first(head, mirrore
 
 @pytest.mark.slow
 def test_training_that_runs_out_of_time_says_so(protein, monkeypatch):
-    monkeypatch.setattr(trainer, "build_network", small_network)
+    train_small_networks(monkeypatch)
     result, *_ = trained(protein, steps=100_000, max_seconds=3.0)
     assert result.paced_by_clock
     assert result.steps < 100_000
