@@ -1,4 +1,4 @@
-"""The pages of the factors: coverage, noise, sampling in both of its meanings, and the recovery's settings."""
+"""The pages of the factors: coverage, noise, sampling in both of its meanings, the recovery's settings, mismatches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
 ME = Actor("somebody")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
-PAGES = {"coverage": "coverage", "noise": "noise", "sampling": "orientation-sampling", "recovery": "recovery-pairs"}
+PAGES = {
+    "coverage": "coverage", "noise": "noise", "sampling": "orientation-sampling", "recovery": "recovery-pairs",
+    "mismatch": "mismatch-defocus",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -104,6 +107,7 @@ def test_without_runs_it_says_what_to_do(runs_dir, name, study_name):
     [
         ("recovery", "Close pairs", "close-pairs"), ("recovery", "Start", "initialisation"),
         ("noise", "Spectrum", "noise-spectrum"), ("noise", "Defocus", "defocus"),
+        ("mismatch", "Noise", "mismatch-noise"), ("mismatch", "Reference", "mismatch-reference"),
     ],
 )  # fmt: skip
 def test_each_tab_offers_its_study(runs_dir, name, tab, study_name):

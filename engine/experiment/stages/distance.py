@@ -226,7 +226,8 @@ def _euclidean(context: Context, pairs: Pairs, progress: Progress) -> PairDistan
     from ...poses.pairs import PairDistances, all_pairs
 
     config, rng = context.config, context.stream("calibration")
-    training = simulate(context.volume, acquisition_of(config.projections), _CALIBRATION_PROJECTIONS, rng, progress)
+    known = acquisition_of(config.projections).as_known()
+    training = simulate(context.volume, known, _CALIBRATION_PROJECTIONS, rng, progress)
     assert training.truth is not None
     others = all_pairs(_CALIBRATION_PROJECTIONS)
     calibration = fit_calibration(
