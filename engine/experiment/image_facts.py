@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..config.numeric import acquisition_of
-from ..config.schema import Config, VolumeConfig
 from ..record.network import ImagesFile, Interval
+from .kept_network import reference_in_words
 from .stage import Context
-from .stages.particles import model_of, signal_to_noise
+from .stages.particles import model_of, noise_of, signal_to_noise
 
 if TYPE_CHECKING:
     from ..imaging.ctf import ContrastTransfer
@@ -51,7 +51,7 @@ def image_facts(context: Context) -> ImagesFile:
         snr = noise.snr if np.isfinite(noise.snr) else None
         spectrum = "none" if not noise.variance else "white" if noise.spectrum is None else "coloured"
     return ImagesFile(
-        volume=_reference(config),
+        volume=reference_in_words(config),
         density=_density(context),
         pixel_size=pixel_size,
         size=size,
@@ -170,23 +170,6 @@ def _unknown(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]:
         yield Difference(f"{', '.join(missing)}: not compared, its run is of a version that did not keep them")
 
 
-def _reference(config: Config) -> str:
-    """What is projected for training, in words."""
-    if config.training.volumes:
-        return ", ".join(config.training.volumes)
-    lacking = config.training.reference_missing
-    return _density_text(config.volume) + (f" without {lacking:.0%} of its mass" if lacking else "")
-
-
-def _density_text(volume: VolumeConfig) -> str:
-    parts = [volume.given_source]
-    if volume.resolution is not None:
-        parts.append(f"at {volume.resolution:g} Å")
-    if volume.symmetrize != "no":
-        parts.append(f"({volume.symmetrize})")
-    return " ".join(parts)
-
-
 def _density(context: Context) -> str:
     if context.training_volumes is None:
         lacking = context.config.training.reference_missing
@@ -199,8 +182,6 @@ def _pixel_size(context: Context) -> float:
 
 
 def _noise(context: Context) -> NoiseModel:
-    from .stages.particles import noise_of
-
     if context.stack is not None:
         return noise_of(context["particles"])
     noise: NoiseModel = context["projections"].noise

@@ -83,7 +83,7 @@ def test_what_was_reused_is_what_the_estimate_expects_and_a_network_can_be_passe
     first = run(applying(with_network.run_id), runs_dir)
     assert first.reused == ("projections",)
     again = run(applying(with_network.run_id), runs_dir)
-    assert set(again.reused) == {"projections", "training", "distance", "recovery", "alignment"}
+    assert set(again.reused) == {"projections", "training", "distance", "recovery"}
     passed_on = run(applying(first.run_id), runs_dir)
     assert set(passed_on.reused) == set(again.reused), "the network counts, not who has it"
     facts = [json.loads((one.path / "model.json").read_text()) for one in (with_network, passed_on)]
@@ -98,7 +98,7 @@ def test_other_images_get_finite_poses_and_what_differs_is_told_and_kept(with_ne
     record = run(applying(with_network.run_id, volume=others, projections=projections, seed=3), runs_dir)
     assert record.status == "finished"
     assert all(np.isfinite(value) for value in record.metrics.values())
-    assert np.isfinite(arrays_of(record, "poses.npz")["poses"]).all()
+    assert np.isfinite(arrays_of(record, "poses.npz")["aligned"]).all()
     doubts = warnings_in(record.path)
     start = "the network was trained on"
     assert [line.removeprefix("training.model: ") for line in doubts[:3]] == [
