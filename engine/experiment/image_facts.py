@@ -34,12 +34,15 @@ class Difference:
 
 
 def image_facts(context: Context) -> ImagesFile:
-    """What the images are like that a network of this experiment is, or would be, trained on."""
+    """What the images are like that this experiment's network is trained on, or that another's is applied to.
+
+    Viewing directions of recorded particles are not known, those of projections that are made like them are.
+    """
     config = context.config
     noise, ctf = _noise(context), _ctf(context)
     size, pixel_size = context.frame, _pixel_size(context)
     preparation = {"phase_flip": True, "whiten": False}
-    views: dict[str, Any] = {"coverage": "full", "sampling": "so3"}
+    views: dict[str, Any] = {} if context.network is not None else {"coverage": "full", "sampling": "so3"}
     if context.stack is not None:
         settings, shift = config.particles, context.stack.max_shift
         preparation = {"phase_flip": settings.phase_flip, "whiten": settings.whiten}
@@ -76,7 +79,7 @@ def differences(trained: ImagesFile, here: ImagesFile, image_size: int) -> list[
     """
     return [*_of_reference(trained, here), *_of_pixels(trained, here, image_size), *_of_ctf(trained, here),
             *_of_noise(trained, here), *_of_poses(trained, here), *_of_preparation(trained, here),
-            *_unknown(trained, here)]  # fmt: skip
+            *_unknown(trained)]  # fmt: skip
 
 
 def _differs(what: str, both: Iterable[str], doubtful: bool = True) -> Difference:
@@ -144,8 +147,12 @@ def _of_noise(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]:
 
 
 def _of_poses(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]:
-    views = [f"{one.coverage} coverage, {one.sampling} sampling" for one in (trained, here)]
-    if trained.coverage is not None and views[0] != views[1]:
+    views = [
+        "directions that are not known" if one.coverage is None else f"{one.coverage} coverage, {one.sampling} sampling"
+        for one in (trained, here)
+    ]
+    comparable = here.coverage is not None or trained.coverage != "full"
+    if trained.coverage is not None and views[0] != views[1] and comparable:
         yield _differs("viewing directions", views, trained.coverage not in ("full", here.coverage))
     if trained.max_shift is None or here.max_shift is None:
         return
@@ -163,7 +170,7 @@ def _of_preparation(trained: ImagesFile, here: ImagesFile) -> Iterator[Differenc
         yield _differs("whitening", words)
 
 
-def _unknown(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]:
+def _unknown(trained: ImagesFile) -> Iterator[Difference]:
     names = {"pixel_size": "pixel size", "has_ctf": "CTF", "spectrum": "noise", "max_shift": "shifts"}
     missing = [words for name, words in names.items() if getattr(trained, name) is None]
     if missing:
