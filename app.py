@@ -22,6 +22,7 @@ page = st.navigation(
         st.Page(PAGES / "noise.py", title="Noise", icon=":material/grain:"),
         st.Page(PAGES / "sampling.py", title="Sampling", icon=":material/scatter_plot:"),
         st.Page(PAGES / "recovery.py", title="Recovery", icon=":material/route:"),
+        st.Page(PAGES / "mismatch.py", title="Mismatch", icon=":material/rule:"),
         st.Page(PAGES / "volumes.py", title="Volumes", icon=":material/deployed_code:"),
         # Streamlit (1.67) would redirect /runs to /, which adds an entry to the browser's history.
         st.Page(PAGES / "runs.py", title="Runs", icon=":material/table_rows:", url_path="runs", visibility="hidden"),

@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.base.errors import InputError
 from engine.config.numeric import check_frame, is_at_hand, volume_of
+from engine.experiment.kept_network import find_network
 from engine.geometry.rotations import PUBLISHED_COVERAGES, euler_region
 from engine.io import library
 from engine.io.library import Entry
@@ -26,10 +27,13 @@ from pages._experiment import (
 from pages._experiment.form_values import (
     ANGLES,
     IMAGES,
+    MODEL,
     NOISES,
     OWN,
     RECORDED,
     SIMULATED,
+    SWEEP,
+    VARIED,
     Vary,
     without_meaning,
 )  # fmt: skip
@@ -134,7 +138,8 @@ def _method(varied: frozenset[str]) -> dict[str, Any]:
 def _settings(proteins: list[Entry]) -> tuple[dict[str, Any], Vary | None]:
     """The values of the configuration's keys in the widgets, and the keys that the sweep varies."""
     images = form.value_of(IMAGES, SIMULATED)
-    hidden = without_meaning(images)
+    varied_model = form.value_of(SWEEP, False) and MODEL in form.value_of(VARIED, [])
+    hidden = without_meaning(images, trains=not (form.value_of(MODEL) or varied_model))
     varied = sweep_form.varied_keys(hidden)
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
@@ -193,6 +198,8 @@ def _submit(plan: Plan) -> None:
             particles_panel.stack_of(config)
         elif is_at_hand(config.volume):  # so that an unusable file is reported here, beside the form
             check_frame(config.projections, volume_of(config.volume))
+    for config in plan.configs:
+        find_network(config, state.runs_dir())
     sweep = plan.new_sweep_id()
     run_ids = runs.submit(state.actor(), state.runs_dir(), plan.configs, [name for name, _ in plan.runs], sweep)
     if sweep is None:

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.base.errors import InputError
 from engine.config.schema import Config
-from engine.config.settings import config_from_dict
+from engine.config.settings import config_from_dict, config_to_dict
 from engine.record.runlog import RunWriter
 
 # A server reads the metadata of every installed package once, for components; AppTest does it for every page that it
@@ -22,6 +22,14 @@ manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.sca
 ROOT = Path(__file__).parents[1]
 QUICK = config_from_dict({"distance": {"method": "exact"}, "projections": {"count": 60}, "recovery": {"restarts": 10}})
 """An experiment of a second: no network."""
+TRAINED = config_from_dict({
+    "volume": {"resolution": 12, "voxel_size": 5}, "projections": {"count": 60, "size": 40, "snr": 2},
+    "training": {
+        "projections": 200, "validation_projections": 32, "steps": 12, "batch_size": 16, "image_size": 20,
+    },
+    "recovery": {"restarts": 10}, "reconstruction": {"enabled": False},
+})  # fmt: skip
+"""An experiment of seconds with a network, which learns next to nothing."""
 UNKNOWN_ID = "20260101-000000-1bd2-ffffff"
 TYPED = "<b>Noise</b> :red[16] $x$ :tada:"
 """What somebody may type; it must be shown letter by letter."""
@@ -58,6 +66,16 @@ def texts(elements: Iterable) -> str:
 def charts(app: AppTest) -> list[str]:
     """The figures of the page, as Plotly's JSON."""
     return [chart.proto.spec for chart in app.get("plotly_chart")]
+
+
+def applying(run_id: str, **changes: dict) -> Config:
+    """The experiment :data:`TRAINED` with the network of this run in place of a training, and other changes."""
+    table = config_to_dict(TRAINED)
+    table["training"] = {"image_size": 20, "model": run_id}
+    del table["pairs"]
+    for section, values in changes.items():
+        table[section] = table.get(section, {}) | values
+    return config_from_dict(table)
 
 
 def failed_run(runs_dir: Path, message: str) -> Path:

@@ -161,6 +161,28 @@ def finished(made: Path, runs_dir: Path) -> RunRecord:
 
 
 @pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with one finished run that trained a tiny network on simulated projections; to be copied."""
+    from engine.experiment.pipeline import run_experiment
+    from tests.app_testing import TRAINED
+
+    def fill(folder: Path) -> None:
+        run_experiment(TRAINED, folder, ["python", "-m", "engine", "run"], name="trained")
+
+    return filled_once("trained", fill, tmp_path_factory)
+
+
+@pytest.fixture
+def with_network(trained: Path, runs_dir: Path) -> RunRecord:
+    """A finished run with a trained network, the only one in ``runs_dir``."""
+    from engine.record.runrecord import read_run
+
+    shutil.copytree(trained, runs_dir)
+    (path,) = runs_dir.glob("2*")
+    return read_run(path)
+
+
+@pytest.fixture(scope="session")
 def particle_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with two finished runs on a tiny stack of particles, whose table has poses and has not; to be copied.
 

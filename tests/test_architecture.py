@@ -47,6 +47,7 @@ SCREENS = {"streamlit", "plotly", "altair", "tqdm", "rich"}
 PAGES = {
     "runs": "_runs", "run": "_run", "compare": "_compare", "experiment": "_experiment", "volumes": "_experiment",
     "coverage": "_factors", "noise": "_factors", "sampling": "_factors", "recovery": "_factors",
+    "mismatch": "_factors",
 }  # fmt: skip
 """Entry files, each with the folder of its page or family of pages. A folder imports itself and ``_shared``."""
 LONGEST = 450  # lines of a module

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from ..config.history import completed
 from ..config.schema import Config
 from ..config.settings import if_not_given, known_keys, optional_keys
+from ..config.training import OF_A_TRAINING
 from ..experiment import metrics
 from ..imaging.choices import ITERATIONS
 from .meaning import as_meant
@@ -69,8 +70,14 @@ def on_particles(row: Row) -> bool:
 
 
 def has_setting(row: Row, key: str) -> bool:
-    """Whether the run's experiment has a key: those of simulated projections and of particles exclude each other."""
-    section = key.partition(".")[0]
+    """Whether the run's experiment has a key: those of simulated projections and of particles exclude each other, and
+    with the network of another run there are none of a training.
+    """
+    section, _, leaf = key.partition(".")
+    training = (row["config"] or {}).get("training")
+    trains = not (isinstance(training, Mapping) and training.get("model") is not None)
+    if not trains and (section == "pairs" or (section == "training" and leaf in OF_A_TRAINING)):
+        return False
     return section != ("projections" if on_particles(row) else "particles") or key == "particles.source"
 
 

@@ -71,6 +71,11 @@ NOISE = Factor("noise", _NOISE, "noise")
 ORIENTATIONS = Factor("orientation sampling", ("projections.sampling",), "orientation-sampling")
 DEFOCUS = Factor("defocus", ("projections.defocus",), "defocus")
 SPECTRUM = Factor("noise spectrum", ("projections.noise_spectrum",), "noise-spectrum")
+DEFOCUS_ERROR = Factor("error of the defocus", ("projections.defocus_error",), "mismatch-defocus")
+NOISE_FACTOR = Factor("assumed noise", ("training.noise_factor",), "mismatch-noise")
+REFERENCE_MISSING = Factor("missing part of the reference", ("training.reference_missing",), "mismatch-reference")
+MISMATCHES = (DEFOCUS_ERROR, NOISE_FACTOR, REFERENCE_MISSING)
+"""Errors, in numbers, of what the network is trained for: what the images are is not what they are taken for."""
 PAIRS = Factor("pair sampling", ("pairs.strategy",), "pair-sampling")
 RECOVERY_PAIRS = Factor("recovery pairs", ("recovery.pairs",), "recovery-pairs", RECOVERY_METRICS)
 CLOSE_PAIRS = Factor("largest distance", ("recovery.max_distance",), "close-pairs", RECOVERY_METRICS)
@@ -139,10 +144,17 @@ def study(rows: Sequence[Row], factor: Factor, like: Row | None = None) -> Study
         levels.sort(key=lambda level: level.variance)
     elif factor == DEFOCUS:
         levels.sort(key=lambda level: _middle(level.value))
+    elif factor in MISMATCHES:
+        levels.sort(key=lambda level: number(level.value))
     elif factor == CLOSE_PAIRS:
         levels.sort(key=lambda level: math.inf if level.value is None else level.value)
     taken = [row for level in levels for row in level.rows]
     return Study(levels, comparable.left_out, published(taken, factor) if taken else [])
+
+
+def number(value: Any) -> float:
+    """A level of :data:`MISMATCHES`, in a damaged record perhaps no number."""
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _middle(defocus: Any) -> tuple[bool, float]:
@@ -165,6 +177,8 @@ def published(rows: Sequence[Row], factor: Factor) -> list[PublishedLevel]:
     table = comparison.flat(rows[0]["config"])
     if table.get("projections.defocus") is not None or table.get("projections.noise_spectrum") != "white":
         return []  # published projections have no CTF, and white noise
+    if table.get("training.noise_factor") != 1 or table.get("training.reference_missing"):
+        return []  # and a network that was trained on their like
     levels = []
     for result in comparison.published_results():
         name, separator, given = result.experiment.partition("=")

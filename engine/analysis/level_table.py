@@ -13,7 +13,18 @@ from ..base.quantities import digits
 from ..experiment import metrics
 from . import words
 from .comparison import Row, Spread, title
-from .factors import CLOSE_PAIRS, DEFOCUS, Factor, Level, Study
+from .factors import (
+    CLOSE_PAIRS,
+    DEFOCUS,
+    DEFOCUS_ERROR,
+    MISMATCHES,
+    NOISE_FACTOR,
+    REFERENCE_MISSING,
+    Factor,
+    Level,
+    Study,
+    number,
+)
 from .measures import Measure
 
 
@@ -57,6 +68,12 @@ def name_of(factor: Factor, value: Any, variance: float) -> str:
         return words.coverage(value)
     if factor == CLOSE_PAIRS:
         return "no limit" if value is None else f"{words.degrees(value)} ({digits(value)} rad)"
+    if factor == DEFOCUS_ERROR:
+        return f"{number(value):+,.0f} Å" if value else "none"
+    if factor == NOISE_FACTOR:
+        return f"{number(value):.4g} times the noise" if value != 1 else "the noise as it is"
+    if factor == REFERENCE_MISSING:
+        return f"{number(value):.3g} of the mass" if value else "nothing"
     if factor == DEFOCUS:
         return "no CTF" if value is None else words.defocus(value)
     return words.SAMPLINGS.get(value, str(value))
@@ -81,6 +98,8 @@ def lines(study: Study, factor: Factor) -> list[Line]:
 def _place(factor: Factor, level: Level, name: str) -> float | str:
     if factor == CLOSE_PAIRS:
         return math.degrees(math.pi if level.value is None else level.value)  # no two poses are further apart
+    if factor in MISMATCHES:
+        return number(level.value)
     return level.variance if factor.is_noise else name
 
 

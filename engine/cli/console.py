@@ -17,6 +17,7 @@ from ..dispatch.runqueue import QueuedRun
 from ..experiment import metrics
 from ..experiment.devices import in_words
 from ..experiment.estimate import UNREAD, Total
+from ..record.events import warnings_in
 from ..record.runlog import Event
 from ..record.runrecord import RunRecord, clock_ahead
 
@@ -102,6 +103,7 @@ def summary(record: RunRecord) -> dict[str, Any]:
         "launched_by": record.launched_by,
         "science": record.science,
         "devices": None if record.facts is None else record.facts.devices,
+        "warnings": warnings_in(record.path),
     }
 
 
@@ -130,6 +132,7 @@ def describe(record: RunRecord) -> str:
         lines.append(f"  {'device':<42} {in_words(record.facts.devices)}")
     if record.reused:
         lines.append(f"  {'reused from earlier runs':<42} {', '.join(record.reused)}")
+    lines += [f"  {'warning':<42} {message}" for message in warnings_in(record.path)]
     lines.append(f"  {'record':<42} {record.path}")
     return "\n".join(lines)
 

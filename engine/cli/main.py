@@ -226,7 +226,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
         raise InputError("nothing varies; give a STUDY.toml, --study NAME, or --vary 'section.key=[value, value]'")
     runs = sweep.expand(wanted)
     runs_dir = _runs_dir(arguments)
-    expected = estimate.total([config for _, config in runs], catalogue.list_runs(runs_dir, archived=None, limit=200))
+    history = catalogue.list_runs(runs_dir, archived=None, limit=200)
+    expected = estimate.total([config for _, config in runs], history, runs_dir=runs_dir)
     if arguments.dry_run:
         print(console.planned([name for name, _ in runs], expected))
         return 0

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .particles import ParticlesConfig
+from .training import OF_A_TRAINING
 
 SCIENCE = 3
 """The version of the code's results, raised with every change after which the same experiment gives other numbers.
@@ -52,6 +53,10 @@ ADDED: Mapping[str, Any] = {
     "projections.noise_spectrum": "white",
     "training.on": "reference",
     **dict.fromkeys(f"particles.{key}" for key in ParticlesConfig.model_fields),
+    "training.model": None,
+    "training.noise_factor": 1.0,
+    "training.reference_missing": 0.0,
+    "projections.defocus_error": 0.0,
 }
 """Every key added later, in order, and the value that runs used before: None where that means no value."""
 
@@ -73,10 +78,14 @@ def completed(table: Mapping[str, Any], cuda: bool = False, cut_by_clock: bool =
         training = whole.setdefault("training", {})
         if isinstance(training, dict):
             training.setdefault("max_seconds", _limit_by_clock(training.get("steps")))
+    training = whole.get("training")
+    with_model = isinstance(training, dict) and "model" in training
     for key, before in {**ADDED, **(WITH_CUDA if cuda else {})}.items():
         section, _, leaf = key.rpartition(".")
         if before is None or (section == "projections" and "particles" in whole):
             continue  # a run on recorded particles has no settings of simulated ones
+        if section == "training" and leaf in OF_A_TRAINING and with_model:
+            continue  # nor has one with the network of another run those of a training
         inside = whole.setdefault(section, {}) if section else whole
         if isinstance(inside, dict):
             inside.setdefault(leaf, list(before) if isinstance(before, tuple) else before)

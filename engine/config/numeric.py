@@ -42,7 +42,7 @@ def acquisition_of(config: ProjectionsConfig) -> Acquisition:
     return Acquisition(
         config.coverage, config.sampling, config.size, config.noise_variance, config.snr, config.max_shift,
         config.projector, config.defocus, config.voltage, config.spherical_aberration, config.amplitude_contrast,
-        config.noise_spectrum,
+        config.noise_spectrum, defocus_error=config.defocus_error,
     )  # fmt: skip
 
 

@@ -55,6 +55,12 @@ class ProjectionsConfig(Section):
         "white", description="white, or coloured: five times as strong at low frequencies as at high ones"
     )
 
+    defocus_error: Annotated[float, imaging.DEFOCUS_ERROR] = Field(
+        0.0,
+        description="Å; the defocus that is known of each projection less its own: training, phase flip, "
+        "reconstruction and refinement go by the known one",
+    )
+
     @field_validator("coverage", mode="before")
     @classmethod
     def _angles_are_numbers(cls, value: Any) -> Any:
@@ -83,6 +89,9 @@ class ProjectionsConfig(Section):
         keys = ("defocus", "spherical_aberration", "amplitude_contrast")
         with naming(**{key: f"projections.{key}" for key in keys}):
             imaging.check_contrast(self.defocus, self.spherical_aberration, self.amplitude_contrast)
+            imaging.check_contrast(
+                imaging.off_by(self.defocus, self.defocus_error), self.spherical_aberration, self.amplitude_contrast
+            )
         return self
 
     @model_validator(mode="after")

@@ -25,12 +25,11 @@ from ..poses.choices import MOST_HELD, Head, Initialisation, PairStrategy
 from .particles import ParticlesConfig
 from .projections import ProjectionsConfig
 from .section import Section
+from .training import OF_A_TRAINING, TrainingConfig
 
 Device = Literal["auto", "cpu", "gpu"]
 DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
 DEFAULT_PROTEIN = "1bd2"
-FEWEST_STEPS, MOST_STEPS = 1800, 6000
-"""Range of the default number of steps, by the noise and the shifts of the projections."""
 Source = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4096)]
 """Linux opens no longer path."""
 
@@ -108,79 +107,6 @@ class PairsConfig(Section):
         int,
         Range(1, 1000, "a pair needs one", "those of a million training projections would take over 4 GB"),
     ] = Field(10, description="k of the knn strategies, nearest in the images")
-
-
-class TrainingConfig(Section):
-    """How the Siamese network is trained. Ends after ``steps``, or earlier by ``patience`` or ``max_seconds``.
-
-    An epoch of the published notebooks, in which every training projection is shown once, is ``projections /
-    batch_size`` steps: 125 as set here, so that 1,800 steps are 14 epochs and 1,000 epochs are 125,000 steps.
-    """
-
-    on: Literal["reference", "reconstruction", "particles"] = Field(
-        "reference",
-        description="with particles: reference, projections of volume.source; reconstruction, projections of the map "
-        "that the other half of the particles gives with the poses it came with; particles, these particles themselves",
-    )
-    volumes: tuple[Annotated[str, StringConstraints(max_length=4096)], ...] = Field(
-        (),
-        description="train on these instead of volume.source, which the network then never sees: sources separated by "
-        "commas; random:SEED:COUNT stands for COUNT random proteins",
-    )
-    projections: Annotated[
-        int, Range(64, 1_000_000, "fewer are hardly a batch", "images of 48 pixels would take over 9 GB")
-    ] = Field(8000, description="training projections, apart from the test set")
-    validation_projections: Annotated[
-        int,
-        Range(16, 100_000, "the error would be a mean over less than 120 pairs", "they have more than 5 billion pairs"),
-    ] = Field(500, description="validation projections, apart from both")
-    steps: Annotated[
-        int | None,
-        Range(1, 2**31 - 1, "nothing would be learned", "the noise of a step is drawn by its number, of 32 bits"),
-    ] = Field(
-        None,
-        description=f"optimiser steps, projections / batch_size to an epoch; {FEWEST_STEPS:,} when not given, up to "
-        f"{MOST_STEPS:,} with noise or shifts",
-    )
-    batch_size: Annotated[
-        int, Range(4, 4096, "a step would compare less than six pairs", "a step would compare over 8 million pairs")
-    ] = Field(64, description="projections in a step; all their pairs count")
-    learning_rate: Annotated[
-        float,
-        Range(
-            1e-8,
-            10.0,
-            "single precision rounds such steps away",
-            "weights decay by a tenth of it in a step, which would turn their signs",
-        ),
-    ] = Field(4e-3, description="peak; linear decay to zero")
-    image_size: Annotated[
-        int,
-        Range(
-            16,
-            512,
-            "a protein is a spot in fewer pixels",
-            "the network's polar sampling, a matrix, would take over 17 GB",
-        ),
-    ] = Field(48, description="pixels; images are Fourier-cropped to this for the network")
-    max_seconds: Annotated[
-        float | None, Range(1e-3, 1e9, "no step is that short", "that is thirty years, leave it out for no limit")
-    ] = Field(
-        None,
-        description="no limit when not given; a run that reaches it logs that, is not repeatable and is never reused",
-    )
-    patience: Annotated[
-        int | None, Range(1, 100, "it would end before it begins", "no training has more validations")
-    ] = Field(
-        None,
-        description="validations, of 50 in a training, without improvement after which it ends with the best weights; "
-        "none: it never ends early. The learning rate falls over all steps, so an early end is one at a higher rate",
-    )
-
-    @field_validator("volumes", mode="before")
-    @classmethod
-    def _volumes_may_be_one_text(cls, value: Any) -> Any:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class RecoveryConfig(Section):
@@ -293,6 +219,11 @@ class Config(Section):
             )
         if self.training.volumes:
             raise ValueError("training.volumes are given beside particles.source; wanted volume.source alone")
+        for key in ("noise_factor", "reference_missing"):
+            if getattr(self.training, key) != type(self.training).model_fields[key].default:
+                raise ValueError(
+                    f"training.{key} is given beside particles.source; wanted it with simulated projections alone"
+                )
         if self.volume.source is None and self.refinement.enabled and self.refinement.reference == "volume":
             raise ValueError(
                 "refinement.reference is 'volume' and volume.source is not given; wanted a map there, or "
@@ -302,6 +233,30 @@ class Config(Section):
             raise ValueError(
                 "particles.source is given without volume.source; wanted a map there, or particles with poses and "
                 "training.on = reconstruction or particles"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_kept_network_is_not_trained(self) -> Self:
+        """Before the settings of a training are looked at, which then have no meaning."""
+        if self.training.model is None:
+            return self
+        given = [f"pairs.{key}" for key in sorted(self.pairs.model_fields_set)]
+        given += [f"training.{key}" for key in sorted(self.training.model_fields_set.intersection(OF_A_TRAINING))]
+        if given:
+            raise ValueError(
+                f"{', '.join(given)} given beside training.model; wanted none of them: the network of that run is "
+                "applied as it is"
+            )
+        if self.distance.method != "siamese":
+            raise ValueError(
+                f"training.model is given and distance.method is {self.distance.method!r}; wanted siamese, which "
+                "estimates distances by a network"
+            )
+        if self.training.on != "reference":
+            raise ValueError(
+                f"training.model is given and training.on is {self.training.on!r}; wanted training.on = reference and "
+                "a map: half sets are independent only where each is estimated by what the other one taught"
             )
         return self
 
@@ -317,6 +272,7 @@ class Config(Section):
                 )
         self._device_can_do_it()
         self._training_volumes_are_others()
+        self._reference_is_a_part()
         start, count = self.recovery.initialisation, self.projections.count
         if start in ("mds", "isomap") and count > MOST_HELD:
             raise ValueError(
@@ -383,6 +339,15 @@ class Config(Section):
                 f"projections.count is {self.projections.count} {symmetry}; wanted at most {MOST_HELD} projections of "
                 "a symmetric volume, all of whose pairs are used"
             )
+
+    def _reference_is_a_part(self) -> None:
+        others = {"training.volumes": bool(self.training.volumes), "volume.symmetry": self.volume.symmetry != "C1"}
+        for key, given in others.items():
+            if self.training.reference_missing and given:
+                raise ValueError(
+                    f"training.reference_missing is {self.training.reference_missing:g} and {key} is given; wanted the "
+                    "part of one protein without symmetry"
+                )
 
     def _training_volumes_are_others(self) -> None:
         try:

@@ -17,13 +17,15 @@ from ..base.texts import not_unicode, read_toml
 from ..io.sources import whole
 from .schema import Config
 from .section import RangeError, Section
+from .training import OF_A_TRAINING, TrainingConfig
 
 _IF_NOT_GIVEN = {
     "volume.source": "1bd2; no map of particles", "volume.symmetry": "C1", "particles.source": "none: simulated",
     "particles.data_dir": "beside the table", "particles.pixel_size": "the table's", "particles.limit": "all",
     "particles.max_shift": "of the origins, or 5 % of the box", "projections.noise_variance": "none",
     "projections.snr": "none", "projections.defocus": "no CTF",
-    "training.volumes": "the protein itself", "training.patience": "never", "training.max_seconds": "no limit",
+    "training.model": "a network of its own", "training.volumes": "the protein itself", "training.patience": "never",
+    "training.max_seconds": "no limit",
     "recovery.max_distance": "no limit", "reconstruction.iterations": "the method's",
 }  # fmt: skip
 
@@ -67,22 +69,38 @@ def config_from_dict(table: dict[str, Any]) -> Config:
 def config_to_dict(config: Config) -> dict[str, Any]:
     """Nested plain tables of everything that is set; None is left out (TOML has no null).
 
-    Of particles and ``projections`` only what the experiment has: the other has no meaning for it.
+    Of particles and ``projections`` only what the experiment has: the other has no meaning for it. Nor have settings of
+    a training where there is none.
     """
-    return config.model_dump(
-        mode="json", exclude_none=True, exclude={"particles"} if config.particles.source is None else {"projections"}
-    )
+    without: dict[str, Any] = {"particles" if config.particles.source is None else "projections": True}
+    if config.training.model is not None:
+        without |= {"pairs": True, "training": set(OF_A_TRAINING)}
+    return config.model_dump(mode="json", exclude_none=True, exclude=without)
+
+
+def training_that_matters(config: Config) -> dict[str, Any]:
+    """The plain table of the training without errors that are not made: of configurations without these it is the table
+    that there was before.
+    """
+    table: dict[str, Any] = config_to_dict(config)["training"]
+    for key in ("noise_factor", "reference_missing"):
+        if table[key] == TrainingConfig.model_fields[key].default:
+            table.pop(key)
+    return table
 
 
 def projections_that_matter(config: Config) -> dict[str, Any]:
-    """The plain table of the projections without settings that change nothing: those of a CTF that there is not, the
-    spectrum of white noise or none. Of configurations without these it is the table that there was before.
+    """The plain table of the projections without settings that change nothing: those of a CTF that there is not, an
+    error of the defocus that is not made, the spectrum of white noise or none. Of configurations without these it is
+    the table that there was before.
     """
     table: dict[str, Any] = config_to_dict(config)["projections"]
     settings = config.projections
     if settings.defocus is None:
         for key in ("voltage", "spherical_aberration", "amplitude_contrast"):
             table.pop(key)
+    if settings.defocus is None or settings.defocus_error == 0:
+        table.pop("defocus_error")
     if settings.noise_spectrum == "white" or not (settings.noise_variance or settings.snr):
         table.pop("noise_spectrum")
     return table
@@ -100,7 +118,8 @@ def with_whole_paths(config: Config) -> Config:
     as :func:`base.paths.absolute` does.
     """
     table = config_to_dict(config)
-    table["training"]["volumes"] = [whole(volume) for volume in config.training.volumes]
+    if config.training.volumes:
+        table["training"]["volumes"] = [whole(volume) for volume in config.training.volumes]
     if config.volume.source is not None:
         table["volume"]["source"] = whole(config.volume.source)
     for key in ("source", "data_dir"):

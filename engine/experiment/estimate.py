@@ -12,11 +12,13 @@ import socket
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ..base.errors import InputError
 from ..config.schema import Config, VolumeConfig
 from ..config.settings import config_from_dict
+from .kept_network import find_network, require_size
 from .stack_source import StackSource
 from .stage import Source
 from .stages import enabled, stage_keys
@@ -84,11 +86,15 @@ def total(
     history: Sequence[Row] = (),
     identify: Identify | None = None,
     identify_stack: IdentifyStack | None = None,
+    runs_dir: Path | None = None,
 ) -> Total:
     """Expected time of these experiments, one after the other: a stage that two have in common is computed once.
 
     Nothing is downloaded; see :attr:`Total.assumed`. ``identify`` gives the source of a volume, None where it is not
     on this machine, ``identify_stack`` that of a configuration's particles; for callers that keep them in memory.
+    ``runs_dir`` is where runs whose networks are applied are looked for.
+
+    Raises InputError for a network of another run that cannot be applied.
     """
     sources: dict[VolumeConfig, Source | None] = {}
     known: dict[tuple[Config, Source], Estimate] = {}
@@ -113,6 +119,10 @@ def total(
                 unread.add(config.particles.source)
             source = replace(source, stack=stack or UNREAD)
         source = replace(source, training_volumes=_training_sources(config, source, source_of))
+        if (network := find_network(config, runs_dir)) is not None:
+            if source.stack is not None or own is not None:
+                require_size(network, config, source.frame(config))
+            source = replace(source, network=network.digest)
         alike = config.model_copy(update={"seed": 0})  # which changes neither time nor memory
         if (alike, source) not in known:
             known[alike, source] = estimate(alike, source, history)

@@ -32,6 +32,7 @@ from ..record.runlog import Event, RunWriter
 from ..record.runrecord import RunRecord, read_run
 from . import estimate, stagecache
 from .devices import Devices, devices_of
+from .kept_network import KeptNetwork, find_network, require_size
 from .stack_input import Stack, map_for, read_stack
 from .stack_source import StackSource
 from .stage import Context, Source, Stage
@@ -46,12 +47,13 @@ _KEY_PACKAGES = (
 
 @dataclass(frozen=True)
 class Inputs:
-    """The volumes that are loaded before a run has a directory, and remarks on them for the log."""
+    """What is loaded before a run has a directory, volumes and perhaps a network, and remarks on it for the log."""
 
     volume: Volume
     training_volumes: TrainingVolumes | None
     remarks: tuple[str, ...]
     stack: Stack | None = None
+    network: KeptNetwork | None = None
 
     def source(self) -> Source:
         """What keys and costs depend on."""
@@ -59,6 +61,7 @@ class Inputs:
         return Source(
             volume.fingerprint, volume.diagonal, volume.density.size, volume.voxel_size,
             () if others is None else others.identities, stack=None if self.stack is None else self.stack.source(),
+            network="" if self.network is None else self.network.digest,
         )  # fmt: skip
 
 
@@ -81,14 +84,14 @@ def run_experiment(
     Raises
     ------
     InputError
-        before the run, for a device that is not there, a volume that cannot be used or an experiment that does not fit
-        into memory; during the run, for a training that diverges, a full disk and the like, after the record has been
-        closed as failed.
+        before the run, for a device that is not there, a volume or the network of another run that cannot be used, or
+        an experiment that does not fit into memory; during the run, for a training that diverges, a full disk and the
+        like, after the record has been closed as failed.
     """
     started = time.monotonic()
     with isolation.ignoring_environment(), isolation.steady_threads():
         devices = devices_of(config)
-        inputs = load_inputs(config)
+        inputs = load_inputs(config, runs_dir)
         loading = time.monotonic() - started
         with RunWriter.create(
             runs_dir, config, command, run_id, name, on_event, started, sweep, launched_by, backend, devices
@@ -101,10 +104,19 @@ def run_experiment(
     return read_run(run.path)
 
 
-def load_inputs(config: Config) -> Inputs:
-    """The volumes of an experiment; InputError where one cannot be used, or the experiment does not fit into memory."""
-    if config.particles.source is not None:
-        return _particle_inputs(config)
+def load_inputs(config: Config, runs_dir: Path | None = None) -> Inputs:
+    """The volumes of an experiment, and its network where that is of another run in ``runs_dir``.
+
+    InputError where one cannot be used, or the experiment does not fit into memory.
+    """
+    network = find_network(config, runs_dir)
+    inputs = _simulated_inputs(config) if config.particles.source is None else _particle_inputs(config)
+    if network is not None:
+        require_size(network, config, inputs.source().frame(config))
+    return replace(inputs, network=network)
+
+
+def _simulated_inputs(config: Config) -> Inputs:
     volume = volume_of(config.volume)
     check_frame(config.projections, volume)
     require_memory(config, volume)
@@ -166,7 +178,7 @@ def _execute(config: Config, inputs: Inputs, devices: Devices, run: RunWriter) -
     keys = stage_keys(config, inputs.source(), _environment(), devices)
     context = Context(
         config, inputs.volume, inputs.training_volumes, lambda purpose: stream(config.seed, purpose), run,
-        devices=devices, stack=inputs.stack,
+        devices=devices, stack=inputs.stack, network=inputs.network,
     )  # fmt: skip
     metrics: dict[str, Any] = {}
     unrepeatable: set[str] = set()

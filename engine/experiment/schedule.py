@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..config.schema import FEWEST_STEPS, MOST_STEPS, Config
+from ..config.schema import Config
+from ..config.training import FEWEST_STEPS, MOST_STEPS
 from ..imaging.noise import Spectrum
 from .stage import Source
 
@@ -30,6 +31,7 @@ def expected_steps(config: Config, source: Source) -> int:
     noise_to_signal = 1 / projections.snr if projections.snr is not None else noise / _signal_variance(config, source)
     if projections.noise_spectrum == "coloured":
         noise_to_signal *= Spectrum.coloured(source.voxel_size).share(ratio)
+    noise_to_signal *= config.training.noise_factor
     return config.training.steps or training_steps(noise_to_signal / ratio**2, projections.max_shift / size)
 
 

@@ -23,6 +23,7 @@ from .stack_source import StackSource
 if TYPE_CHECKING:
     from ..imaging.volume import Volume
     from ..record.runlog import RunWriter
+    from .kept_network import KeptNetwork
     from .stack_input import Stack
     from .training_volumes import TrainingVolumes
 
@@ -47,6 +48,8 @@ class Source:
         of the volume's clean projections: relates a noise variance to the SNR. It affects costs, never keys.
     stack
         of recorded particles; None for simulations.
+    network
+        a text that is the same only for equal networks, of the run in ``training.model``; empty without.
     """
 
     volume: str
@@ -56,6 +59,7 @@ class Source:
     training_volumes: tuple[str, ...] = ()
     signal_variance: float = 1.0
     stack: StackSource | None = None
+    network: str = ""
 
     def frame(self, config: Config) -> int:
         """Width in pixels of the images whose poses are recovered."""
@@ -92,7 +96,7 @@ class Context:
     ``stream`` gives the experiment's generator for a purpose, ``key`` is that of the stage's own result, ``devices``
     say where what runs (:mod:`experiment.devices`). ``stack`` are the recorded particles, if it is of such; ``volume``
     is then on the grid of their pixels, and turns about voxel n // 2; ``second``: the stage is of their second half
-    set.
+    set. ``network`` is that of an earlier run, if the experiment trains none.
     """
 
     config: Config
@@ -105,6 +109,7 @@ class Context:
     devices: Mapping[str, str] = field(default_factory=dict)
     stack: Stack | None = None
     second: bool = False
+    network: KeptNetwork | None = None
 
     def __getitem__(self, stage: str) -> Any:
         """The result of an earlier stage; KeyError where it was left out."""

@@ -43,6 +43,10 @@ DEFOCUS = Range(
     "so far under focus, images are spread over more than their frame",
 )  # fmt: skip
 """Å, positive under focus."""
+DEFOCUS_ERROR = Range(
+    -100_000.0, 100_000.0, "it would be more than a defocus can be", "it would be more than a defocus can be"
+)
+"""Å, of a defocus that is known less the true one."""
 DEFOCUS_GROUPS = Range(1, 1_000_000, "each particle has a defocus", "there are hardly more images than that")
 """How many defoci particles have between them."""
 VOLTAGE = Range(
@@ -85,6 +89,13 @@ def checked_defocus(defocus: Any) -> float | tuple[float, float] | None:
         )
     low, high = (float(DEFOCUS.check(end, "defocus")) for end in defocus)
     return low, high
+
+
+def off_by(defocus: float | tuple[float, float] | None, error: float) -> float | tuple[float, float] | None:
+    """A defocus, or both ends of a range, plus an error in Å."""
+    if isinstance(defocus, tuple):
+        return defocus[0] + error, defocus[1] + error
+    return None if defocus is None else defocus + error
 
 
 def check_contrast(

@@ -170,6 +170,10 @@ class NoiseModel:
             self.variance * self.spectrum.share(ratio) / ratio**2, self.snr, self.spectrum.on_larger_pixels(ratio)
         )
 
+    def times(self, factor: float) -> NoiseModel:
+        """The same noise with ``factor`` times the variance."""
+        return NoiseModel(self.variance * factor, self.snr / factor, self.spectrum)
+
     def apply(self, images: Images, rng: np.random.Generator) -> Images:
         """Images (n, size, size) with noise of this model; the same array where there is none.
 

@@ -1,7 +1,8 @@
-"""A density made of noisy images as a reference for matching: with what is noise in it taken away."""
+"""Densities as references for matching and training: with what is noise taken away, or with a part taken away."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from .fsc import fourier_shell_correlation
+from .volume import Volume
 
 Density = NDArray[np.float32]
 
@@ -47,6 +49,19 @@ def filtered_reference(
     factors = np.interp(radii, np.concatenate([[0.0], frequencies]), np.concatenate([[1.0], share]))
     filtered = fft.irfftn(fft.rfftn(density * ball) * factors.astype(np.float32), s=density.shape)
     return np.asarray(filtered * ball, dtype=np.float32)
+
+
+def without_part(volume: Volume, share: float) -> Volume:
+    """The volume without ``share`` of the mass of its positive density: that with the largest x, cut off by a plane.
+
+    Of the voxels that the plane meets a part remains. It turns about the same point as before.
+    """
+    profile = np.maximum(volume.density, 0).sum(axis=(0, 1), dtype=np.float64)
+    mass = np.concatenate([[0.0], np.cumsum(profile)])  # up to each face between two layers of voxels
+    face = np.interp((1 - share) * mass[-1], mass, np.arange(len(mass)))
+    kept = np.clip(face - np.arange(len(profile)), 0, 1).astype(np.float32)
+    center = tuple(float(index) for index in volume.center_index)
+    return replace(volume, density=volume.density * kept, center=center)  # type: ignore[arg-type]
 
 
 def soft_ball(shape: tuple[int, ...], radius: float, center: NDArray[np.floating]) -> Density:

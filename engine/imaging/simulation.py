@@ -18,7 +18,7 @@ from ..geometry.rotations import EulerRegion, sample_orientations
 from . import filters
 from .choices import NoiseSpectrum, Projector, ShiftDistribution
 from .ctf import ContrastTransfer, applied, phase_flipped
-from .limits import SNR, check_contrast
+from .limits import SNR, check_contrast, off_by
 from .noise import NoiseModel, Spectrum
 from .particles import ParticleSet, Truth
 from .projection import project
@@ -61,6 +61,8 @@ class Acquisition:
         so many defoci, equally spaced from end to end of the range, one of which each image has; None: any.
     shift_distribution
         ``triangular`` or ``uniform``.
+    defocus_error
+        Å; the defocus that is known of each image less the true one.
     """
 
     coverage: str | EulerRegion = "full"
@@ -77,13 +79,19 @@ class Acquisition:
     noise_spectrum: NoiseSpectrum = "white"
     defocus_groups: int | None = None
     shift_distribution: ShiftDistribution = "triangular"
+    defocus_error: float = 0.0
 
     def __post_init__(self) -> None:
-        check_contrast(self.defocus, self.spherical_aberration, self.amplitude_contrast)
+        for defocus in (self.defocus, off_by(self.defocus, self.defocus_error)):
+            check_contrast(defocus, self.spherical_aberration, self.amplitude_contrast)
         if self.noise_variance is not None and self.snr is not None:
             raise ArgumentError(
                 "{noise_variance} and {snr} are both given; they specify the same, give one", "noise_variance", "snr"
             )
+
+    def as_known(self) -> Acquisition:
+        """What is known of the acquisition: the same, with the defocus that is taken for the true one."""
+        return replace(self, defocus=off_by(self.defocus, self.defocus_error), defocus_error=0.0)
 
     def contrast(self, count: int, rng: np.random.Generator) -> ContrastTransfer | None:
         """The CTF of each of ``count`` images; None without defocus. Only of a range something is drawn."""
@@ -127,7 +135,8 @@ def simulate(
     shown: int = 16,
 ) -> ParticleSet:
     """Particles with their truth: orientations sampled, projected, multiplied by the CTF, shifted, noise added. Not
-    standardised, which would lose the units. ``shown`` of the clean projections, before the CTF, are kept.
+    standardised, which would lose the units. ``shown`` of the clean projections, before the CTF, are kept. Their CTF is
+    the one that is known of them.
     """
     poses = sample_orientations(count, rng, acquisition.coverage, acquisition.sampling)
     clean = project(
@@ -149,6 +158,8 @@ def simulate(
     images = noise.apply(shifted, rng)
     progress(1.0, {"projections": count})
     truth = Truth(poses, shifts, clean[:shown].copy())
+    if ctf is not None and acquisition.defocus_error:
+        ctf = replace(ctf, defocus_angstrom=ctf.defocus_angstrom + acquisition.defocus_error)
     return ParticleSet(images, volume.voxel_size, noise, ctf, shifts, truth)
 
 

@@ -59,6 +59,16 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]
     return events, offset + len(complete)
 
 
+def warnings_in(path: Path) -> list[str]:
+    """The reasons to doubt the results of a run that it has given so far, in order."""
+    messages, offset, end = list[str](), -1, 0
+    while end != offset:
+        offset = end
+        events, end = read_events(path, offset)
+        messages += [event["message"] for event in events if event["kind"] == "warning"]
+    return messages
+
+
 def latest_progress(path: Path) -> StageProgress | None:
     """The progress of a run, read from the end of its events; None before its first stage."""
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -94,7 +95,7 @@ def _training(run: Compared) -> Training | None:
         arrays = state.arrays(path / "training.npz")
         if arrays is not None:
             return Training(*arrays["curve"].T)
-        if run.row["distance_method"] not in _TRAINED:
+        if run.row["distance_method"] not in _TRAINED or _model(run) is not None:
             return None
         record = read_run(path)
         curve = curve_arrays(state.feed(record, record.config if isinstance(record.config, Config) else Config()).curve)
@@ -104,8 +105,16 @@ def _training(run: Compared) -> Training | None:
     return Training(*curve) if curve.size else None
 
 
+def _model(run: Compared) -> Any:
+    """The run whose network was applied; None where the run trained its own."""
+    training = (run.row["config"] or {}).get("training")
+    return training.get("model") if isinstance(training, Mapping) else None
+
+
 def _why_untrained(run: Compared) -> str:
     method = run.row["distance_method"]
+    if (model := _model(run)) is not None:
+        return f"network of run {model}"
     return f"{method} distances" if method and method not in _TRAINED else str(run.row["status"])
 
 

@@ -15,6 +15,7 @@ from engine.base import quantities, tomltext
 from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict, optional_keys, with_whole_paths
+from engine.config.training import OF_A_TRAINING
 from engine.experiment.sweep import NONE, Sweep, changed
 from engine.geometry.rotations import PUBLISHED_COVERAGES, euler_region
 from engine.io.loading import BUILT_IN
@@ -39,14 +40,26 @@ _MOST_VALUES = 1000
 _VOLUMES = "training.volumes"  # a list in the configuration, one text in the form
 _LISTED = ("volume.source", "projections.coverage", *NOISES)
 
-_OF_SIMULATIONS = ("distance.method", "distance.perturbation_variance", "distance.calibration", "training.volumes")
+_OF_SIMULATIONS = (
+    "distance.method", "distance.perturbation_variance", "distance.calibration", "training.volumes",
+    "training.noise_factor", "training.reference_missing",
+)  # fmt: skip
+MODEL = "training.model"
+OF_TRAINING = frozenset(
+    key for key in SETTINGS if key.startswith("pairs.") or key in {f"training.{name}" for name in OF_A_TRAINING}
+)
+"""The keys that an experiment with the network of another run does not have."""
 
 
-def without_meaning(images: str) -> frozenset[str]:
-    """The keys that an experiment on these images, :data:`SIMULATED` or :data:`RECORDED`, does not have."""
+def without_meaning(images: str, trains: bool = True) -> frozenset[str]:
+    """The keys that an experiment on these images, :data:`SIMULATED` or :data:`RECORDED`, does not have.
+
+    ``trains``: whether its network is its own.
+    """
+    hidden = frozenset() if trains else OF_TRAINING
     if images == RECORDED:
-        return frozenset({key for key in SETTINGS if key.startswith("projections.")} | set(_OF_SIMULATIONS))
-    return frozenset({key for key in SETTINGS if key.startswith("particles.")} | {"training.on"})
+        return hidden | {key for key in SETTINGS if key.startswith("projections.")} | set(_OF_SIMULATIONS)
+    return hidden | {key for key in SETTINGS if key.startswith("particles.")} | {"training.on"}
 
 
 def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iterable[str]) -> dict[str, Any]:

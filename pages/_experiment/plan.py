@@ -10,7 +10,7 @@ from typing import Any
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict, config_to_dict, config_to_toml, with_whole_paths
 from engine.experiment.sweep import Sweep, expand, new_id, sweep_to_toml
-from pages._experiment.form_values import Vary, to_address, with_whole_sources
+from pages._experiment.form_values import MODEL, OF_TRAINING, Vary, to_address, with_whole_sources
 from pages._shared import text
 
 
@@ -61,6 +61,11 @@ def plan(values: Mapping[str, Any], vary: Vary, name: str) -> Plan:
 
 def _sweep(config: Config, vary: Vary, name: str) -> Sweep:
     base = config_to_dict(config)
+    if MODEL in vary:  # no run trains, and each names its network itself
+        base["training"] = {
+            key: value for key, value in base["training"].items() if f"training.{key}" not in OF_TRAINING
+        }
+        base.pop("pairs", None)
     for key in vary:
         section, _, leaf = key.rpartition(".")
         (base[section] if section else base).pop(leaf, None)

@@ -49,10 +49,14 @@ def volume_of(config: VolumeConfig) -> Volume | None:
 
 
 def cost(configs: Sequence[Config]) -> str:
-    """Expected time and memory of all these experiments, as text."""
+    """Expected time and memory of all these experiments, as text.
+
+    Raises InputError for a network of another run that cannot be applied.
+    """
     known = st.session_state.get(_COST)
     if known is None or known[0] != configs:
-        known = st.session_state[_COST] = configs, estimate.total(configs, state.runs().rows, _source, _stack)
+        total = estimate.total(configs, state.runs().rows, _source, _stack, state.runs_dir())
+        known = st.session_state[_COST] = configs, total
     expected = known[1]
     together = min(runqueue.at_a_time(state.runs_dir()), len(configs))
     costs = (

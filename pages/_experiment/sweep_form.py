@@ -12,7 +12,17 @@ from engine.base.quantities import digits
 from engine.geometry.rotations import PUBLISHED_COVERAGES
 from engine.io.library import Entry
 from pages._experiment import form
-from pages._experiment.form_values import NOISES, NUMERIC, SETTINGS, SWEEP, VARIED, Vary, read_values, several_key
+from pages._experiment.form_values import (
+    MODEL,
+    NOISES,
+    NUMERIC,
+    SETTINGS,
+    SWEEP,
+    VARIED,
+    Vary,
+    read_values,
+    several_key,
+)
 from pages._shared import state, text
 
 # What the published experiments vary comes first; everything else can be varied as well.
@@ -22,7 +32,7 @@ _USUAL = (
     "recovery.pairs", "projections.count", "projections.snr", "projections.defocus", "projections.noise_spectrum",
     "volume.source",
 )  # fmt: skip
-_PATHS = ("particles.source", "particles.data_dir")  # varied only where an address says so
+_NAMES = ("particles.source", "particles.data_dir", MODEL)  # varied only where an address says so
 _FIRST: dict[str, Any] = {
     "projections.coverage": list(PUBLISHED_COVERAGES),
     "projections.noise_variance": "0, 5, 10, 16, 20, 25",
@@ -34,6 +44,9 @@ _FIRST: dict[str, Any] = {
     "distance.perturbation_variance": "0, 0.2, 0.4, 0.6, 0.8",
     "seed": "0:2",
     "training.volumes": ["random:1:1", "random:1:10", "random:1:100"],
+    "projections.defocus_error": "0, 1000, 2000, 4000",
+    "training.noise_factor": "0.25, 0.5, 1, 2, 4",
+    "training.reference_missing": "0, 0.1, 0.2, 0.4",
 }
 
 
@@ -60,7 +73,7 @@ def fields(proteins: Sequence[Entry], hidden: Collection[str] = ()) -> Vary | No
     held = form.value_of(VARIED, [])
     if not set(held).isdisjoint(hidden):
         st.session_state[VARIED] = [key for key in held if key not in hidden]
-    offered = [key for key in (*_USUAL, *SETTINGS) if key not in hidden and (key not in _PATHS or key in held)]
+    offered = [key for key in (*_USUAL, *SETTINGS) if key not in hidden and (key not in _NAMES or key in held)]
     keys = st.multiselect(
         "Settings to vary", list(dict.fromkeys(offered)),
         format_func=_label, key=form.hold(VARIED, []), placeholder="coverage, noise, seed …",

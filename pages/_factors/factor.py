@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 
 from engine.analysis import factors, level_table
 from engine.analysis.comparison import level_of
-from engine.analysis.factors import CLOSE_PAIRS, METRICS, NOISE, Factor, Level, Study
+from engine.analysis.factors import (
+    CLOSE_PAIRS,
+    DEFOCUS_ERROR,
+    METRICS,
+    NOISE,
+    NOISE_FACTOR,
+    REFERENCE_MISSING,
+    Factor,
+    Level,
+    Study,
+)
 from engine.analysis.figures import directions, distributions, levels
 from engine.analysis.level_table import Line
 from engine.base.errors import InputError
@@ -27,6 +37,9 @@ from pages._shared.state import Arrays
 
 _AXES = {
     NOISE.name: "variance of the noise",
+    DEFOCUS_ERROR.name: "known less true defocus (Å)",
+    NOISE_FACTOR.name: "variance of the noise in training, over that of the images",
+    REFERENCE_MISSING.name: "share of its mass that the reference lacks",
     CLOSE_PAIRS.name: "largest estimated distance of a pair that is used (°); no limit: 180",
 }
 _FEW = 4  # levels, up to which measures and angle errors fit side by side

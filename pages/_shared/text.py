@@ -137,6 +137,9 @@ def experiment(config: Config) -> str:
     parts.append(_METHODS[config.distance.method])
     if config.training.volumes and config.distance.method == "siamese":
         parts[-1] += f", trained on {_shortened(', '.join(config.training.volumes))}"
+    parts[-1] += _mismatch(config)
+    if config.training.model is not None:
+        parts.append(f"network of run {config.training.model}")
     if config.refinement.enabled:
         parts.append("refined")
     parts.append(f"seed {config.seed}")
@@ -155,10 +158,24 @@ def _on_particles(config: Config, source: str) -> str:
         parts.append(f"shifts up to {digits(settings.max_shift)} px")
     if config.training.on != "reference":
         parts.append(f"trained on {_TRAINED_ON[config.training.on]}")
+    if config.training.model is not None:
+        parts.append(f"network of run {config.training.model}")
     if config.refinement.enabled:
         parts.append("refined")
     parts.append(f"seed {config.seed}")
     return " · ".join(parts)
+
+
+def _mismatch(config: Config) -> str:
+    """What a network is trained for that is not so."""
+    training, error, words = config.training, config.projections.defocus_error, ""
+    if error and config.projections.defocus is not None:
+        words += f", defocus {error:+,.0f} Å off"
+    if config.distance.method == "siamese" and training.noise_factor != 1:
+        words += f", trained for {digits(training.noise_factor)} times the noise"
+    if config.distance.method == "siamese" and training.reference_missing:
+        words += f", trained without {digits(training.reference_missing)} of the mass"
+    return words
 
 
 def _protein(volume: VolumeConfig) -> str:

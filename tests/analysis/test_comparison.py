@@ -179,3 +179,14 @@ def test_what_is_no_configuration_is_compared_as_it_is():
     groups = comparison.differences([broken, row(2)])
     assert groups["projections.coverage"] == [[["x"]], "full"]
     assert groups["projections.noise_variance"] == ["much", 0.0]
+
+
+def test_a_run_with_the_network_of_another_has_no_settings_of_a_training():
+    model = "20260101-000000-1bd2-000009"
+    applied, own = row(1, training={"model": model, "image_size": 32}), row(2, training={"image_size": 32})
+    differing = comparison.differences([applied, own])
+    assert differing["training.model"] == [model, None]
+    assert differing["training.batch_size"] == [None, 64]
+    for key, has in (("training.batch_size", False), ("pairs.strategy", False), ("training.image_size", True)):
+        assert comparison.has_setting(applied, key) is has
+        assert comparison.has_setting(own, key)

@@ -9,11 +9,14 @@ from engine.analysis.factors import (
     CLOSE_PAIRS,
     COVERAGE,
     DEFOCUS,
+    DEFOCUS_ERROR,
     INITIALISATION,
     NOISE,
+    NOISE_FACTOR,
     ORIENTATIONS,
     PAIRS,
     RECOVERY_PAIRS,
+    REFERENCE_MISSING,
     SPECTRUM,
 )
 from tests.analysis_testing import SIGNAL, noisy, row
@@ -146,3 +149,34 @@ def test_published_perturbations_are_of_the_same_variance():
 def test_nothing_was_published_about_these(factor, setting):
     assert len(factors.study([row(1), row(2, **setting)], factor).levels) == 2
     assert published([row(1), row(2, **setting)], factor) == []
+
+
+@pytest.mark.parametrize(
+    ("factor", "section", "values", "labels"),
+    [
+        (DEFOCUS_ERROR, "projections", [2000, 0, -500], ["-500 Å", "none", "+2,000 Å"]),
+        (NOISE_FACTOR, "training", [8, 1, 0.125], ["0.125 times the noise", "the noise as it is", "8 times the noise"]),
+        (REFERENCE_MISSING, "training", [0.2, 0, 0.05], ["nothing", "0.05 of the mass", "0.2 of the mass"]),
+    ],
+)
+def test_mismatches_are_levels_in_numbers_that_nothing_was_published_about(factor, section, values, labels):
+    key = factor.keys[0].partition(".")[2]
+    rows = []
+    for number, value in enumerate(values):
+        tables = {"projections": {"snr": 0.5, "defocus": 10_000}}
+        tables.setdefault(section, {})[key] = value
+        rows.append(row(number, **tables))
+    (family,) = factors.families(rows, factor)
+    study = factors.study(family, factor)
+    assert [level_table.label(factor, level) for level in study.levels] == labels
+    lines = level_table.lines(study, factor)
+    assert [line.place for line in lines] == sorted(map(float, values))
+    assert study.published == []
+    assert all(isinstance(line.place, float) for line in lines), "an axis of numbers"
+
+
+def test_an_error_of_what_there_is_not_sets_no_runs_apart():
+    assert factors.families([row(1, projections={"defocus_error": 500}), row(2)], DEFOCUS_ERROR) == []
+    assert factors.families([row(1, training={"noise_factor": 2}), row(2)], NOISE_FACTOR) == []
+    wrong = [row(1, training={"reference_missing": 0.2}), row(2, projections={"snr": 1}, training={"noise_factor": 2})]
+    assert [published([one], COVERAGE) for one in wrong] == [[], []]

@@ -66,7 +66,7 @@ def paths(runs_dir: Path) -> dict[str, str]:
     newest = {row["status"]: row["run_id"] for row in reversed(rows)}
     finished = [row["run_id"] for row in rows if row["status"] == "finished"]
     addresses = {"runs": "/", "experiment": "/experiment", "compare": f"/compare?runs={','.join(finished[:4])}"}
-    addresses |= {name: f"/{name}" for name in ("coverage", "noise", "sampling", "recovery", "volumes")}
+    addresses |= {name: f"/{name}" for name in ("coverage", "noise", "sampling", "recovery", "mismatch", "volumes")}
     addresses |= {f"run-{status}": f"/run?run={run_id}" for status, run_id in newest.items() if status != "finished"}
     if finished:
         addresses |= {f"run-{tab.lower()}": f"/run?run={newest['finished']}&tab={tab}" for tab in _TABS}

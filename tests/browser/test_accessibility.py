@@ -65,7 +65,7 @@ def opened(chromium: Browser, address: str, width: int = 1440, scheme: str = "li
 
 def paths(ids: dict[str, str]) -> list[str]:
     both = f"{ids['exact']},{ids['perturbed']}"
-    names = ("experiment", "coverage", "noise", "sampling", "recovery", "volumes")
+    names = ("experiment", "coverage", "noise", "sampling", "recovery", "mismatch", "volumes")
     return [
         "/", *(f"/{name}" for name in names), *(f"/run?run={ids['exact']}&tab={tab}" for tab in TABS),
         f"/run?run={ids['failed']}", "/run?run=nonsense", "/compare", f"/compare?runs={both}",

@@ -23,7 +23,7 @@ from tests.browser.serving import CHROMIUM, serving, settle
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 RUN_ADDRESS = re.compile(r"/run\?run=(\d{8}-\d{6}-1bd2-[0-9a-f]{6})$")
 TYPED = "<b>first</b> :red[try] :tada:"
-PAGES = ["Runs", "New experiment", "Run", "Compare", "Coverage", "Noise", "Sampling", "Recovery", "Volumes"]
+PAGES = ["Runs", "New experiment", "Run", "Compare", "Coverage", "Noise", "Sampling", "Recovery", "Mismatch", "Volumes"]
 QUICK = "set=distance.method%3Dexact&set=recovery.restarts%3D10&set=reconstruction.enabled%3Dfalse"
 SLOW_MS = 120_000
 

@@ -12,6 +12,7 @@ from engine.config.settings import (
     known_keys,
     load_config,
     projections_that_matter,
+    training_that_matters,
     with_whole_paths,
 )
 
@@ -293,3 +294,50 @@ def test_what_changes_nothing_is_not_among_the_settings_that_matter():
     assert told.keys() - before == {
         "snr", "defocus", "voltage", "spherical_aberration", "amplitude_contrast", "noise_spectrum",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        (
+            {"training": {"reference_missing": 0.1, "volumes": ["6msm"]}},
+            r"^training\.reference_missing is 0\.1 and training\.volumes is given; wanted the part of one protein",
+        ),
+        (
+            {"training": {"reference_missing": 0.1}, "volume": {"symmetry": "D2"}},
+            r"^training\.reference_missing is 0\.1 and volume\.symmetry is given; wanted the part of one protein",
+        ),
+        (
+            {
+                "training": {"noise_factor": 2}, "particles": {"source": "/a.star"}, "volume": {"source": "/a.mrc"},
+            },
+            r"^training\.noise_factor is given beside particles\.source; wanted it with simulated projections alone",
+        ),
+        (
+            {
+                "projections": {
+                    "defocus": -500, "defocus_error": 500, "spherical_aberration": 0, "amplitude_contrast": 0,
+                },
+            },
+            r"^projections\.defocus, .* are all 0",
+        ),
+        ({"training": {"noise_factor": 0}}, r"^training\.noise_factor is 0; wanted a number from 1e-6 to 1e6"),
+        ({"training": {"reference_missing": 1}}, r"^training\.reference_missing is 1; wanted a number from 0 to 0\.9"),
+    ],
+)  # fmt: skip
+def test_a_mismatch_is_one_of_simulated_projections_of_one_protein(tables, message):
+    with pytest.raises(InputError, match=message):
+        config_from_dict(tables)
+
+
+def test_errors_that_are_not_made_leave_the_tables_of_the_keys_as_they_were():
+    plain = projections_that_matter(Config()), training_that_matters(Config())
+    assert "defocus_error" not in plain[0]
+    assert not {"model", "noise_factor", "reference_missing"} & plain[1].keys()
+    off = config_from_dict({
+        "projections": {"defocus": 9000, "defocus_error": 500},
+        "training": {"noise_factor": 2, "reference_missing": 0.1},
+    })  # fmt: skip
+    assert projections_that_matter(off)["defocus_error"] == 500
+    assert training_that_matters(off) == plain[1] | {"noise_factor": 2, "reference_missing": 0.1}
+    assert projections_that_matter(config_from_dict({"projections": {"defocus_error": 500}})) == plain[0]

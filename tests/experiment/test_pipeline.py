@@ -73,8 +73,8 @@ def test_everything_that_explains_a_run_is_in_its_directory(learned):
     names = {path.name for path in learned.path.iterdir()}
     assert names == {
         "config.toml", "run.json", "events.jsonl", "log.txt", "result.json", "projections.npz", "training.npz",
-        "model.keras", "distances.npz", "recovery.npz", "poses.npz", "poses.star", "reconstruction.mrc", "half1.mrc",
-        "half2.mrc", "fsc.npz",
+        "model.keras", "model.json", "distances.npz", "recovery.npz", "poses.npz", "poses.star", "reconstruction.mrc",
+        "half1.mrc", "half2.mrc", "fsc.npz",
     }  # fmt: skip
     facts = json.loads((learned.path / "run.json").read_text())
     assert facts["packages"]["numpy"] == np.__version__

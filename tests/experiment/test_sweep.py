@@ -13,6 +13,7 @@ from engine.cli.main import main
 from engine.config.schema import Config
 from engine.config.settings import config_from_dict
 from engine.dispatch import runqueue
+from engine.experiment import estimate
 from engine.experiment.sweep import Sweep, changed, expand, load_sweep, new_id, studies, study, sweep_to_toml
 from engine.io.loading import load_volume
 from engine.record.runrecord import read_run
@@ -188,12 +189,13 @@ def test_the_studies_repeat_the_published_experiments():
     assert {name: len(expand(study)) for name, study in studies().items()} == {
         "noise": 6, "shift": 5, "feature-dimension": 8, "distance-head": 2, "perturbed-distances": 9, "coverage": 3,
         "orientation-sampling": 2, "pair-sampling": 4, "recovery-pairs": 4, "close-pairs": 6, "initialisation": 12,
-        "unseen": 9, "symmetry": 3, "defocus": 5, "noise-spectrum": 2,
+        "unseen": 9, "symmetry": 3, "defocus": 5, "noise-spectrum": 2, "mismatch-defocus": 5, "mismatch-noise": 5,
+        "mismatch-reference": 5,
     }  # fmt: skip
     for name, result in studies().items():
         assert result.name == name
         assert result.description
-        if name in ("unseen", "symmetry"):  # of which nothing is published
+        if name in ("unseen", "symmetry") or name.startswith("mismatch-"):  # of which nothing is published
             continue
         for _, config in expand(result):
             assert (config.volume.source, config.volume.resolution) == ("pdb:5j0n", 11)
@@ -208,6 +210,23 @@ def test_the_studies_repeat_the_published_experiments():
     assert study("close-pairs").vary == {"recovery.max_distance": [0.8, 1.2, 1.6, 2.0, 2.4, None]}
     with pytest.raises(InputError, match="no study 'nois'; wanted one of close-pairs, coverage, "):
         study("nois")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "right"),
+    [
+        ("mismatch-defocus", "projections.defocus_error", 0), ("mismatch-noise", "training.noise_factor", 1),
+        ("mismatch-reference", "training.reference_missing", 0),
+    ],
+)  # fmt: skip
+def test_a_study_of_a_mismatch_is_cheap_and_has_a_run_without(name, key, right):
+    runs = expand(study(name))
+    assert list(study(name).vary) == [key]
+    assert right in study(name).vary[key]
+    assert len({config.model_dump_json() for _, config in runs}) == len(runs)
+    for _, config in runs:
+        assert (config.volume.source, config.training.steps, config.reconstruction.enabled) == ("1bd2", 800, False)
+    assert estimate.total([config for _, config in runs]).seconds < 5 * 120
 
 
 @pytest.mark.parametrize(

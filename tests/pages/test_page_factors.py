@@ -1,4 +1,4 @@
-"""The pages of the factors: coverage, noise, sampling in both of its meanings, and the recovery's settings."""
+"""The pages of the factors: coverage, noise, sampling in both of its meanings, the recovery's settings, mismatches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ from tests.app_testing import TYPED, UNKNOWN_ID, failed_run, page, shown, texts
 ME = Actor("somebody")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("visited_server")]
-PAGES = {"coverage": "coverage", "noise": "noise", "sampling": "orientation-sampling", "recovery": "recovery-pairs"}
+PAGES = {
+    "coverage": "coverage", "noise": "noise", "sampling": "orientation-sampling", "recovery": "recovery-pairs",
+    "mismatch": "mismatch-defocus",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -104,6 +107,7 @@ def test_without_runs_it_says_what_to_do(runs_dir, name, study_name):
     [
         ("recovery", "Close pairs", "close-pairs"), ("recovery", "Start", "initialisation"),
         ("noise", "Spectrum", "noise-spectrum"), ("noise", "Defocus", "defocus"),
+        ("mismatch", "Noise", "mismatch-noise"), ("mismatch", "Reference", "mismatch-reference"),
     ],
 )  # fmt: skip
 def test_each_tab_offers_its_study(runs_dir, name, tab, study_name):
@@ -425,3 +429,18 @@ def test_without_a_network_pairs_make_no_difference(runs_dir):
         with RunWriter.create(runs_dir, config, ["engine"]) as run:
             run.finish({"distance_mae": 0.0})
     assert "no network is trained" in words(page("sampling", tab="Pairs"))
+
+
+def test_a_mismatch_is_shown_against_its_size(runs_dir):
+    for error in (0, 1000, 3000):
+        tables = {
+            "projections": {"count": 40, "size": 24, "defocus": 12_000, "defocus_error": error},
+            "distance": {"method": "euclidean"}, "recovery": {"restarts": 10}, "reconstruction": {"enabled": False},
+        }  # fmt: skip
+        run_experiment(config_from_dict(tables), runs_dir, ["test"])
+    app = page("mismatch")
+    assert list(table(app)["level"]) == ["none", "+1,000 Å", "+3,000 Å"]
+    figure = charts(app)["Errors by level"]
+    (means,) = (one for one in figure["data"] if one["name"] == "mean" and one.get("xaxis", "x") == "x")
+    assert numbers(means["x"]) == [0, 1000, 3000]
+    assert "known less true defocus (Å)" in json.dumps(figure["layout"], ensure_ascii=False)

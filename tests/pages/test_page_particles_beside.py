@@ -60,7 +60,7 @@ def test_a_setting_that_an_experiment_does_not_have_is_a_dash(mixed):
     assert table.loc["particles.source"].iloc[0] == "none: simulated"
 
 
-@pytest.mark.parametrize("name", ["coverage", "noise", "sampling", "recovery"])
+@pytest.mark.parametrize("name", ["coverage", "noise", "sampling", "recovery", "mismatch"])
 def test_the_pages_of_factors_leave_them_out(mixed, name):
     app = page(name)
     assert not app.error

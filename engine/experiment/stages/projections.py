@@ -67,6 +67,10 @@ class ProjectionsStage(Stage):
         """The first projections; the CTF and the colour of the noise go to the log."""
         if result.ctf is not None:
             context.record.log(f"projections: multiplied by their CTF, {result.ctf}")
+            if error := context.config.projections.defocus_error:
+                context.record.warn(
+                    f"projections: the defocus that is known of them, and that all goes by, is {error:+,.0f} Å off"
+                )
         if result.noise.spectrum is not None:
             context.record.log("projections: their noise is coloured, stronger at low frequencies")
         clean = {} if result.truth is None else {"clean": result.truth.clean}
