@@ -21,7 +21,8 @@ from .section import RangeError, Section
 _IF_NOT_GIVEN = {
     "volume.source": "1bd2; no map of particles", "volume.symmetry": "C1", "particles.source": "none: simulated",
     "particles.data_dir": "beside the table", "particles.pixel_size": "the table's", "particles.limit": "all",
-    "particles.max_shift": "of the origins, or 5 % of the box", "projections.noise_variance": "none",
+    "particles.max_shift": "of the origins, or 5 % of the box", "particles.box": "the whole image",
+    "particles.size": "not scaled down", "particles.mask_radius": "no mask", "projections.noise_variance": "none",
     "projections.snr": "none", "projections.defocus": "no CTF",
     "training.volumes": "the protein itself", "training.patience": "never", "training.max_seconds": "no limit",
     "recovery.max_distance": "no limit", "reconstruction.iterations": "the method's",

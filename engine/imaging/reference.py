@@ -50,7 +50,10 @@ def filtered_reference(
 
 
 def soft_ball(shape: tuple[int, ...], radius: float, center: NDArray[np.floating]) -> Density:
-    """A mask (nz, ny, nx): 1 within ``radius`` voxels of the index ``center`` (x, y, z), falling to 0 like a cosine."""
+    """A mask (nz, ny, nx): 1 within ``radius`` voxels of the index ``center`` (x, y, z), falling to 0 like a cosine.
+
+    Or one (ny, nx) of pixels, about the index (x, y).
+    """
     axes = (index - middle for index, middle in zip(np.indices(shape), np.asarray(center)[::-1], strict=True))
     beyond = (np.sqrt(sum(axis**2 for axis in axes)) - radius) / _EDGE
     return np.asarray((1 + np.cos(np.pi * np.clip(beyond, 0, 1))) / 2, dtype=np.float32)

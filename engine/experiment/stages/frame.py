@@ -149,7 +149,8 @@ def errors_in_frame(context: Context, result: PosesInFrame, prefix: str = "") ->
     assert stack is not None
     if stack.reference_shifts is not None:
         known = stack.reference_shifts[context["particles"].members[result.places]]
-        figures["shift_error_median_px"] = float(np.median(np.linalg.norm(result.shifts - known, axis=1)))
+        lengths = np.linalg.norm(result.shifts - known, axis=1)
+        figures["shift_error_median_px"] = float(np.median(lengths)) * stack.framing.reduction
     return {f"{prefix}{name}": value for name, value in figures.items()}
 
 
