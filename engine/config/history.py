@@ -52,6 +52,7 @@ ADDED: Mapping[str, Any] = {
     "projections.noise_spectrum": "white",
     "training.on": "reference",
     **dict.fromkeys(f"particles.{key}" for key in ParticlesConfig.model_fields),
+    "refinement.rounds": None,
 }
 """Every key added later, in order, and the value that runs used before: None where that means no value."""
 

@@ -15,7 +15,7 @@ from ..base.paths import absolute
 from ..base.quantities import Range, shown
 from ..base.texts import not_unicode, read_toml
 from ..io.sources import whole
-from .schema import Config
+from .schema import ROUNDS, Config
 from .section import RangeError, Section
 
 _IF_NOT_GIVEN = {
@@ -25,7 +25,7 @@ _IF_NOT_GIVEN = {
     "particles.size": "not scaled down", "particles.mask_radius": "no mask", "projections.noise_variance": "none",
     "projections.snr": "none", "projections.defocus": "no CTF",
     "training.volumes": "the protein itself", "training.patience": "never", "training.max_seconds": "no limit",
-    "recovery.max_distance": "no limit", "reconstruction.iterations": "the method's",
+    "recovery.max_distance": "no limit", "refinement.rounds": str(ROUNDS), "reconstruction.iterations": "the method's",
 }  # fmt: skip
 
 _WANTED = {

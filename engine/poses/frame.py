@@ -144,8 +144,15 @@ def confidence(
     squares = _squared_residuals(to_quaternion(poses), distances, Polynomial(calibration), elements)
     sums = np.bincount(distances.first, squares, len(poses)) + np.bincount(distances.second, squares, len(poses))
     variance = np.maximum(sums / pairs - squares.mean() / 2, max(_LEAST * squares.mean(), _EXACT))
-    typical = np.median(variance[-anchors:])  # of all, where there are none
-    return np.asarray(1 / (1 + variance / typical))
+    return confidence_of(variance, float(np.median(variance[-anchors:])))  # of all, where there are none
+
+
+def confidence_of(variance: Array, typical: float | None = None) -> Array:
+    """``1 / (1 + variance / typical)`` (n,) of the variances (n,) of poses, rad^2; ``typical``: their median if not
+    given.
+    """
+    variance = np.maximum(variance, _EXACT)
+    return np.asarray(1 / (1 + variance / (np.median(variance) if typical is None else typical)))
 
 
 def _squared_residuals(quaternions: Array, distances: PairDistances, expected: Polynomial, elements: Array) -> Array:

@@ -46,7 +46,7 @@ def without_meaning(images: str) -> frozenset[str]:
     """The keys that an experiment on these images, :data:`SIMULATED` or :data:`RECORDED`, does not have."""
     if images == RECORDED:
         return frozenset({key for key in SETTINGS if key.startswith("projections.")} | set(_OF_SIMULATIONS))
-    return frozenset({key for key in SETTINGS if key.startswith("particles.")} | {"training.on"})
+    return frozenset({key for key in SETTINGS if key.startswith("particles.")} | {"training.on", "refinement.rounds"})
 
 
 def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iterable[str]) -> dict[str, Any]:
