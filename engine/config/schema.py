@@ -238,7 +238,7 @@ class RefinementConfig(Section):
     )
     iterations: Annotated[
         int, Range(1, 100, "nothing would be refined", "steps are shortened until rounding errors are all that is left")
-    ] = Field(3, description="at each of three levels of detail")
+    ] = Field(3, description="at each of three levels of detail; of particles, all details at once in each round")
     rounds: Annotated[
         int | None, Range(1, 100, "nothing would be refined", "the poses have long settled, or never will")
     ] = Field(

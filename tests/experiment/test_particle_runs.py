@@ -180,7 +180,10 @@ def test_each_half_is_estimated_by_what_the_other_taught(
     table = made.config()
     del table["volume"]
     table["training"] |= {"on": on}
+    table["refinement"] = {"enabled": True, "rounds": 1}
     record = run(table, tmp_path / "runs")
+    assert record.metrics["refined_frame_angle_error_median"] < 0.3
+    assert "each half set was matched with its own map alone" in (record.path / "log.txt").read_text()
     assert [name for name, *_ in taught] == ["training", "training_half2"]
     for _, teachers, estimated in taught:
         assert teachers | estimated == set(range(COUNT))

@@ -96,6 +96,20 @@ class ParticleRefinementStage(Stage):
         keep_poses(context, result.poses, "refined_frame.npz", "refined")
         if result.maps is not None:
             keep_maps(context, result.maps, "refined_")
+            context.record.log(f"{self.name}: {_independence(context.config)}")
+
+
+def _independence(config: Config) -> str:
+    """What the correlation of the refined half maps says."""
+    if config.refinement.reference == "volume":
+        return "both half sets were matched with one map, so the FSC of their maps is no gold standard"
+    matched = "each half set was matched with its own map alone"
+    if config.training.on == "reference":
+        return f"{matched}, from poses that they owe to one network and its anchors: their FSC is no gold standard"
+    return (
+        f"{matched}; their FSC is a gold standard only if the poses that the particles came with were found in each "
+        "half set by itself"
+    )
 
 
 def matched_with_map(context: Context, estimate: PosesInFrame, progress: Progress = silent) -> PosesInFrame:
