@@ -189,7 +189,6 @@ class TrainingSet:
     ``pixel_size`` Å wide. ``ctf`` are the settings that images have, each time another of them; None for plain
     projections. Images are multiplied by the sign of their CTF if ``flips``, by ``whitening`` (m, m // 2 + 1), in the
     order of ``rfft2``, and by ``mask`` (m, m), where there are such.
-    Shifts are from ``shift_distribution`` (:func:`imaging.filters.draw_shifts`).
     ``proteins`` (n,) and ``validation_proteins`` give the number of each projection's protein, in ascending order; None
     where all are of one. ``held_out``: the validation projections are of proteins that are not trained on.
     """
@@ -208,7 +207,6 @@ class TrainingSet:
     flips: bool = True
     whitening: NDArray[np.floating] | None = None
     mask: NDArray[np.float32] | None = None
-    shift_distribution: ShiftDistribution = "triangular"
 
     @property
     def signal_variance(self) -> float:

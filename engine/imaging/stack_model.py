@@ -18,7 +18,6 @@ from ..base.progress import Progress, silent
 from ..geometry.rotations import sample_orientations
 from . import ctf as contrast
 from . import filters, fourier
-from .choices import ShiftDistribution
 from .ctf import ContrastTransfer
 from .noise import NoiseModel
 from .preparation import prepared, within
@@ -29,8 +28,6 @@ from .volume import Volume
 Images = NDArray[np.float32]
 Array = NDArray[np.floating]
 
-_SHIFTS: ShiftDistribution = "uniform"
-"""Nothing is known of a stack's shifts but the largest; the network is least precise where it has met the fewest."""
 _MOST_SETTINGS = 1024  # of the CTF in a training: their values are held at the network's size
 _MEASURED = 500  # projections whose power is compared with the images'
 
@@ -132,11 +129,10 @@ def simulate_like_stack(
     settings = None if model.ctf is None else model.ctf[rng.integers(len(model.ctf), size=validation_count)]
     if settings is not None:
         validation = contrast.applied(validation, settings, model.pixel_size)
-    validation = filters.shift_images(validation, filters.draw_shifts(validation_count, model.max_shift, rng, _SHIFTS))
+    validation = filters.shift_images(validation, filters.draw_shifts(validation_count, model.max_shift, rng))
     validation = prepared(model.noise.apply(validation, rng), settings, model.pixel_size, model.flips, model.whitening)
     data = TrainingSet(
         images, poses[0], within(model.mask, validation), poses[1], model.noise, model.max_shift, ctf=model.ctf,
         pixel_size=model.pixel_size, flips=model.flips, whitening=model.whitening, mask=model.mask,
-        shift_distribution=_SHIFTS,
     )  # fmt: skip
     return data, scale

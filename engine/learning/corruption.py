@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..imaging import ctf as contrast
-from ..imaging.choices import ShiftDistribution
 from ..imaging.ctf import ContrastTransfer
 from ..imaging.fourier import half_plane_frequencies
 from ..imaging.noise import NoiseModel
@@ -32,16 +31,15 @@ def corruption(
     flips: bool = True,
     whitening: NDArray[np.floating] | None = None,
     mask: NDArray[np.float32] | None = None,
-    shift_distribution: ShiftDistribution = "triangular",
 ) -> Callable[[Any, Any, Any], Any]:
     """A function of clean images (n, size, size), the numbers (n,) that they have in the training set, and a seed (2,),
     int32, that corrupts images as a microscope does and prepares them for the network.
 
-    It shifts them by up to ``max_shift`` pixels along x and y (:func:`draw_shifts`), multiplies each by one of the
-    settings in ``ctf``, drawn at random, adds noise, multiplies by the sign of the CTF if ``flips``, filters by
-    ``whitening`` (size, size // 2 + 1) where there is one, and standardises; where there is a ``mask`` (size, size),
-    multiplies by it and standardises again. The same seed gives the same images. The numbers are for what is an image's
-    own; so far all is drawn.
+    It shifts them, triangular on [-max_shift, max_shift] pixels along x and y, multiplies each by one of the settings
+    in ``ctf``, drawn at random, adds noise, multiplies by the sign of the CTF if ``flips``, filters by ``whitening``
+    (size, size // 2 + 1) where there is one, and standardises; where there is a ``mask`` (size, size), multiplies by it
+    and standardises again. The same seed gives the same images. The numbers are for what is an image's own; so far all
+    is drawn.
 
     The values of the CTF are held for all settings, 5 kB each at 48 pixels; ``pixel_size`` is in Å.
     """
@@ -58,7 +56,7 @@ def corruption(
         shape = tf.shape(batch)
         factors = None if values is None else tf.gather(values, draw_settings(shape[0], values.shape[0], seed))
         if max_shift > 0:
-            batch = shifted(batch, draw_shifts(shape[0], max_shift, seed, shift_distribution), k_u, k_v)
+            batch = shifted(batch, draw_shifts(shape[0], max_shift, seed), k_u, k_v)
         if factors is not None:
             batch = filtered(batch, factors)
         if deviation > 0:
@@ -93,10 +91,8 @@ def filtered(images: Any, factors: Any) -> Any:
     return tf.signal.irfft2d(spectra, fft_length=(size, size))
 
 
-def draw_shifts(count: Any, max_shift: float, seed: Any, distribution: ShiftDistribution = "triangular") -> Any:
-    """Shifts (count, 2), (x, y), in pixels, triangular or uniform on [-max_shift, max_shift]."""
-    if distribution == "uniform":
-        return tf.random.stateless_uniform((count, 2), seed, -max_shift, max_shift)
+def draw_shifts(count: Any, max_shift: float, seed: Any) -> Any:
+    """Shifts (count, 2), (x, y), in pixels, triangular on [-max_shift, max_shift]."""
     # The sum of two uniform numbers is triangular.
     uniform = tf.random.stateless_uniform((count, 2, 2), seed, -0.5 * max_shift, 0.5 * max_shift)
     return tf.reduce_sum(uniform, axis=-1)

@@ -90,8 +90,7 @@ class TrainingStage(Stage):
                 if config.training.on != "reference"
                 else []
             )
-            shifts = [source.stack.max_shift, "uniform"]
-            return (source.volume, shifts, half, table["pairs"], table["training"], objective)
+            return (source.volume, source.stack.max_shift, half, table["pairs"], table["training"], objective)
         others, projections = bool(config.training.volumes), projections_that_matter(config)
         noisy = config.projections.noise_variance or config.projections.snr
         measured = config.projections.snr is not None or (others and bool(noisy))
