@@ -81,4 +81,4 @@ def test_half_maps_of_noise_do_not_agree(tmp_path, toy_density, rng):
     context = context_of(source, particles={"source": str(source), "contrast": "keep", "max_shift": 2.0})
     started(context, context.stack.reference_poses)
     refined = ParticleRefinementStage().run(context, silent)
-    assert agreement(refined.maps).mean() < 0.2
+    assert agreement(refined.maps).mean() < 0.1, "0.23 where all are matched with one unfiltered map"

@@ -113,12 +113,12 @@ def _in_frame(context: Context, progress: Progress) -> PosesInFrame:
         np.concatenate([framed.poses, known]), context.of_half("distance").estimated, recovery.calibration, len(known),
         elements,
     )  # fmt: skip
-    match = matched_with_map(context, places, framed.poses, progress)
+    match = best_matches(context, places, framed.poses, progress)
     trust = with_match(trust[: len(places)], match.correlations)
     return PosesInFrame(framed.poses, match.shifts, trust, framed.anchor_errors, places)
 
 
-def matched_with_map(
+def best_matches(
     context: Context, places: NDArray[np.integer], poses: NDArray[np.floating], progress: Progress
 ) -> Matched:
     """Where and how well particles correlate best with CTF times projection of the map that teaches."""
