@@ -18,18 +18,20 @@ COUNT, SIZE, PIXEL = 40, 24, 4.0
 POSES = ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]
 
 
-def make_stack(folder: Path, density: np.ndarray, with_poses: bool = True) -> Path:
+def make_stack(
+    folder: Path, density: np.ndarray, with_poses: bool = True, count: int = COUNT, snr: float = 1.0
+) -> Path:
     """``particles.star`` in this folder, beside it ``stack.mrcs`` and ``map.mrc``; the path of the table."""
     folder.mkdir(parents=True, exist_ok=True)
     box = np.zeros((SIZE,) * 3, np.float32)
     box[2:24, 3:24, 1:24] = density[:22, :21, :23]
     volume = Volume(box, PIXEL, np.zeros(3), "toy", center="box")
     recorded = simulate(
-        volume, Acquisition(size=SIZE, snr=1.0, max_shift=1.5, defocus=(8000, 20000)), COUNT, np.random.default_rng(5)
+        volume, Acquisition(size=SIZE, snr=snr, max_shift=1.5, defocus=(8000, 20000)), count, np.random.default_rng(5)
     )
     mrc.write_map(folder / "map.mrc", box, PIXEL, np.zeros(3))
     mrc.write_stack(folder / "stack.mrcs", 7 + 3 * recorded.images, PIXEL)
-    table = pd.DataFrame({"rlnImageName": [f"{number:06d}@stack.mrcs" for number in range(1, COUNT + 1)]})
+    table = pd.DataFrame({"rlnImageName": [f"{number:06d}@stack.mrcs" for number in range(1, count + 1)]})
     if with_poses:
         table[POSES] = to_euler(recorded.truth.poses)
         table[["rlnOriginXAngst", "rlnOriginYAngst"]] = -recorded.truth.shifts * PIXEL

@@ -57,6 +57,7 @@ ADDED: Mapping[str, Any] = {
     "training.noise_factor": 1.0,
     "training.reference_missing": 0.0,
     "projections.defocus_error": 0.0,
+    "refinement.rounds": None,
 }
 """Every key added later, in order, and the value that runs used before: None where that means no value."""
 

@@ -17,8 +17,9 @@ Path = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 class ParticlesConfig(Section):
     """Images whose poses are recovered in place of simulated projections; with a source all ``projections.*`` are off.
 
-    Images are prepared for the network in this order: normalisation, sign of the contrast, phase flip, whitening,
-    Fourier cropping to ``training.image_size``.
+    Images are cut to ``box`` and scaled down to ``size``; all steps use these. For the network they are prepared in
+    this order: normalisation, sign of the contrast, Fourier cropping to ``training.image_size``, phase flip, whitening,
+    mask.
     """
 
     source: Path | None = Field(
@@ -42,6 +43,12 @@ class ParticlesConfig(Section):
         description="pixels of the original image, the largest shift along x and y; when not given, the largest of the "
         "table's origins, or 5 % of the box",
     )
+    box: Annotated[int | None, imaging.SIZE] = Field(
+        None, description="pixels; cut so much out of the middle of each image, about pixel n // 2"
+    )
+    size: Annotated[int | None, imaging.SIZE] = Field(
+        None, description="pixels; scale images down to this width, by Fourier cropping, after they are cut to the box"
+    )
     normalise: Literal["background", "none"] = Field(
         "background", description="background: each image's corners get mean 0 and standard deviation 1"
     )
@@ -50,6 +57,10 @@ class ParticlesConfig(Section):
     )
     phase_flip: bool = Field(True, description="multiply by the sign of the CTF, where the table has one")
     whiten: bool = Field(True, description="divide by the square root of the noise's power, measured in the corners")
+    mask_radius: Annotated[float | None, imaging.MASK_RADIUS] = Field(
+        None,
+        description="pixels; of the original image, outside of a disc of this radius the network's images become 0",
+    )
 
     @field_validator("half", mode="before")
     @classmethod

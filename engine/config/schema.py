@@ -30,6 +30,8 @@ from .training import OF_A_TRAINING, TrainingConfig
 Device = Literal["auto", "cpu", "gpu"]
 DistanceMethod = Literal["siamese", "exact", "perturbed", "euclidean"]
 DEFAULT_PROTEIN = "1bd2"
+ROUNDS = 3
+"""Of a refinement of particles against their own reconstruction."""
 Source = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4096)]
 """Linux opens no longer path."""
 
@@ -162,7 +164,19 @@ class RefinementConfig(Section):
     )
     iterations: Annotated[
         int, Range(1, 100, "nothing would be refined", "steps are shortened until rounding errors are all that is left")
-    ] = Field(3, description="at each of three levels of detail")
+    ] = Field(3, description="at each of three levels of detail; of particles, all details at once in each round")
+    rounds: Annotated[
+        int | None, Range(1, 100, "nothing would be refined", "the poses have long settled, or never will")
+    ] = Field(
+        None,
+        description="of particles: how often they are matched with the reconstruction, which is then made anew; "
+        f"{ROUNDS} when not given",
+    )
+
+    @property
+    def rounds_or_default(self) -> int:
+        """Those given or, when there are none, the usual ones; one against a volume, which stays as it is."""
+        return 1 if self.reference == "volume" else self.rounds or ROUNDS
 
 
 class Config(Section):
@@ -198,7 +212,10 @@ class Config(Section):
     @model_validator(mode="after")
     def _particles_are_no_simulation(self) -> Self:
         if self.particles.source is None:
-            for section, fields in (("particles", self.particles.model_fields_set), ("training", {"on"})):
+            only_theirs = (
+                ("particles", self.particles.model_fields_set), ("training", {"on"}), ("refinement", {"rounds"}),
+            )  # fmt: skip
+            for section, fields in only_theirs:
                 table = getattr(self, section)
                 changed = [
                     key for key in sorted(fields) if getattr(table, key) != type(table).model_fields[key].default
@@ -228,6 +245,11 @@ class Config(Section):
             raise ValueError(
                 "refinement.reference is 'volume' and volume.source is not given; wanted a map there, or "
                 "refinement.reference = reconstruction"
+            )
+        if self.refinement.rounds is not None and self.refinement.reference == "volume":
+            raise ValueError(
+                f"refinement.rounds is {self.refinement.rounds} and refinement.reference is 'volume', which stays as "
+                "it is; wanted refinement.reference = reconstruction, or no refinement.rounds"
             )
         if self.volume.source is None and self.training.on == "reference":
             raise ValueError(

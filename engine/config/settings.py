@@ -15,18 +15,19 @@ from ..base.paths import absolute
 from ..base.quantities import Range, shown
 from ..base.texts import not_unicode, read_toml
 from ..io.sources import whole
-from .schema import Config
+from .schema import ROUNDS, Config
 from .section import RangeError, Section
 from .training import OF_A_TRAINING, TrainingConfig
 
 _IF_NOT_GIVEN = {
     "volume.source": "1bd2; no map of particles", "volume.symmetry": "C1", "particles.source": "none: simulated",
     "particles.data_dir": "beside the table", "particles.pixel_size": "the table's", "particles.limit": "all",
-    "particles.max_shift": "of the origins, or 5 % of the box", "projections.noise_variance": "none",
+    "particles.max_shift": "of the origins, or 5 % of the box", "particles.box": "the whole image",
+    "particles.size": "not scaled down", "particles.mask_radius": "no mask", "projections.noise_variance": "none",
     "projections.snr": "none", "projections.defocus": "no CTF",
     "training.model": "a network of its own", "training.volumes": "the protein itself", "training.patience": "never",
     "training.max_seconds": "no limit",
-    "recovery.max_distance": "no limit", "reconstruction.iterations": "the method's",
+    "recovery.max_distance": "no limit", "refinement.rounds": str(ROUNDS), "reconstruction.iterations": "the method's",
 }  # fmt: skip
 
 _WANTED = {

@@ -15,7 +15,8 @@ from ..config.numeric import volume_of
 from ..config.particles import ParticlesConfig
 from ..config.schema import Config, VolumeConfig
 from ..imaging.ctf import ContrastTransfer
-from ..imaging.preparation import resized
+from ..imaging.filters import fourier_crop
+from ..imaging.preparation import cut_out, resized
 from ..imaging.resampling import on_box, same_voxels
 from ..imaging.volume import Volume
 from ..io.particle_table import ParticleTable
@@ -27,6 +28,37 @@ from .stack_source import StackSource
 _KEYS = {name: f"particles.{name}" for name in ParticlesConfig.model_fields}
 _USUAL_SHIFT = 0.05  # of the box, where no origins tell
 _FEWEST = 4  # each of the two half sets needs two
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How images become those that are used: all have the same field of view and pixels then.
+
+    Attributes
+    ----------
+    full, full_pixel_size
+        pixels along a side, and Å, of the images with the largest pixels, to which others are brought first.
+    box
+        how many of these pixels, in the middle, are cut out.
+    size
+        pixels to which the box is scaled down.
+    """
+
+    full: int
+    full_pixel_size: float
+    box: int
+    size: int
+
+    @property
+    def reduction(self) -> float:
+        """How many times as wide the pixels become."""
+        return self.box / self.size
+
+    def __call__(self, images: NDArray[np.float32], pixel_size: float) -> NDArray[np.float32]:
+        """Images (n, size, size), of recorded ones with pixels of ``pixel_size`` Å."""
+        if images.shape[-1] != self.full or not same_voxels(pixel_size, self.full_pixel_size):
+            images, _ = resized(images, pixel_size, self.full, self.full_pixel_size)
+        return fourier_crop(cut_out(images, self.box), self.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +74,9 @@ class Stack:
     halves
         (n,) 1 or 2: the table's, or drawn.
     size, pixel_size
-        pixels along a side, and Å, of all images as they are used: those of the images with the largest pixels, to
-        which others are brought.
+        pixels along a side, and Å, of all images as they are used.
+    framing
+        how images are brought to these.
     scales
         (n,) the pixel size of an image as recorded over ``pixel_size``: its shifts are as many times larger there.
     max_shift
@@ -67,6 +100,7 @@ class Stack:
     halves: NDArray[np.int64]
     size: int
     pixel_size: float
+    framing: Framing
     scales: NDArray[np.float64]
     max_shift: float
     ctf: ContrastTransfer | None
@@ -88,7 +122,12 @@ class Stack:
         halves = hashlib.sha256(self.halves.astype("<i8").tobytes()).hexdigest()
         chosen = hashlib.sha256(self.chosen.astype("<i8").tobytes()).hexdigest()
         return StackSource(
-            f"{self.fingerprint} {chosen}", digest.hexdigest(), halves, len(self), self.size, self.max_shift
+            f"{self.fingerprint} {chosen} {self.framing}",
+            digest.hexdigest(),
+            halves,
+            len(self),
+            self.size,
+            self.max_shift,
         )
 
     def batches(
@@ -96,17 +135,14 @@ class Stack:
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Positions among the chosen, of all when not given, and their images (m, size, size).
 
-        As recorded, but brought to one pixel size and frame where the stack has several.
+        As recorded, but brought to one pixel size and frame where the stack has several, cut out and scaled down.
         """
         rows = self.chosen if members is None else self.chosen[members]
         for part, images in self.images.chunks(rows):
             sizes = self.images.pixel_size[part]
             for pixel_size in np.unique(sizes):
                 own = sizes == pixel_size
-                made = images[own]
-                if made.shape[-1] != self.size or not same_voxels(pixel_size, self.pixel_size):
-                    made, _ = resized(made, float(pixel_size), self.size, self.pixel_size)
-                yield np.searchsorted(self.chosen, part[own]), made
+                yield np.searchsorted(self.chosen, part[own]), self.framing(images[own], float(pixel_size))
 
 
 def read_stack(config: Config) -> Stack:
@@ -142,34 +178,56 @@ def read_stack(config: Config) -> Stack:
         )
     largest = chosen[np.argmax(images.pixel_size[chosen])]
     size, pixel_size = int(images.image_size[largest]), float(images.pixel_size[largest])
-    scales = images.pixel_size[chosen] / pixel_size
+    framing = _framing(settings, size, pixel_size)
     if len(kinds := np.unique(np.stack([images.image_size[chosen], images.pixel_size[chosen]]), axis=1).T) > 1:
         remarks.append(
             f"images of {len(kinds)} sizes or pixel sizes are brought to {size} px of {pixel_size:.4g} Å, those of the "
             "largest pixels"
         )
+    if framing.size != size:
+        remarks.append(
+            f"images of {size} px are cut to the middle {framing.box} and scaled down to {framing.size}, of "
+            f"{pixel_size * framing.reduction:.4g} Å"
+        )
+    scales = images.pixel_size[chosen] / (pixel_size * framing.reduction)
     shifts = None if table.shifts_px is None else table.shifts_px[chosen] * scales[:, None]
     max_shift = settings.max_shift
     if max_shift is None:
         known = shifts is not None and bool(np.any(shifts))
-        max_shift = float(np.abs(shifts).max()) if shifts is not None and known else _USUAL_SHIFT * size
+        max_shift = (
+            float(np.abs(shifts).max()) * framing.reduction if shifts is not None and known else _USUAL_SHIFT * size
+        )
         why = "the largest of the table's origins" if known else f"{_USUAL_SHIFT:.0%} of the box"
         remarks.append(f"particles.max_shift is not given: shifts of up to {max_shift:.3g} px, {why}")
-    if max_shift > size / 2:
-        raise InputError(
-            f"particles.max_shift is {max_shift:.4g} px and images are {size} px wide; wanted at most half of that"
-        )
+    for key, length in (("max_shift", max_shift), ("mask_radius", settings.mask_radius)):
+        if length is not None and length > framing.box / 2:
+            raise InputError(
+                f"particles.{key} is {length:.4g} px and images are {framing.box} px wide; wanted at most half of that"
+            )
     if config.volume.symmetry != "C1" and len(chosen) > MOST_HELD:
         raise InputError(
             f"{table.source} has {len(chosen):,} particles and volume.symmetry is {config.volume.symmetry}; wanted at "
             f"most {MOST_HELD:,} of a symmetric volume, all of whose pairs are used: set particles.limit"
         )
     return Stack(
-        table, images, chosen, np.asarray(halves)[chosen], size, pixel_size, scales, max_shift,
+        table, images, chosen, np.asarray(halves)[chosen], framing.size,
+        pixel_size * framing.reduction, framing, scales, max_shift / framing.reduction,
         _contrast(table, chosen, settings, doubts), None if table.poses is None else table.poses[chosen],
         shifts, bool(table.phase_flipped[chosen].any()),
         _fingerprint(table, images), tuple(remarks), tuple(doubts),
     )  # fmt: skip
+
+
+def _framing(settings: ParticlesConfig, size: int, pixel_size: float) -> Framing:
+    """That of the settings, for images of ``size`` pixels; InputError for a box or a size beyond what there is."""
+    box = settings.box or size
+    for key, wanted, most, what in (("box", box, size, "images"), ("size", settings.size or box, box, "the box")):
+        if wanted > most:
+            raise InputError(
+                f"particles.{key} is {wanted} px and {what} {'is' if what == 'the box' else 'are'} {most} px wide; "
+                "wanted at most that"
+            )
+    return Framing(size, pixel_size, box, settings.size or box)
 
 
 def map_for(stack: Stack, config: VolumeConfig) -> tuple[Volume, list[str]]:

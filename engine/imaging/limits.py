@@ -33,6 +33,13 @@ SNR = Range(
     "weaker noise is less than the signal's last digit in single precision (24 bits), leave it out",
 )  # fmt: skip
 """Variance of the signal over that of the noise."""
+MASK_RADIUS = Range(
+    1.0,
+    _LARGEST_FRAME / 2,
+    "a smaller disc would leave one pixel",
+    "beyond half of the largest frame nothing is masked",
+)
+"""Pixels."""
 MAX_SHIFT = Range(
     0.0, _LARGEST_FRAME / 2, "it is the largest shift in either direction",
     "by half of the largest frame a particle's centre has left the image",

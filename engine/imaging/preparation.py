@@ -9,15 +9,51 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from ..base.errors import ArgumentError
 from . import ctf as contrast
 from . import fourier
 from .ctf import ContrastTransfer
+from .filters import standardise
+from .reference import soft_ball
 from .whitening import outside_disc
 
 Images = NDArray[np.float32]
 Array = NDArray[np.floating]
 
 _BATCH = 256
+
+
+def cut_out(images: Images, size: int) -> Images:
+    """The middle (n, size, size) of larger images (n, full, full): pixel ``full // 2`` becomes pixel ``size // 2``.
+
+    Raises
+    ------
+    ArgumentError
+        for a size beyond that of the images.
+    """
+    full = images.shape[-1]
+    if size > full:
+        raise ArgumentError(
+            "{size} is {given} pixels and the images are {full} wide; wanted at most that",
+            "size",
+            given=size,
+            full=full,
+        )
+    start = full // 2 - size // 2
+    return images[:, start : start + size, start : start + size]
+
+
+def disc(size: int, radius: float) -> NDArray[np.float32]:
+    """A mask (size, size): 1 within ``radius`` pixels of pixel ``size // 2``, falling to 0 like a cosine over four."""
+    return soft_ball((size, size), radius, np.full(2, size // 2))
+
+
+def within(mask: NDArray[np.float32] | None, images: Images) -> Images:
+    """Images (n, size, size), each of mean 0 and standard deviation 1; with a mask (size, size) multiplied by it, and
+    brought to the same mean and standard deviation again.
+    """
+    made = standardise(images)
+    return made if mask is None else standardise(made * mask)
 
 
 def by_background(images: Images, radius: float | None = None) -> Images:

@@ -14,6 +14,9 @@ from .volume import Volume
 
 Density = NDArray[np.float32]
 
+REFERENCE_RADIUS = 0.45
+"""Of the ball, in sides of the box: a particle hardly reaches further."""
+_HELD = 0.99  # of what two halves have in common
 _EDGE = 4.0  # voxels over which the ball's surface is soft
 
 
@@ -64,8 +67,32 @@ def without_part(volume: Volume, share: float) -> Volume:
     return replace(volume, density=volume.density * kept, center=center)  # type: ignore[arg-type]
 
 
+def common_radius(halves: tuple[Density, Density], center: NDArray[np.floating]) -> float:
+    """Voxels from the index ``center`` (x, y, z) within which two densities (nz, ny, nx) have in common what they have.
+
+    The radius of the ball that holds 99 % of the sum of their products, each shell of Fourier space weighted by its
+    correlation as by :func:`filtered_reference`. Noise of one is not in the other and adds up to nothing, so a ball
+    that is hardly larger than the particle is found, and leaves out most of the noise around it. At most
+    ``REFERENCE_RADIUS`` of the box.
+    """
+    most = REFERENCE_RADIUS * min(halves[0].shape)
+    first, second = (filtered_reference(half, halves, "half", most, center) for half in halves)
+    distance = _distance(first.shape, center).ravel()
+    order = np.argsort(distance, kind="stable")
+    common = np.cumsum((first * second).ravel()[order], dtype=float)
+    return float(min(most, distance[order][np.argmax(common >= _HELD * common.max())]))
+
+
 def soft_ball(shape: tuple[int, ...], radius: float, center: NDArray[np.floating]) -> Density:
-    """A mask (nz, ny, nx): 1 within ``radius`` voxels of the index ``center`` (x, y, z), falling to 0 like a cosine."""
-    axes = (index - middle for index, middle in zip(np.indices(shape), np.asarray(center)[::-1], strict=True))
-    beyond = (np.sqrt(sum(axis**2 for axis in axes)) - radius) / _EDGE
+    """A mask (nz, ny, nx): 1 within ``radius`` voxels of the index ``center`` (x, y, z), falling to 0 like a cosine.
+
+    Or one (ny, nx) of pixels, about the index (x, y).
+    """
+    beyond = (_distance(shape, center) - radius) / _EDGE
     return np.asarray((1 + np.cos(np.pi * np.clip(beyond, 0, 1))) / 2, dtype=np.float32)
+
+
+def _distance(shape: tuple[int, ...], center: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of each voxel (nz, ny, nx) from the index ``center`` (x, y, z)."""
+    axes = (index - middle for index, middle in zip(np.indices(shape), np.asarray(center)[::-1], strict=True))
+    return np.asarray(np.sqrt(sum(axis**2 for axis in axes)))

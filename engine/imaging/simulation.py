@@ -198,8 +198,8 @@ class TrainingSet:
 
     ``noise`` and ``max_shift`` are those of the test set, converted to the network's larger pixels, which are
     ``pixel_size`` Å wide. ``ctf`` are the settings that images have, each time another of them; None for plain
-    projections. Images are multiplied by the sign of their CTF if ``flips``, and by ``whitening`` (m, m // 2 + 1), in
-    the order of ``rfft2``, where there is one.
+    projections. Images are multiplied by the sign of their CTF if ``flips``, by ``whitening`` (m, m // 2 + 1), in the
+    order of ``rfft2``, and by ``mask`` (m, m), where there are such.
     ``proteins`` (n,) and ``validation_proteins`` give the number of each projection's protein, in ascending order; None
     where all are of one. ``held_out``: the validation projections are of proteins that are not trained on.
     """
@@ -217,6 +217,7 @@ class TrainingSet:
     pixel_size: float = 1.0
     flips: bool = True
     whitening: NDArray[np.floating] | None = None
+    mask: NDArray[np.float32] | None = None
 
     @property
     def signal_variance(self) -> float:

@@ -1,9 +1,9 @@
 """What the images of a stack are like, so that projections of a map can be made like them for a network to learn from.
 
 Recorded images have a CTF each, unknown shifts and coloured noise. Both recorded and simulated images are prepared in
-the same way: multiplied by the sign of the CTF, divided by the root of the noise's power, Fourier-cropped to the
-network's size, standardised. The scale of a map's values is arbitrary: it is estimated from the power that the images
-have beyond that of their noise.
+the same way: Fourier-cropped to the network's size, multiplied by the sign of the CTF, divided by the root of the
+noise's power, masked, standardised. The scale of a map's values is arbitrary: it is estimated from the power that the
+images have beyond that of their noise.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from . import ctf as contrast
 from . import filters, fourier
 from .ctf import ContrastTransfer
 from .noise import NoiseModel
-from .preparation import prepared
+from .preparation import prepared, within
 from .projection import project
 from .simulation import TrainingSet
 from .volume import Volume
@@ -51,7 +51,9 @@ class StackModel:
     whitening
         (size, size // 2 + 1), in the order of ``rfft2``: what images are multiplied with; None where they are not.
     power
-        (size, size // 2 + 1): mean of ``|rfft2|^2`` of the stack's prepared, not yet standardised images.
+        (size, size // 2 + 1): mean of ``|rfft2|^2`` of the stack's prepared, not yet masked and standardised images.
+    mask
+        (size, size): what prepared images are multiplied with; None where they are not.
     """
 
     size: int
@@ -62,6 +64,7 @@ class StackModel:
     flips: bool
     whitening: Array | None
     power: Array
+    mask: NDArray[np.float32] | None = None
 
     def transfer(self, settings: ContrastTransfer | None) -> Array:
         """What multiplies projections (n, size, size // 2 + 1), or (1, ...): CTF, flip and whitening together."""
@@ -129,7 +132,7 @@ def simulate_like_stack(
     validation = filters.shift_images(validation, filters.draw_shifts(validation_count, model.max_shift, rng))
     validation = prepared(model.noise.apply(validation, rng), settings, model.pixel_size, model.flips, model.whitening)
     data = TrainingSet(
-        images, poses[0], filters.standardise(validation), poses[1], model.noise, model.max_shift, ctf=model.ctf,
-        pixel_size=model.pixel_size, flips=model.flips, whitening=model.whitening,
+        images, poses[0], within(model.mask, validation), poses[1], model.noise, model.max_shift, ctf=model.ctf,
+        pixel_size=model.pixel_size, flips=model.flips, whitening=model.whitening, mask=model.mask,
     )  # fmt: skip
     return data, scale

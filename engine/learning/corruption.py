@@ -1,7 +1,7 @@
 """Shifts, CTF and noise of the images as TensorFlow operations, drawn anew for every batch; and their preparation.
 
-The same as :func:`imaging.filters.shift_images`, :func:`imaging.ctf.applied`, :meth:`imaging.noise.NoiseModel.apply`
-and :func:`imaging.ctf.phase_flipped` for the test images, in this order.
+The same as :func:`imaging.filters.shift_images`, :func:`imaging.ctf.applied`, :meth:`imaging.noise.NoiseModel.apply`,
+:func:`imaging.ctf.phase_flipped` and :func:`imaging.preparation.within` for the test images, in this order.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ def corruption(
     pixel_size: float = 1.0,
     flips: bool = True,
     whitening: NDArray[np.floating] | None = None,
+    mask: NDArray[np.float32] | None = None,
 ) -> Callable[[Any, Any, Any], Any]:
     """A function of clean images (n, size, size), the numbers (n,) that they have in the training set, and a seed (2,),
     int32, that corrupts images as a microscope does and prepares them for the network.
 
     It shifts them, triangular on [-max_shift, max_shift] pixels along x and y, multiplies each by one of the settings
     in ``ctf``, drawn at random, adds noise, multiplies by the sign of the CTF if ``flips``, filters by ``whitening``
-    (size, size // 2 + 1) where there is one, and standardises. The same seed gives
-    the same images. The numbers are for what is an image's own; so far all is drawn.
+    (size, size // 2 + 1) where there is one, and standardises; where there is a ``mask`` (size, size), multiplies by it
+    and standardises again. The same seed gives the same images. The numbers are for what is an image's own; so far all
+    is drawn.
 
     The values of the CTF are held for all settings, 5 kB each at 48 pixels; ``pixel_size`` is in Å.
     """
@@ -64,10 +66,16 @@ def corruption(
             batch = filtered(batch, tf.where(factors < 0, -1.0, 1.0))
         if whitening is not None:
             batch = filtered(batch, tf.constant(whitening, dtype=tf.float32))
-        mean, variance = tf.nn.moments(batch, axes=(1, 2), keepdims=True)
-        return (batch - mean) * tf.math.rsqrt(variance + _VANISHING)
+        batch = standardised(batch)
+        return batch if mask is None else standardised(batch * tf.constant(mask, dtype=tf.float32))
 
     return corrupt
+
+
+def standardised(images: Any) -> Any:
+    """Images (n, size, size), each with mean 0 and standard deviation 1; one without contrast becomes zero."""
+    mean, variance = tf.nn.moments(images, axes=(1, 2), keepdims=True)
+    return (images - mean) * tf.math.rsqrt(variance + _VANISHING)
 
 
 def draw_settings(count: Any, settings: int, seed: Any) -> Any:

@@ -309,8 +309,9 @@ def _training_step(model: Any, optimiser: Any, data: TrainingSet, objective: Obj
     moved = tf.constant(from_quaternion(elements)[:, None] @ poses[None], dtype=tf.float32)
     moved = tf.reshape(moved, (len(elements), len(poses), 9))
     corrupt = corruption(
-        data.noise, data.max_shift, data.images.shape[-1], data.ctf, data.pixel_size, data.flips, data.whitening
-    )
+        data.noise, data.max_shift, data.images.shape[-1], data.ctf, data.pixel_size, data.flips, data.whitening,
+        data.mask,
+    )  # fmt: skip
 
     @tf.function(autograph=False)  # which would write the translated code to files that a killed run leaves behind
     def step(indices: Any, weights: Any, seed: Any) -> Any:

@@ -24,6 +24,7 @@ Array = NDArray[np.floating]
 
 _BLOCK = 1 << 20  # pairs processed together: bounds the work space
 _LEAST = 1e-3  # of the mean squared residual: no pose is surer, however well its distances fit
+_WORST_MATCH = 1e-3  # of the median correlation: what does not match at all is not impossible
 _EXACT = 1e-12  # rad^2; what rounding leaves where distances are exact
 
 
@@ -144,8 +145,29 @@ def confidence(
     squares = _squared_residuals(to_quaternion(poses), distances, Polynomial(calibration), elements)
     sums = np.bincount(distances.first, squares, len(poses)) + np.bincount(distances.second, squares, len(poses))
     variance = np.maximum(sums / pairs - squares.mean() / 2, max(_LEAST * squares.mean(), _EXACT))
-    typical = np.median(variance[-anchors:])  # of all, where there are none
-    return np.asarray(1 / (1 + variance / typical))
+    return confidence_of(variance, float(np.median(variance[-anchors:])))  # of all, where there are none
+
+
+def with_match(confidence: Array, correlations: Array) -> Array:
+    """Confidence (n,) with regard to how well images match projections at their poses (:func:`poses.shifts.matched`).
+
+    The information that an image has of its pose is proportional to its ratio of signal to noise, and so, where that is
+    small, to the square of its ``correlations`` (n,) with what it shows. The variance by the distances is divided by
+    this square, relative to the median. Without a positive median, as of a map of nothing, confidence stays as it is.
+    """
+    typical = np.median(correlations)
+    if typical <= 0:
+        return confidence
+    variance = (1 / confidence - 1) / np.maximum(correlations / typical, _WORST_MATCH) ** 2
+    return np.asarray(1 / (1 + variance))
+
+
+def confidence_of(variance: Array, typical: float | None = None) -> Array:
+    """``1 / (1 + variance / typical)`` (n,) of the variances (n,) of poses, rad^2; ``typical``: their median if not
+    given.
+    """
+    variance = np.maximum(variance, _EXACT)
+    return np.asarray(1 / (1 + variance / (np.median(variance) if typical is None else typical)))
 
 
 def _squared_residuals(quaternions: Array, distances: PairDistances, expected: Polynomial, elements: Array) -> Array:

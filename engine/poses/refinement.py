@@ -13,6 +13,7 @@ This goes beyond the two steps of the published method, and is reported separate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,26 +30,36 @@ Array = NDArray[np.floating]
 Images = NDArray[np.float32]
 
 _BATCH = 128
-_LEVELS = (0.3, 0.6, 1.0)  # of frequency marching, as fractions of the highest frequency
+LEVELS = (0.3, 0.6, 1.0)
+"""Of frequency marching, as fractions of the highest frequency."""
 _DAMPING = 1e-3
 _MOST_TURN = 0.15  # rad in one step
+_RANDOM = np.pi**2 / 3 + 2  # rad^2, the mean square of the angle of a random rotation
 
 
 @dataclass(frozen=True)
 class Refined:
-    """Refined poses (n, 3, 3) and shifts (n, 2) in pixels (x, y)."""
+    """Refined poses (n, 3, 3) and shifts (n, 2) in pixels (x, y).
+
+    ``variance`` (n,), rad^2: the expected square of a pose's angle error, from the curvature of the likelihood, shifts
+    being unknown too, and the misfit that is left. At most that of a random pose, pi^2/3 + 2.
+    """
 
     poses: Array
     shifts: Array
+    variance: Array
 
 
 @dataclass
 class _Fit:
-    """The current fit of each projection: parameters, misfit, and the normal equations of the next step."""
+    """The current fit of each projection: parameters, misfit, noise (the mean square of what is left), and the normal
+    equations of the next step.
+    """
 
     poses: Array
     shifts: Array
     misfit: Array
+    noise: Array
     normal: Array
     right: Array
 
@@ -64,6 +75,7 @@ def refine_poses(
     progress: Progress = silent,
     transfer: Planes | None = None,
     noise_power: Array | None = None,
+    levels: Sequence[float] = LEVELS,
 ) -> Refined:
     """Poses (n, 3, 3) near the given ones at which projections of the reference match the images (n, size, size) best.
 
@@ -75,7 +87,7 @@ def refine_poses(
     max_shift
         pixels; bounds the unknown in-plane shifts. With 0 the projections are taken as centred.
     iterations
-        at each of the three levels of frequency marching.
+        at each of the levels of frequency marching.
     highest
         frequency of the last level, cycles per voxel; 0.5 is Nyquist's. Lower it for a
         reference that is only noise beyond some frequency.
@@ -86,6 +98,9 @@ def refine_poses(
     noise_power
         (size, size // 2 + 1), in the same order, above zero: the expected power of the noise at each frequency, in any
         unit, by whose inverse the misfit is weighted; None for white noise.
+    levels
+        of frequency marching, as fractions of ``highest``, ascending to 1. One alone keeps poses that are near already:
+        what low frequencies alone would have is less precise, and may be nearer to another minimum.
 
     Raises
     ------
@@ -102,35 +117,42 @@ def refine_poses(
             "{transfer} has the shape {given}; wanted {wanted}, rfft2's of the images", "transfer",
             given=transfer.shape, wanted=(len(images), *plane.shape[:2]),
         )  # fmt: skip
+    multiplicity = _multiplicity(plane, size)
     refined_poses, refined_shifts = np.empty((len(images), 3, 3)), np.zeros((len(images), 2))
+    variance = np.empty(len(images))
     for start in range(0, len(images), _BATCH):
         batch = slice(start, start + _BATCH)
         spectra = fft.rfft2(fft.ifftshift(images[batch], axes=(1, 2)))
         factors = None if transfer is None else transfer[batch]
         some: Array = np.asarray(poses[batch], dtype=float)
         shifts: Array = np.zeros((len(spectra), 2))
-        for number, level in enumerate(_LEVELS):
+        for number, level in enumerate(levels):
             inside = (radius > 0) & (radius <= level * highest)
             factor = None if factors is None else factors[:, inside]
-            data = _Data(spectra[:, inside], plane[inside], weight[inside], moments, off_middle, factor)
+            data = _Data(
+                spectra[:, inside], plane[inside], weight[inside], float(multiplicity[inside].sum()), moments,
+                off_middle, factor,
+            )  # fmt: skip
             if number == 0 and max_shift > 0:
                 shifts = _best_shifts(spectra, data, inside, some, max_shift)
-            some, shifts = _search(data, some, shifts, max_shift, iterations)
-            done = (start + len(some) * (number + 1) / len(_LEVELS)) / len(images)
+            fit = _search(data, some, shifts, max_shift, iterations)
+            some, shifts = fit.poses, fit.shifts
+            done = (start + len(some) * (number + 1) / len(levels)) / len(images)
             progress(min(1.0, done), {"projections": start + len(some)})
-        refined_poses[batch], refined_shifts[batch] = some, shifts
-    return Refined(refined_poses, refined_shifts)
+        refined_poses[batch], refined_shifts[batch], variance[batch] = some, shifts, _variance(fit)
+    return Refined(refined_poses, refined_shifts, variance)
 
 
 @dataclass(frozen=True)
 class _Data:
-    """Spectra (n, points) at the frequencies (points, 2) of a level, the weight of each, and the images' ``transfer``
-    (n, points) there.
+    """Spectra (n, points) at the frequencies (points, 2) of a level, the weight of each, for how many points of the
+    whole plane they stand, and the images' ``transfer`` (n, points) there.
     """
 
     spectra: NDArray[np.complexfloating]
     points: Array
     weight: Array
+    count: float
     moments: NDArray[np.complex64]
     off_middle: Array
     transfer: NDArray[np.floating] | None = None
@@ -145,7 +167,7 @@ class _Data:
         return values if self.transfer is None else values * self.transfer
 
 
-def _search(data: _Data, poses: Array, shifts: Array, max_shift: float, iterations: int) -> tuple[Array, Array]:
+def _search(data: _Data, poses: Array, shifts: Array, max_shift: float, iterations: int) -> _Fit:
     """Levenberg-Marquardt for all projections at once; a step that increases a misfit is rejected and shortened."""
     best = _evaluate(data, poses, shifts, max_shift > 0)
     damping = np.full(len(poses), _DAMPING)
@@ -156,7 +178,19 @@ def _search(data: _Data, poses: Array, shifts: Array, max_shift: float, iteratio
         for name in vars(best):
             old, new = getattr(best, name), getattr(tried, name)
             setattr(best, name, np.where(better.reshape(-1, *[1] * (old.ndim - 1)), new, old))
-    return best.poses, best.shifts
+    return best
+
+
+def _variance(fit: _Fit) -> Array:
+    """Mean squared angle (n,) in rad^2 of the errors that the noise causes, by the inverse of the Fisher information.
+
+    Beforehand a pose has the variance of a random one, and a shift one of 1,000 px, which says nothing.
+    """
+    noise = np.maximum(fit.noise, 1e-200)[:, None, None]
+    beforehand = np.full(fit.normal.shape[1], 1e-6)
+    beforehand[:3] = 3 / _RANDOM
+    covariance = noise * np.linalg.inv(fit.normal + noise * np.diag(beforehand))
+    return np.asarray(np.einsum("nii->n", covariance[:, :3, :3]), dtype=float)
 
 
 def _stepped(fit: _Fit, damping: Array, max_shift: float) -> tuple[Array, Array]:
@@ -191,7 +225,8 @@ def _evaluate(data: _Data, poses: Array, shifts: Array, with_shifts: bool) -> _F
     normal = np.einsum("nik,njk->nij", weighted, jacobian, optimize=True).real
     right = np.einsum("nik,nk->ni", weighted, residual, optimize=True).real
     power = np.maximum(_inner(data.spectra, data.spectra, data.weight), 1e-30)
-    return _Fit(poses, shifts, _inner(residual, residual, data.weight) / power, normal, right)
+    left = _inner(residual, residual, data.weight)
+    return _Fit(poses, shifts, left / power, left / max(data.count, 1.0), normal, right)
 
 
 def _best_shifts(

@@ -1,6 +1,8 @@
-"""Shifts of images against projections at their poses, by cross-correlation."""
+"""Shifts of images against projections at their poses, by cross-correlation, and how well they match there."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,26 +11,41 @@ from scipy import fft
 Array = NDArray[np.floating]
 
 
-def correlation_shifts(
-    images: NDArray[np.float32], projections: NDArray[np.float32], weights: Array, max_shift: float
-) -> NDArray[np.float64]:
-    """Displacements (n, 2) of the content, (x, y) in pixels, at which images correlate best with projections.
+class Matched(NamedTuple):
+    """Displacements ``shifts`` (n, 2) of the content, (x, y) in pixels, at which images and projections correlate best;
+    ``correlations`` (n,) there, from -1 to 1, with the noise whitened.
+    """
+
+    shifts: NDArray[np.float64]
+    correlations: NDArray[np.float64]
+
+
+def matched(
+    images: NDArray[np.float32],
+    projections: NDArray[np.float32],
+    transfer: Array | None,
+    noise_power: Array,
+    max_shift: float,
+) -> Matched:
+    """Shifts of images (n, size, size) against projections (n, size, size), which are centred and without CTF.
 
     Parameters
     ----------
-    images, projections
-        (n, size, size); projections are centred, and without CTF.
-    weights
-        (n, size, size // 2 + 1), or (1, ...), in the order of ``rfft2``: the CTF over the power of the noise, with
-        which the largest correlation is that of the largest likelihood.
+    transfer
+        (n, size, size // 2 + 1), in the order of ``rfft2``: the CTF; None for images without.
+    noise_power
+        (size, size // 2 + 1), in the same order, in any unit. With the CTF over it as weights the largest correlation
+        is that of the largest likelihood.
     max_shift
         pixels; bounds both coordinates.
 
-    Whole pixels are searched; a parabola through the neighbours of the best, along x and along y, gives the fraction.
+    Whole pixels are searched; a parabola through the neighbours of the best, along x and along y, gives the fraction of
+    the shift. The correlation is that at the best whole pixel.
     """
     size = images.shape[-1]
-    spectra = fft.rfft2(images) * np.conj(fft.rfft2(projections)) * weights
-    correlation = fft.irfft2(spectra, s=(size, size))
+    weights = (1.0 if transfer is None else transfer) / noise_power
+    ours, theirs = fft.rfft2(images), fft.rfft2(projections)
+    correlation = fft.irfft2(ours * np.conj(theirs) * weights, s=(size, size))
     offsets = np.fft.fftfreq(size, 1 / size)
     most = np.floor(max_shift)
     allowed = (np.abs(offsets[:, None]) <= most) & (np.abs(offsets[None]) <= most)
@@ -43,4 +60,23 @@ def correlation_shifts(
         curvature = before - 2 * best + after
         fraction = np.where(curvature < 0, 0.5 * (before - after) / np.where(curvature < 0, curvature, -1), 0.0)
         shifts[:, axis] += np.clip(fraction, -0.5, 0.5)
-    return np.clip(shifts, -max_shift, max_shift)
+    return Matched(np.clip(shifts, -max_shift, max_shift), _normalised(best, ours, theirs, transfer, noise_power))
+
+
+def _normalised(
+    best: Array, ours: Array, theirs: Array, transfer: Array | None, noise_power: Array
+) -> NDArray[np.float64]:
+    """Correlations (n,) from -1 to 1 of whitened images, each with its mean taken away; 0 where one has no contrast.
+
+    ``best`` (n,) are those of images with transforms ``ours`` and projections with ``theirs``, not normalised.
+    """
+    size = ours.shape[1]
+    column = np.arange(size // 2 + 1)
+    weight = np.where((column == 0) | (2 * column == size), 1, 2) / noise_power / size**2
+    if transfer is not None:
+        theirs = theirs * transfer
+    of_means = weight[0, 0] * (ours[:, 0, 0] * np.conj(theirs[:, 0, 0])).real
+    weight[0, 0] = 0
+    first, second = (np.sum(weight * np.abs(one) ** 2, axis=(1, 2)) for one in (ours, theirs))
+    norm = np.sqrt(first * second)
+    return np.divide(best - of_means, norm, out=np.zeros(len(best)), where=norm > 0)

@@ -59,7 +59,7 @@ def without_meaning(images: str, trains: bool = True) -> frozenset[str]:
     hidden = frozenset() if trains else OF_TRAINING
     if images == RECORDED:
         return hidden | {key for key in SETTINGS if key.startswith("projections.")} | set(_OF_SIMULATIONS)
-    return hidden | {key for key in SETTINGS if key.startswith("particles.")} | {"training.on"}
+    return hidden | {key for key in SETTINGS if key.startswith("particles.")} | {"training.on", "refinement.rounds"}
 
 
 def widget_values(config: Config, vary: Mapping[str, Sequence[Any]], files: Iterable[str]) -> dict[str, Any]:

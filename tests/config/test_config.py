@@ -8,6 +8,7 @@ from engine.base.errors import InputError
 from engine.config.schema import Config
 from engine.config.settings import (
     config_from_dict,
+    config_to_dict,
     config_to_toml,
     known_keys,
     load_config,
@@ -248,6 +249,21 @@ def test_without_a_map_nothing_is_refined_against_it():
     ):
         load_config(None, [*settings, "refinement.reference=volume"])
     load_config(None, [*settings, "refinement.reference=reconstruction"])
+
+
+def test_rounds_are_of_particles_and_of_their_own_reconstruction():
+    rounds = "refinement.rounds=2"
+    with pytest.raises(InputError, match=r"^refinement\.rounds is given without particles\.source; wanted a stack"):
+        load_config(None, [rounds])
+    settings = ["particles.source=a.star", "volume.source=a.mrc"]
+    with pytest.raises(
+        InputError, match=r"^refinement\.rounds is 2 and refinement\.reference is 'volume', which stays"
+    ):
+        load_config(None, [*settings, "refinement.reference=volume", rounds])
+    assert load_config(None, [*settings, rounds]).refinement.rounds_or_default == 2
+    assert load_config(None, settings).refinement.rounds_or_default == 3
+    assert load_config(None, [*settings, "refinement.reference=volume"]).refinement.rounds_or_default == 1
+    assert "rounds" not in config_to_dict(Config())["refinement"]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import starfile
+from scipy import signal
 
 from engine.base.errors import InputError
 from engine.config.settings import config_from_dict
 from engine.experiment import pipeline
 from engine.experiment.artefacts import read_arrays
+from engine.experiment.stack_input import read_stack
+from engine.experiment.stage import Source
 from engine.experiment.stages import distance, halves, training
+from engine.experiment.stages.particles import ParticlesStage
 from engine.geometry.rotations import from_euler, geodesic_distance, to_euler, to_quaternion
 from engine.imaging.simulation import Acquisition, simulate
 from engine.imaging.volume import Volume
@@ -178,7 +182,10 @@ def test_each_half_is_estimated_by_what_the_other_taught(
     table = made.config()
     del table["volume"]
     table["training"] |= {"on": on}
+    table["refinement"] = {"enabled": True, "rounds": 1}
     record = run(table, tmp_path / "runs")
+    assert record.metrics["refined_frame_angle_error_median"] < 0.3
+    assert "each half set was matched with its own map alone" in (record.path / "log.txt").read_text()
     assert [name for name, *_ in taught] == ["training", "training_half2"]
     for _, teachers, estimated in taught:
         assert teachers | estimated == set(range(COUNT))
@@ -194,6 +201,48 @@ def test_each_half_is_estimated_by_what_the_other_taught(
     one_half = run(table | {"particles": table["particles"] | {"half": "2"}}, tmp_path / "one")
     rows = read_arrays(one_half.path / "frame.npz")["rows"]
     np.testing.assert_array_equal(rows, sorted(taught[1][2]))
+
+
+@pytest.mark.slow
+def test_images_cut_scaled_down_and_masked_give_the_same_poses_and_origins(made, known_distances, tmp_path):
+    table = made.config(box=22, size=16, mask_radius=10, max_shift=2.0)
+    table |= {"refinement": {"enabled": True, "reference": "volume"}}
+    record = run(table, tmp_path / "runs")
+    assert record.metrics["frame_angle_error_median"] < 0.05
+    assert record.metrics["refined_frame_angle_error_median"] < 0.15
+    assert record.metrics["shift_error_median_px"] < 0.6
+    kept = read_arrays(record.path / "frame.npz")
+    lengths = np.linalg.norm(kept["shifts"] * 22 / 16 - made.shifts, axis=1)
+    assert record.metrics["shift_error_median_px"] == pytest.approx(np.median(lengths), rel=1e-4)
+    origins = starfile.read(record.path / "poses.star")["particles"][["rlnOriginXAngst", "rlnOriginYAngst"]]
+    np.testing.assert_allclose(-origins.to_numpy(float), kept["shifts"] * PIXEL * 22 / 16, atol=1e-4)
+    assert mrc.read_map(record.path / "reconstruction.mrc")[0].shape == (16, 16, 16)
+    log = (record.path / "log.txt").read_text()
+    assert "images of 24 px are cut to the middle 22 and scaled down to 16, of 5.5 Å" in log
+
+
+def test_images_used_are_the_recorded_ones_cut_and_scaled_down(made):
+    """Against SciPy's resampling of the middle pixels, the origin moved to the first one and back."""
+    stack = read_stack(config_from_dict(made.config(box=21, size=15, max_shift=2.1)))
+    (rows, images) = next(stack.batches(np.array([3, 7])))
+    np.testing.assert_array_equal(rows, [3, 7])
+    recorded = mrc.read_map(made.folder / "stack.mrcs", stack_is_volume=True)[0][[3, 7]].astype(float)
+    middle = np.fft.ifftshift(recorded[:, 2:23, 2:23], axes=(1, 2))  # of 24, pixel 12 is the middle one of 21
+    expected = np.fft.fftshift(signal.resample(signal.resample(middle, 15, axis=1), 15, axis=2), axes=(1, 2))
+    np.testing.assert_allclose(images, expected, atol=1e-4)
+    assert (stack.size, stack.pixel_size, stack.max_shift) == pytest.approx((15, PIXEL * 21 / 15, 1.5))
+    np.testing.assert_allclose(stack.reference_shifts, made.shifts * 15 / 21, atol=1e-4)
+
+
+def test_what_is_done_to_images_is_in_the_keys(made):
+    def key(**particles):
+        config = config_from_dict(made.config(max_shift=2.0, **particles))
+        source = Source("map", 24, 24**3, PIXEL, stack=read_stack(config).source())
+        return repr(ParticlesStage().depends_on(config, source))
+
+    keys = [key(), key(box=20), key(size=20), key(box=20, size=16), key(mask_radius=9.0), key(mask_radius=10.0)]
+    assert len(set(keys)) == len(keys)
+    assert key(box=24, size=24) == keys[0]
 
 
 def test_particles_without_poses_teach_nothing(made, tmp_path):
@@ -226,6 +275,11 @@ def test_images_that_cannot_be_used_are_left_out_and_counted(made, known_distanc
         ({"limit": 2}, {}, "particles.limit is 2"),
         ({"max_shift": 20}, {}, "particles.max_shift is 20 px and images are 24 px wide"),
         ({"source": "no.star"}, {}, "no.star"),
+        ({"box": 30}, {}, "particles.box is 30 px and images are 24 px wide; wanted at most that"),
+        ({"box": 18, "size": 20}, {}, "particles.size is 20 px and the box is 18 px wide; wanted at most that"),
+        ({"size": 4}, {}, "particles.size is 4"),
+        ({"box": 18, "mask_radius": 10}, {}, "particles.mask_radius is 10 px and images are 18 px wide"),
+        ({"mask_radius": 0.5}, {}, "particles.mask_radius is 0.5"),
         ({}, {"projections": {"count": 1000}}, "projections.count given beside particles.source"),
         ({}, {"distance": {"method": "exact"}}, "distance.method is 'exact'"),
         ({}, {"volume": {}}, "particles.source is given without volume.source"),

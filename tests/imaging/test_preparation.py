@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage, signal
 
+from engine.base.errors import ArgumentError
 from engine.imaging import filters
 from engine.imaging.ctf import ContrastTransfer, transfer
-from engine.imaging.preparation import by_background, prepared, resized
+from engine.imaging.preparation import by_background, cut_out, disc, prepared, resized, within
 from engine.imaging.whitening import NoiseSpectrum
 
 
@@ -115,3 +116,38 @@ def test_detail_beyond_the_new_pixels_is_left_out(rng):
     white = rng.standard_normal((200, 40, 40)).astype(np.float32)
     made, _ = resized(white, 1.0, 20, 2.0)
     assert made.var() == pytest.approx((19 / 40) ** 2, rel=0.03)
+
+
+@pytest.mark.parametrize(("full", "size"), [(24, 16), (25, 16), (24, 15), (25, 15), (17, 17)])
+def test_the_middle_stays_the_middle(full, size):
+    y, x = np.indices((full, full)) - full // 2
+    images = np.stack([x, y]).astype(np.float32)  # each pixel holds its place
+    expected = np.indices((size, size))[::-1] - size // 2
+    np.testing.assert_array_equal(cut_out(images, size), expected)
+
+
+def test_no_more_is_cut_out_than_there_is(images):
+    with pytest.raises(ArgumentError, match=r"^size is 41 pixels and the images are 40 wide; wanted at most that"):
+        cut_out(images, 41)
+
+
+def test_a_mask_is_one_within_its_radius_and_falls_like_a_cosine():
+    made = disc(25, 6.0)
+    y, x = np.indices((25, 25)) - 12
+    beyond = np.hypot(x, y) - 6
+    assert (made[beyond <= 0] == 1).all()
+    assert not made[beyond >= 4].any()
+    edge = (beyond > 0) & (beyond < 4)
+    np.testing.assert_allclose(made[edge], np.cos(np.pi * beyond[edge] / 8) ** 2, atol=1e-6)
+
+
+def test_masked_images_are_standardised_before_and_after(images):
+    mask = disc(40, 9.0)
+    made = within(mask, 5 * images + 3)
+    np.testing.assert_allclose(made.mean(axis=(1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(made.std(axis=(1, 2)), 1, atol=1e-5)
+    outside = made[:, mask == 0]
+    assert np.ptp(outside, axis=1).max() < 1e-5, "all 0 before the mean was subtracted"
+    first, inside = made[0], mask == 1
+    assert np.corrcoef(first[inside], images[0][inside])[0, 1] == pytest.approx(1, abs=1e-5)
+    np.testing.assert_array_equal(within(None, images), filters.standardise(images))

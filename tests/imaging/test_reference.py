@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from engine.imaging.reference import filtered_reference, soft_ball
+from engine.imaging.reference import common_radius, filtered_reference, soft_ball
 
 SIDE = 40
 
@@ -47,3 +48,17 @@ def test_equal_halves_have_no_noise_and_only_the_ball_is_left(rng):
 def test_the_ball_falls_like_a_cosine():
     ball = soft_ball((21, 21, 21), 4.0, np.full(3, 10.0))
     np.testing.assert_allclose(ball[10, 10, 10:20], [1, 1, 1, 1, 1, 0.853553, 0.5, 0.146447, 0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("radius", [8.0, 11.0])
+def test_the_radius_of_what_two_densities_have_in_common_is_the_particles(rng, radius):
+    """A ball of smooth signal in as strong noise: 99 % of it lie within the radius times the third root of 0.99."""
+    center = np.array([19.0, 21.0, 20.0])
+    z, y, x = np.indices((SIDE,) * 3)
+    inside = np.sqrt((x - 19) ** 2 + (y - 21) ** 2 + (z - 20) ** 2) <= radius
+    signal = ndimage.gaussian_filter(rng.standard_normal((SIDE,) * 3), 1.5)
+    signal = inside * signal / signal[inside].std()
+    halves = tuple((signal + rng.standard_normal(signal.shape)).astype(np.float32) for _ in range(2))
+    assert common_radius(halves, center) == pytest.approx(radius * 0.99 ** (1 / 3), abs=1.5)
+    everywhere = rng.standard_normal((SIDE,) * 3).astype(np.float32)
+    assert 0.42 * SIDE < common_radius((everywhere, everywhere), center) <= 0.45 * SIDE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from engine.imaging import ctf, filters
+from engine.imaging import ctf, filters, preparation
 from engine.imaging.ctf import ContrastTransfer
 from engine.imaging.noise import NoiseModel, Spectrum
 from engine.imaging.projection import project
@@ -138,3 +138,13 @@ def test_everything_together_in_the_order_of_the_test_images(toy_volume, rng):
     noise = np.fft.irfft2(np.fft.rfft2(white) * np.sqrt(model.power(40)), s=(40, 40)) * model.standard_deviation
     noisy = (ctf.applied(shifted, settings, 3.0) + noise).astype(np.float32)
     np.testing.assert_allclose(ours, filters.standardise(ctf.phase_flipped(noisy, settings, 3.0)), atol=2e-4)
+
+
+@pytest.mark.parametrize("size", [40, 41])
+def test_a_mask_is_that_of_numpy(toy_volume, rng, size):
+    images = project(toy_volume, sample_orientations(5, rng), size)
+    mask, seed = preparation.disc(size, 11.0), tf.constant([1, 2])
+    corrupt = corruption.corruption(NoiseModel(), 0.0, size, mask=mask)
+    ours = corrupt(tf.constant(images), ANY, seed).numpy()
+    np.testing.assert_allclose(ours, preparation.within(mask, images), atol=1e-4)
+    assert np.abs(ours - filters.standardise(images)).max() > 0.1

@@ -163,6 +163,14 @@ def test_calibration_is_what_is_expected_of_a_distance(rng):
     assert np.ptp(frame.confidence(poses, shrunk)) > 0.1
 
 
+def test_an_image_that_matches_half_as_well_as_usual_has_four_times_the_variance():
+    given = np.array([0.5, 0.5, 0.8, 0.5])
+    made = frame.with_match(given, np.array([0.2, 0.1, 0.2, -0.3]))
+    np.testing.assert_allclose(made[:3], 1 / (1 + 0.5625 * np.array([1, 4, 0.25])))
+    assert 0 < made[3] < 1e-5
+    assert frame.with_match(given, np.zeros(4)) is given
+
+
 def test_projections_without_pairs_are_refused(rng):
     poses = from_quaternion(rng.standard_normal((4, 4)))
     some = PairDistances(4, np.array([0, 1], np.int32), np.array([1, 2], np.int32), np.ones(2))

@@ -138,6 +138,13 @@ def test_with_contrast_transfer_and_coloured_noise_errors_come_near_the_cramer_r
 
 def coloured_cramer_rao(volume, poses, transfer, power, rng):
     """:func:`cramer_rao` with an unknown shift, a transfer function for each image, and noise of this spectrum."""
+    covariance = least_covariance(volume, poses, transfer, power)
+    draws = np.linalg.cholesky(covariance)[:, None] @ rng.standard_normal((len(poses), 400, 3, 1))
+    return np.median(np.linalg.norm(draws[..., 0], axis=-1))
+
+
+def least_covariance(volume, poses, transfer, power):
+    """Of the rotation vector (n, 3, 3), rad^2, with an unknown shift: from finite differences of splines."""
     step = 0.01
     k_u, k_v = np.fft.fftfreq(SIZE), np.fft.fftfreq(SIZE)[:, None]
     columns = np.abs(np.arange(SIZE) - SIZE * (np.arange(SIZE) > SIZE // 2))
@@ -150,9 +157,38 @@ def coloured_cramer_rao(volume, poses, transfer, power, rng):
     slopes = [(spectra(poses @ turn) - spectra(poses @ turn.T)) / (2 * step) for turn in turns]
     slopes += [-2j * np.pi * k * spectra(poses) for k in (k_u, k_v)]
     slope = np.stack(slopes, axis=1).reshape(len(poses), 5, -1)
-    covariance = np.linalg.inv((slope.conj() @ slope.transpose(0, 2, 1)).real)[:, :3, :3]
-    draws = np.linalg.cholesky(covariance)[:, None] @ rng.standard_normal((len(poses), 400, 3, 1))
-    return np.median(np.linalg.norm(draws[..., 0], axis=-1))
+    return np.linalg.inv((slope.conj() @ slope.transpose(0, 2, 1)).real)[:, :3, :3]
+
+
+@pytest.mark.slow
+def test_the_variance_is_the_least_possible_one_and_tells_noise(volume, rng):
+    """The Cramér-Rao bound of each image, up to what noise does to one estimate; and it is the size of the errors."""
+    poses = rotations.sample_orientations(60, rng)
+    transfer, shifts = transfers(60, rng), rng.uniform(-2, 2, (60, 2))
+    clean = seen_through(transfer, images_of(volume, poses))
+    radius = np.linalg.norm(fourier.half_plane_frequencies(SIZE), axis=-1)
+    power = 0.1 * float(clean.var()) * (0.3 + 12 * np.exp(-((radius / 0.08) ** 2)))
+    noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(clean.shape)) * np.sqrt(power), s=(SIZE, SIZE))
+    images = (filters.shift_images(clean, shifts) + noise).astype(np.float32)
+    images[50:] = noise[50:]
+    arguments = images, turned(poses, 0.05, rng), volume.density, volume.center_index, 3.0
+    found = refinement.refine_poses(*arguments, transfer=transfer, noise_power=power)
+    bound = np.trace(least_covariance(volume, poses[:50], transfer[:50], power), axis1=1, axis2=2)
+    assert np.median(found.variance[:50] / bound) == pytest.approx(1, abs=0.1)
+    assert np.std(np.log(found.variance[:50] / bound)) < 0.4
+    right = errors(found.poses, poses)[:50]
+    assert np.sqrt(np.median(right**2 / found.variance[:50])) == pytest.approx(0.9, abs=0.3)
+    assert found.variance[50:].min() > np.quantile(found.variance[:50], 0.9)
+    assert found.variance.max() <= np.pi**2 / 3 + 2
+
+
+def test_what_fits_without_noise_is_certain_and_nothing_is_as_uncertain_as_a_random_pose(volume, rng):
+    poses = rotations.sample_orientations(4, rng)
+    images = images_of(volume, poses)
+    images[2:] = 0
+    found = refinement.refine_poses(images, poses, volume.density, volume.center_index)
+    assert found.variance[:2].max() < 1e-5
+    np.testing.assert_allclose(found.variance[2:], np.pi**2 / 3 + 2)
 
 
 def test_transfer_and_noise_of_other_shapes_are_refused(volume, rng):
@@ -174,7 +210,7 @@ def data_of(volume, images, highest, transfer=None):
     off_middle = volume.center_index - np.array([n // 2 for n in volume.density.shape[::-1]])
     weight = refinement._multiplicity(plane, SIZE)[inside]
     factor = None if transfer is None else transfer[:, inside]
-    return refinement._Data(spectra, plane[inside], weight, moments, off_middle, factor)
+    return refinement._Data(spectra, plane[inside], weight, weight.sum(), moments, off_middle, factor)
 
 
 @pytest.mark.parametrize(("with_shifts", "with_transfer"), [(False, False), (True, False), (True, True)])
@@ -207,7 +243,8 @@ def test_a_step_never_makes_a_projection_fit_worse(volume, rng):
     assert np.count_nonzero(tried.misfit > before.misfit) > 5
     last = before.misfit
     for iterations in (1, 2, 4):
-        after = refinement._evaluate(data, *refinement._search(data, poses, shifts, 3.0, iterations), True).misfit
+        best = refinement._search(data, poses, shifts, 3.0, iterations)
+        after = refinement._evaluate(data, best.poses, best.shifts, True).misfit
         assert np.all(after <= last + 1e-6)
         last = after
     assert np.median(before.misfit - last) > 1e-3

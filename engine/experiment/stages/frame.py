@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from .distance import anchors
 from .halves import estimated, has_second, teaching_map
 from .matches import MATCHES, keep_matches
 from .particles import noise_of
+
+if TYPE_CHECKING:
+    from ...poses.shifts import Matched
 
 _TOGETHER = 512  # particles whose images are in memory together
 
@@ -42,6 +45,7 @@ class FrameStage(Stage):
     """Aligns recovered poses by the anchors alone, and finds the shifts by matching with the map."""
 
     name = "frame"
+    version = 2
     needs = ("particles", "half_maps", "distance", "recovery", "distance_half2", "recovery_half2")
     result = PosesInFrame
     finite = ("poses", "shifts", "confidence")
@@ -100,7 +104,7 @@ class FrameStage(Stage):
 
 def _in_frame(context: Context, progress: Progress) -> PosesInFrame:
     """Those of one half set, or of all particles."""
-    from ...poses.frame import confidence, in_frame_of_anchors
+    from ...poses.frame import confidence, in_frame_of_anchors, with_match
 
     recovery, elements = context.of_half("recovery"), group(context.config.volume.symmetry)
     known, places = anchors(context)[1], estimated(context)
@@ -109,31 +113,30 @@ def _in_frame(context: Context, progress: Progress) -> PosesInFrame:
         np.concatenate([framed.poses, known]), context.of_half("distance").estimated, recovery.calibration, len(known),
         elements,
     )  # fmt: skip
-    shifts = matched_shifts(context, places, framed.poses, progress)
-    return PosesInFrame(framed.poses, shifts, trust[: len(places)], framed.anchor_errors, places)
+    match = best_matches(context, places, framed.poses, progress)
+    trust = with_match(trust[: len(places)], match.correlations)
+    return PosesInFrame(framed.poses, match.shifts, trust, framed.anchor_errors, places)
 
 
-def matched_shifts(
+def best_matches(
     context: Context, places: NDArray[np.integer], poses: NDArray[np.floating], progress: Progress
-) -> NDArray[np.floating]:
-    """Shifts (n, 2) in pixels at which particles correlate best with CTF times projection of the map that teaches."""
+) -> Matched:
+    """Where and how well particles correlate best with CTF times projection of the map that teaches."""
     from ...imaging.projection import project
-    from ...poses.shifts import correlation_shifts
+    from ...poses.shifts import Matched, matched
 
     stack, prepared = context.stack, context["particles"]
     assert stack is not None
-    shifts = np.zeros((len(poses), 2))
-    if stack.max_shift == 0:
-        return shifts
     volume = teaching_map(context)
     images, transfers, noise = lazily.images(context), lazily.transfers(context), noise_of(prepared).power(stack.size)
+    parts = []
     for start in range(0, len(poses), _TOGETHER):
         some = slice(start, start + _TOGETHER)
         clean = project(volume, poses[some], stack.size)
-        weights = (1.0 if transfers is None else transfers[places[some]]) / noise
-        shifts[some] = correlation_shifts(images[places[some]], clean, weights, stack.max_shift)
+        transfer = None if transfers is None else transfers[places[some]]
+        parts.append(matched(images[places[some]], clean, transfer, noise, stack.max_shift))
         progress(min(1.0, (start + _TOGETHER) / len(poses)), {})
-    return shifts
+    return Matched(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 def errors_in_frame(context: Context, result: PosesInFrame, prefix: str = "") -> dict[str, Any]:
@@ -149,7 +152,8 @@ def errors_in_frame(context: Context, result: PosesInFrame, prefix: str = "") ->
     assert stack is not None
     if stack.reference_shifts is not None:
         known = stack.reference_shifts[context["particles"].members[result.places]]
-        figures["shift_error_median_px"] = float(np.median(np.linalg.norm(result.shifts - known, axis=1)))
+        lengths = np.linalg.norm(result.shifts - known, axis=1)
+        figures["shift_error_median_px"] = float(np.median(lengths)) * stack.framing.reduction
     return {f"{prefix}{name}": value for name, value in figures.items()}
 
 

@@ -140,7 +140,7 @@ class HalfMapsStage(Stage):
     def _map(self, context: Context, half: int, progress: Progress) -> NDArray[np.float32]:
         from ...geometry.symmetry import group
         from ...imaging.reconstruction import reconstruct
-        from ...imaging.reference import filtered_reference
+        from ...imaging.reference import REFERENCE_RADIUS, filtered_reference
         from ...imaging.symmetric_density import symmetrised
 
         stack, prepared, volume = context.stack, context["particles"], context.volume
@@ -164,4 +164,4 @@ class HalfMapsStage(Stage):
         if len(elements) > 1:
             densities = [symmetrised(density, volume.center_index, elements) for density in densities]
         whole, one, other = densities
-        return filtered_reference(whole, (one, other), "all", 0.45 * stack.size, volume.center_index)
+        return filtered_reference(whole, (one, other), "all", REFERENCE_RADIUS * stack.size, volume.center_index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...base.progress import Progress, silent
 from ...config.schema import Config
@@ -64,6 +65,15 @@ class ParticleReconstructionStage(Stage):
             )
 
 
+def half_sets(context: Context, places: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """The usable particles at these places in two sets: those of the stack, or halves of the one that there is."""
+    stack = context.stack
+    assert stack is not None
+    sets = stack.halves[context["particles"].members[places]]
+    halves = places[sets == 1], places[sets == 2]
+    return halves if len(halves[0]) and len(halves[1]) else (places[::2], places[1::2])
+
+
 def reconstructed_particles(context: Context, estimate: PosesInFrame, progress: Progress = silent) -> ReconstructedMaps:
     """Densities from the particles that have poses."""
     from ...geometry.symmetry import group
@@ -75,10 +85,7 @@ def reconstructed_particles(context: Context, estimate: PosesInFrame, progress: 
     count, places = len(prepared.members), estimate.places
     poses, shifts = np.broadcast_to(np.eye(3), (count, 3, 3)).copy(), np.zeros((count, 2))
     poses[places], shifts[places] = estimate.poses, estimate.shifts
-    sets, settings = stack.halves[prepared.members[places]], context.config.reconstruction
-    halves = places[sets == 1], places[sets == 2]
-    if not (len(halves[0]) and len(halves[1])):  # poses of one half set alone: its own halves
-        halves = places[::2], places[1::2]
+    halves, settings = half_sets(context, places), context.config.reconstruction
     result = reconstruct(
         lazily.images(context), poses, context.volume, context.stream("half sets"), settings.iterations, progress,
         shifts=shifts, transfer=lazily.transfers(context), noise_power=noise_of(prepared).power(stack.size),

@@ -37,7 +37,7 @@ class PreparedParticles:
     members
         (n,) positions among the stack's chosen images; the others were left out.
     images
-        (n, m, m), float32: signed, phase-flipped, whitened, Fourier-cropped, standardised.
+        (n, m, m), float32: signed, Fourier-cropped, phase-flipped, whitened, masked, standardised.
     frequencies, noise_power
         (rings,): cycles per pixel of the original images, and the noise's power there, after normalisation.
     sign
@@ -45,7 +45,7 @@ class PreparedParticles:
     sign_evidence
         by how many standard errors the evidence for the sign differs from none; NaN where it was not judged.
     power
-        (m, m // 2 + 1): mean of ``|rfft2|^2`` of prepared images before they are standardised.
+        (m, m // 2 + 1): mean of ``|rfft2|^2`` of prepared images before they are masked and standardised.
     """
 
     members: NDArray[np.int64]
@@ -80,7 +80,9 @@ class ParticlesStage(Stage):
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """Table and stacks, which images are chosen, how they are prepared; the map, by which the sign is judged."""
         settings = config.particles
-        preparation = [settings.normalise, settings.contrast, settings.phase_flip, settings.whiten]
+        preparation = [
+            settings.normalise, settings.contrast, settings.phase_flip, settings.whiten, settings.mask_radius,
+        ]  # fmt: skip
         assert source.stack is not None
         return (source.stack.images, preparation, config.training.image_size, source.volume)
 
@@ -93,8 +95,8 @@ class ParticlesStage(Stage):
 
     def run(self, context: Context, progress: Progress) -> PreparedParticles:
         """Measure the noise, judge the sign, prepare the images."""
-        from ...imaging.filters import fourier_crop, standardise
-        from ...imaging.preparation import prepared
+        from ...imaging.filters import fourier_crop
+        from ...imaging.preparation import prepared, within
         from ...imaging.stack_model import mean_power
         from ...imaging.whitening import noise_spectrum
 
@@ -120,6 +122,7 @@ class ParticlesStage(Stage):
         sign, evidence = _sign(context, members)
         ratio = stack.size / size
         whitening = spectrum.whitening(size, ratio) if settings.whiten else None
+        mask = _mask(context)
         images_of_network = np.empty((len(members), size, size), dtype=np.float32)
         powers, flips = [], settings.phase_flip and not stack.is_flipped
         for some, images in stack.batches(members):
@@ -127,7 +130,7 @@ class ParticlesStage(Stage):
             ctf = None if stack.ctf is None else stack.ctf[some]
             small = prepared(small, ctf, stack.pixel_size * ratio, flips, whitening)
             powers.append((len(small), mean_power(small)))
-            images_of_network[np.searchsorted(members, some)] = standardise(small)
+            images_of_network[np.searchsorted(members, some)] = within(mask, small)
             progress(0.4 + 0.6 * sum(count for count, _ in powers) / len(members), {})
         power = sum(count * mean for count, mean in powers) / len(members)
         return PreparedParticles(
@@ -180,6 +183,15 @@ def signed(context: Context, images: NDArray[np.float32]) -> NDArray[np.float32]
     return np.float32(context["particles"].sign) * normalised(images, context.config.particles.normalise)
 
 
+def _mask(context: Context) -> NDArray[np.float32] | None:
+    """What images of the network's size are multiplied with; None without a mask."""
+    from ...imaging.preparation import disc
+
+    stack, radius, size = context.stack, context.config.particles.mask_radius, context.network_size
+    assert stack is not None
+    return None if radius is None else disc(size, radius / stack.framing.reduction * size / stack.size)
+
+
 def _sign(context: Context, members: NDArray[np.int64]) -> tuple[int, float]:
     """The sign of the contrast, and the evidence for it."""
     from ...geometry.rotations import sample_orientations
@@ -229,7 +241,7 @@ def model_of(context: Context) -> StackModel:
         size, stack.pixel_size * ratio, settings_of(ctf, context.stream("settings of the CTF")),
         noise_of(prepared).on_larger_pixels(ratio), stack.max_shift / ratio,
         settings.phase_flip and not stack.is_flipped, spectrum.whitening(size, ratio) if settings.whiten else None,
-        prepared.power,
+        prepared.power, _mask(context),
     )  # fmt: skip
 
 
