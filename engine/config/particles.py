@@ -61,6 +61,11 @@ class ParticlesConfig(Section):
         None,
         description="pixels; of the original image, outside of a disc of this radius the network's images become 0",
     )
+    recentre: bool = Field(
+        True,
+        description="move images back by the shifts that were found, and estimate the poses once more: the network is "
+        "surer of images in the middle",
+    )
 
     @field_validator("half", mode="before")
     @classmethod

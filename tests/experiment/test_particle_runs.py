@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pandas as pd
 import pytest
 import starfile
 from scipy import signal
+from scipy.ndimage import fourier_shift
 
 from engine.base.errors import InputError
 from engine.config.settings import config_from_dict
@@ -17,9 +19,10 @@ from engine.experiment import pipeline
 from engine.experiment.artefacts import read_arrays
 from engine.experiment.stack_input import read_stack
 from engine.experiment.stage import Source
-from engine.experiment.stages import distance, halves, training
+from engine.experiment.stages import distance, frame, halves, training
 from engine.experiment.stages.particles import ParticlesStage
 from engine.geometry.rotations import from_euler, geodesic_distance, to_euler, to_quaternion
+from engine.imaging import stack_model
 from engine.imaging.simulation import Acquisition, simulate
 from engine.imaging.volume import Volume
 from engine.io import mrc
@@ -84,13 +87,23 @@ def made(tmp_path, toy_density) -> Made:
 @pytest.fixture
 def known_distances(monkeypatch, made) -> None:
     """In place of the network's: the exact distances of the poses, and some noise. Nothing else is known."""
+    simulated, simulate_like_stack = [], stack_model.simulate_like_stack
 
-    def learned(context, pairs):
+    def watched(*settings):
+        result = simulate_like_stack(*settings)
+        simulated.append(result[0].validation_poses)  # the last ones are the anchors of these distances
+        return result
+
+    def learned(context, images, pairs):
         rows = context.stack.chosen[context["particles"].members[halves.estimated(context)]]
-        poses = np.concatenate([made.poses[rows], distance.anchors(context)[1]])
+        on_particles = context.config.training.on == "particles"
+        poses = np.concatenate([made.poses[rows], distance.anchors(context)[1] if on_particles else simulated[-1]])
+        assert len(images) == len(poses)
         return perturb_distances(exact_distances(to_quaternion(poses), pairs), 0.01, np.random.default_rng(1))
 
-    monkeypatch.setattr(distance, "_learned", learned)
+    monkeypatch.setattr(stack_model, "simulate_like_stack", watched)
+    for stage in (distance, frame):
+        monkeypatch.setattr(stage, "learned", learned)
 
 
 @pytest.fixture
@@ -142,6 +155,28 @@ def test_poses_come_out_in_the_frame_of_the_map_and_in_the_table_they_came_in(
     log = (record.path / "log.txt").read_text()
     assert f"{COUNT} particles in 1 stack (RELION 3.1): 24 px of 4 Å" in log
     assert "images are taken as they are" in log
+
+
+@pytest.mark.slow
+def test_images_are_moved_back_and_embedded_once_more(made, known_distances, without_training, monkeypatch, tmp_path):
+    """The network sees what it would see of a stack whose images SciPy has moved back."""
+    embedded, estimates = [], []
+    learned, recentred = frame.learned, frame._recentred
+    monkeypatch.setattr(frame, "learned", lambda *settings: [embedded.append(settings[1]), learned(*settings)][1])
+    monkeypatch.setattr(frame, "_recentred", lambda *settings: [estimates.append(settings[1]), recentred(*settings)][1])
+    run(made.config(), tmp_path / "runs")
+    (images,), (first,) = embedded, estimates
+    assert len(images) == COUNT + distance.ANCHORS
+    assert np.abs(first.shifts).max() > 0.5
+
+    with mrcfile.open(made.folder / "stack.mrcs") as stack:
+        spectra = np.fft.fft2(stack.data)
+    moved = [fourier_shift(one, -shift[::-1]) for one, shift in zip(spectra, first.shifts, strict=True)]
+    mrc.write_stack(made.folder / "stack.mrcs", np.fft.ifft2(moved).real.astype(np.float32), PIXEL)
+    plain = run(made.config(recentre=False), tmp_path / "plain")
+    assert len(embedded) == 1
+    prepared = read_arrays(plain.path / "particles.npz")["prepared"]
+    assert np.corrcoef(images[: len(prepared)].ravel(), prepared.ravel())[0, 1] > 0.99
 
 
 @pytest.mark.slow

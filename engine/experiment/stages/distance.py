@@ -93,7 +93,7 @@ class DistanceStage(Stage):
 
         settings, pairs, exact = context.config.distance, _pairs(context), _exact(context)
         if settings.method == "siamese":
-            return EstimatedDistances(_learned(context, pairs), exact)
+            return EstimatedDistances(learned(context, _images(context), pairs), exact)
         if settings.method == "euclidean":
             return EstimatedDistances(_euclidean(context, pairs, progress), exact)
         if exact is None:
@@ -174,26 +174,30 @@ def _exact(context: Context) -> PairDistances | None:
     return exact_distances(to_quaternion(truth.poses), _pairs(context), group(context.config.volume.symmetry))
 
 
-def _learned(context: Context, pairs: Pairs) -> PairDistances:
-    from ...geometry.harmonics import degrees_of
-    from ...geometry.symmetry import group
+def _images(context: Context) -> NDArray[np.float32]:
+    """What the network compares (n, m, m); of a stack the particles, then the anchors."""
     from ...imaging.ctf import phase_flipped
     from ...imaging.filters import fourier_crop, standardise
+
+    if context.stack is not None:
+        return np.concatenate([context["particles"].images[estimated(context)], anchors(context)[0]])
+    particles = context["projections"]
+    small = fourier_crop(particles.images, context.network_size)
+    if particles.ctf is not None:
+        small = phase_flipped(small, particles.ctf, particles.pixel_size * particles.size / context.network_size)
+    return standardise(small)
+
+
+def learned(context: Context, images: NDArray[np.float32], pairs: Pairs) -> PairDistances:
+    """The distances of pairs of images (n, m, m), prepared for it, by the network of the context's half set."""
+    from ...geometry.harmonics import degrees_of
+    from ...geometry.symmetry import group
     from ...learning.network import embed, load_model
     from ...poses.distance import learned_distances
 
-    config = context.config
-    if context.stack is not None:
-        small = np.concatenate([context["particles"].images[estimated(context)], anchors(context)[0]])
-    else:
-        particles = context["projections"]
-        small = fourier_crop(particles.images, context.network_size)
-        if particles.ctf is not None:
-            small = phase_flipped(small, particles.ctf, particles.pixel_size * particles.size / context.network_size)
-        small = standardise(small)
-    on_gpu = context.devices[NETWORK] != CPU
+    config, on_gpu = context.config, context.devices[NETWORK] != CPU
     model = second_half(MODEL) if context.second else MODEL
-    features = embed(load_model(context.record.path / model, on_gpu), small, on_gpu=on_gpu)
+    features = embed(load_model(context.record.path / model, on_gpu), images, on_gpu=on_gpu)
     degrees = degrees_of(group(config.volume.symmetry), config.distance.feature_dim)
     return learned_distances(features, pairs, config.distance.head, degrees, context.of_half("training").calibration)
 

@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.progress import Progress
+from ...base.progress import Progress, silent
 from ...config.schema import Config
 from ...geometry.symmetry import group
 from ...record.arrays import ROTATIONS, Shape
+from ..devices import NETWORK
 from ..metrics import ANGLE_ERROR_MEAN, ANGLE_ERROR_MEDIAN, IN_FRAME
 from ..stage import Artefact, Context, Cost, Source, Stage
 from . import lazily
-from .distance import anchors
-from .halves import estimated, has_second, teaching_map
+from .distance import ANCHORS, DistanceStage, anchors, learned
+from .halves import anchoring, estimated, has_second, teaching_map
 from .matches import MATCHES, keep_matches
-from .particles import noise_of
+from .particles import model_of, noise_of
+from .recovery import RecoveredPoses, RecoveryStage, recovered_poses
 
 if TYPE_CHECKING:
+    from ...poses.pairs import PairDistances
     from ...poses.shifts import Matched
 
 _TOGETHER = 512  # particles whose images are in memory together
+_SHIFT_LEFT = 0.3  # pixels along x and y, once images were moved back; those of 5J0N at an SNR of 0.1 lie 0.15 off
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +46,18 @@ class PosesInFrame:
 
 
 class FrameStage(Stage):
-    """Aligns recovered poses by the anchors alone, and finds the shifts by matching with the map."""
+    """Aligns recovered poses by the anchors alone, and finds the shifts by matching with the map.
+
+    With ``particles.recentre`` the images are then moved back by these shifts, and all is done once more, from the
+    distances on.
+    """
 
     name = "frame"
-    version = 2
-    needs = ("particles", "half_maps", "distance", "recovery", "distance_half2", "recovery_half2")
+    version = 3
+    needs = (
+        "particles", "half_maps", "training", "distance", "recovery", "training_half2", "distance_half2",
+        "recovery_half2",
+    )  # fmt: skip
     result = PosesInFrame
     finite = ("poses", "shifts", "confidence")
     metrics = (ANGLE_ERROR_MEDIAN, ANGLE_ERROR_MEAN, *IN_FRAME)
@@ -67,18 +78,28 @@ class FrameStage(Stage):
     def depends_on(self, config: Config, source: Source) -> tuple[object, ...]:
         """The map and the largest shift, for the shifts."""
         assert source.stack is not None
-        return (source.volume, source.stack.max_shift, config.volume.symmetry)
+        return (source.volume, source.stack.max_shift, config.volume.symmetry, config.particles.recentre)
+
+    def runs_on(self, config: Config) -> tuple[str, ...]:
+        """The network's device, where images are embedded again."""
+        return (NETWORK,) if config.particles.recentre else ()
 
     def cost(self, config: Config, source: Source) -> Cost:
-        """Pixels."""
-        return Cost(0.5 + 1.5e-7 * source.count(config) * source.frame(config) ** 2)
+        """Pixels; once more, and distances and recovery again, where images are moved back."""
+        assert source.stack is not None
+        again = config.particles.recentre and source.stack.max_shift > 0
+        once = 0.5 + 1.5e-7 * source.count(config) * source.frame(config) ** 2
+        if not again:
+            return Cost(once)
+        repeated = [stage().cost(config, source) for stage in (DistanceStage, RecoveryStage)]
+        return Cost(2 * once + sum(cost.seconds for cost in repeated), max(cost.memory_bytes for cost in repeated))
 
     def run(self, context: Context, progress: Progress) -> PosesInFrame:
         """Align, then match; each half set by itself where it was estimated so."""
         parts = []
         for second in (False, True) if has_second(context.config) else (False,):
             of_half = replace(context, second=second)
-            parts.append((estimated(of_half), _in_frame(of_half, progress)))
+            parts.append((estimated(of_half), _of_half(of_half, progress)))
         order = np.argsort(np.concatenate([places for places, _ in parts]))
         poses, shifts, trust = (
             np.concatenate([getattr(made, name) for _, made in parts])[order]
@@ -102,17 +123,72 @@ class FrameStage(Stage):
         )
 
 
-def _in_frame(context: Context, progress: Progress) -> PosesInFrame:
+def _of_half(context: Context, progress: Progress) -> PosesInFrame:
     """Those of one half set, or of all particles."""
+    distances = context.of_half("distance").estimated
+    first = _in_frame(context, distances, context.of_half("recovery"), anchors(context)[1], progress)
+    stack = context.stack
+    assert stack is not None
+    if not context.config.particles.recentre or stack.max_shift == 0:
+        return first
+    return _recentred(context, first, progress)
+
+
+def _recentred(context: Context, first: PosesInFrame, progress: Progress) -> PosesInFrame:
+    """Poses from images that were moved back by the shifts of a first estimate.
+
+    Anchors that are particles are moved back by the shifts found at their known poses. Those that are projections have
+    been shifted by as little as is left of the particles' shifts.
+    """
+    from ...imaging.stack_model import simulate_like_stack
+    from ...poses.pairs import candidate_pairs
+
+    if context.config.training.on == "particles":
+        some = anchoring(context)
+        known = reference_poses(context, some)
+        assert known is not None
+        of_anchors = _moved_back(context, some, best_matches(context, some, known, silent).shifts)
+    else:
+        model = model_of(context)
+        model = replace(model, max_shift=min(model.max_shift, _SHIFT_LEFT * model.size / context.frame))
+        rng = context.stream("centred anchors")
+        data, _ = simulate_like_stack(teaching_map(context), model, ANCHORS, ANCHORS, rng)
+        of_anchors, known = data.validation_images, data.validation_poses
+    images = np.concatenate([_moved_back(context, first.places, first.shifts), of_anchors])
+    distances = learned(context, images, candidate_pairs(len(images), context.stream("centred pairs")))
+    recovery = recovered_poses(context.config, distances, context.stream("centred recovery"), progress)
+    return _in_frame(context, distances, recovery, known, progress)
+
+
+def _moved_back(context: Context, places: NDArray[np.integer], shifts: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Usable particles (n, m, m), prepared for the network after they were moved back by shifts (n, 2) in pixels."""
+    from ...imaging.filters import fourier_crop, shift_images
+    from ...imaging.preparation import prepared, within
+
+    stack, model, recorded = context.stack, model_of(context), lazily.images(context, places)
+    assert stack is not None
+    images = np.empty((len(places), model.size, model.size), dtype=np.float32)
+    for start in range(0, len(places), _TOGETHER):
+        some = slice(start, start + _TOGETHER)
+        small = fourier_crop(shift_images(recorded[some], -shifts[some]), model.size)
+        ctf = None if stack.ctf is None else stack.ctf[context["particles"].members[places[some]]]
+        images[some] = within(model.mask, prepared(small, ctf, model.pixel_size, model.flips, model.whitening))
+    return images
+
+
+def _in_frame(
+    context: Context,
+    distances: PairDistances,
+    recovery: RecoveredPoses,
+    known: NDArray[np.floating],
+    progress: Progress,
+) -> PosesInFrame:
+    """Recovered poses in the frame of the anchors, which have the ``known`` poses, and shifts at these poses."""
     from ...poses.frame import confidence, in_frame_of_anchors, with_match
 
-    recovery, elements = context.of_half("recovery"), group(context.config.volume.symmetry)
-    known, places = anchors(context)[1], estimated(context)
+    elements, places = group(context.config.volume.symmetry), estimated(context)
     framed = in_frame_of_anchors(recovery.poses, known, context.stream("frame"), elements)
-    trust = confidence(
-        np.concatenate([framed.poses, known]), context.of_half("distance").estimated, recovery.calibration, len(known),
-        elements,
-    )  # fmt: skip
+    trust = confidence(np.concatenate([framed.poses, known]), distances, recovery.calibration, len(known), elements)
     match = best_matches(context, places, framed.poses, progress)
     trust = with_match(trust[: len(places)], match.correlations)
     return PosesInFrame(framed.poses, match.shifts, trust, framed.anchor_errors, places)

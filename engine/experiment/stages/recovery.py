@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from ..metrics import RECOVERY_LOSS, RECOVERY_PAIRS
 from ..stage import Artefact, Context, Cost, Source, Stage
 from .distance import estimated_pairs
 from .halves import has_second
+
+if TYPE_CHECKING:
+    from ...poses.pairs import PairDistances
 
 _USUAL_RESTARTS = 50
 _SEARCHED = 300  # projections from which on a start takes no longer
@@ -77,27 +80,8 @@ class RecoveryStage(Stage):
 
     def run(self, context: Context, progress: Progress) -> RecoveredPoses:
         """Select the pairs and recover the poses."""
-        from ...poses.pairs import select_pairs
-        from ...poses.recovery import UnconnectedError, recover_poses
-        from ...poses.symmetric_recovery import recover_symmetric_poses
-
-        settings, rng = context.config.recovery, context.stream("recovery")
-        distances, elements = context.of_half("distance").estimated, group(context.config.volume.symmetry)
-        if settings.max_distance is not None:
-            distances = distances[distances.values < settings.max_distance]
-        if settings.pairs != "all":
-            distances = select_pairs(settings.pairs, settings.pairs_per_projection, distances, rng)
-        try:
-            if len(elements) > 1:
-                recovered = recover_symmetric_poses(distances, elements, rng, settings.max_iterations, progress)
-            else:
-                recovered = recover_poses(
-                    distances, rng, settings.restarts, settings.max_iterations, settings.calibrate, progress,
-                    settings.initialisation,
-                )  # fmt: skip
-        except UnconnectedError as error:
-            raise InputError(f"{error}; raise recovery.max_distance or recovery.pairs_per_projection") from None
-        return RecoveredPoses(**vars(recovered), pairs=len(distances))
+        distances = context.of_half("distance").estimated
+        return recovered_poses(context.config, distances, context.stream("recovery"), progress)
 
     def report(self, context: Context, result: RecoveredPoses) -> dict[str, Any]:
         """The loss, and how many pairs it is a mean over; of the first half set where there are two."""
@@ -108,3 +92,35 @@ class RecoveryStage(Stage):
     def keep(self, context: Context, result: RecoveredPoses) -> None:
         """Everything."""
         context.record.save_arrays(self.file("recovery.npz"), **self.pack(result))
+
+
+def recovered_poses(
+    config: Config, distances: PairDistances, rng: np.random.Generator, progress: Progress
+) -> RecoveredPoses:
+    """Poses by the configured recovery.
+
+    Raises
+    ------
+    InputError
+        where the pairs that it uses do not connect all projections.
+    """
+    from ...poses.pairs import select_pairs
+    from ...poses.recovery import UnconnectedError, recover_poses
+    from ...poses.symmetric_recovery import recover_symmetric_poses
+
+    settings, elements = config.recovery, group(config.volume.symmetry)
+    if settings.max_distance is not None:
+        distances = distances[distances.values < settings.max_distance]
+    if settings.pairs != "all":
+        distances = select_pairs(settings.pairs, settings.pairs_per_projection, distances, rng)
+    try:
+        if len(elements) > 1:
+            recovered = recover_symmetric_poses(distances, elements, rng, settings.max_iterations, progress)
+        else:
+            recovered = recover_poses(
+                distances, rng, settings.restarts, settings.max_iterations, settings.calibrate, progress,
+                settings.initialisation,
+            )  # fmt: skip
+    except UnconnectedError as error:
+        raise InputError(f"{error}; raise recovery.max_distance or recovery.pairs_per_projection") from None
+    return RecoveredPoses(**vars(recovered), pairs=len(distances))
