@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..config.numeric import acquisition_of
-from ..config.schema import Config, VolumeConfig
 from ..record.network import ImagesFile, Interval
+from .kept_network import reference_in_words
 from .stage import Context
-from .stages.particles import model_of, signal_to_noise
+from .stages.particles import model_of, noise_of, signal_to_noise
 
 if TYPE_CHECKING:
     from ..imaging.ctf import ContrastTransfer
@@ -34,12 +34,15 @@ class Difference:
 
 
 def image_facts(context: Context) -> ImagesFile:
-    """What the images are like that a network of this experiment is, or would be, trained on."""
+    """What the images are like that this experiment's network is trained on, or that another's is applied to.
+
+    Viewing directions of recorded particles are not known, those of projections that are made like them are.
+    """
     config = context.config
     noise, ctf = _noise(context), _ctf(context)
     size, pixel_size = context.frame, _pixel_size(context)
     preparation = {"phase_flip": True, "whiten": False}
-    views: dict[str, Any] = {"coverage": "full", "sampling": "so3"}
+    views: dict[str, Any] = {} if context.network is not None else {"coverage": "full", "sampling": "so3"}
     if context.stack is not None:
         settings, shift = config.particles, context.stack.max_shift
         preparation = {"phase_flip": settings.phase_flip, "whiten": settings.whiten}
@@ -51,7 +54,7 @@ def image_facts(context: Context) -> ImagesFile:
         snr = noise.snr if np.isfinite(noise.snr) else None
         spectrum = "none" if not noise.variance else "white" if noise.spectrum is None else "coloured"
     return ImagesFile(
-        volume=_reference(config),
+        volume=reference_in_words(config),
         density=_density(context),
         pixel_size=pixel_size,
         size=size,
@@ -61,7 +64,7 @@ def image_facts(context: Context) -> ImagesFile:
         spherical_aberration=None if ctf is None else _extent(ctf.spherical_aberration_mm),
         amplitude_contrast=None if ctf is None else _extent(ctf.amplitude_contrast),
         snr=snr,
-        spectrum=spectrum,  # type: ignore[arg-type]
+        spectrum=spectrum,
         colour=_colour(noise, size / context.network_size, context.network_size),
         max_shift=shift * pixel_size,
         **views,
@@ -76,10 +79,11 @@ def differences(trained: ImagesFile, here: ImagesFile, image_size: int) -> list[
     """
     return [*_of_reference(trained, here), *_of_pixels(trained, here, image_size), *_of_ctf(trained, here),
             *_of_noise(trained, here), *_of_poses(trained, here), *_of_preparation(trained, here),
-            *_unknown(trained, here)]  # fmt: skip
+            *_unknown(trained)]  # fmt: skip
 
 
-def _differs(what: str, theirs: str, ours: str, doubtful: bool = True) -> Difference:
+def _differs(what: str, both: Iterable[str], doubtful: bool = True) -> Difference:
+    theirs, ours = both
     return Difference(f"{what}: the network was trained on {theirs}, these images have {ours}", doubtful)
 
 
@@ -89,9 +93,9 @@ def _of_reference(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]
     if comparable and trained.density == here.density:
         return
     if trained.volume != here.volume:
-        yield _differs("reference", f"projections of {trained.volume}", here.volume)
+        yield _differs("reference", (f"projections of {trained.volume}", here.volume))
     elif comparable and same_grid:
-        yield _differs("reference", f"another density of {trained.volume} than it is now", "the present one")
+        yield _differs("reference", (f"another density of {trained.volume} than it is now", "the present one"))
 
 
 def _of_pixels(trained: ImagesFile, here: ImagesFile, image_size: int) -> Iterator[Difference]:
@@ -100,19 +104,18 @@ def _of_pixels(trained: ImagesFile, here: ImagesFile, image_size: int) -> Iterat
     theirs, ours = (one * size for one, size in ((trained.pixel_size, trained.size), (here.pixel_size, here.size)))
     if (trained.pixel_size, trained.size) == (here.pixel_size, here.size):
         return
-    yield _differs(
-        "pixel size",
-        f"{trained.size} px of {trained.pixel_size:.4g} Å ({theirs / image_size:.4g} Å for the network)",
-        f"{here.size} px of {here.pixel_size:.4g} Å ({ours / image_size:.4g} Å for the network)",
-        not _alike(theirs, ours, _SAME_LENGTH),
+    words = (
+        f"{one.size} px of {one.pixel_size:.4g} Å ({field / image_size:.4g} Å for the network)"
+        for one, field in ((trained, theirs), (here, ours))
     )
+    yield _differs("pixel size", words, not _alike(theirs, ours, _SAME_LENGTH))
 
 
 def _of_ctf(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]:
     if trained.has_ctf is None:
         return
     if trained.has_ctf != here.has_ctf:
-        yield _differs("CTF", *("a CTF" if one.has_ctf else "no CTF" for one in (trained, here)))
+        yield _differs("CTF", ("a CTF" if one.has_ctf else "no CTF" for one in (trained, here)))
         return
     for name, unit, slack in (
         ("defocus", "Å", 50.0), ("voltage", "kV", 0.01), ("spherical_aberration", "mm", 0.001),
@@ -123,7 +126,7 @@ def _of_ctf(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]:
             continue
         inside = theirs[0] - slack <= ours[0] and ours[1] <= theirs[1] + slack
         words = (f"{_range_text(one)} {unit}".rstrip() for one in (theirs, ours))
-        yield _differs(name.replace("_", " "), *words, doubtful=not inside)
+        yield _differs(name.replace("_", " "), words, not inside)
 
 
 def _of_noise(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]:
@@ -132,59 +135,46 @@ def _of_noise(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]:
     noisy = [one.spectrum not in (None, "none") for one in (trained, here)]
     levels = ["no noise" if one.snr is None else f"a signal-to-noise ratio of {one.snr:.3g}" for one in (trained, here)]
     if noisy[0] != noisy[1]:
-        yield _differs("noise", *levels)
+        yield _differs("noise", levels)
         return
     if not noisy[0]:
         return
     if trained.snr is not None and here.snr is not None and not _alike(trained.snr, here.snr, _SAME_SNR):
-        yield _differs("noise", *levels)
+        yield _differs("noise", levels)
     alike = trained.colour is None or here.colour is None or _alike(trained.colour, here.colour, _SAME_COLOUR)
     if trained.spectrum != here.spectrum or not alike:
-        yield _differs("noise spectrum", _spectrum_text(trained), _spectrum_text(here), not alike)
+        yield _differs("noise spectrum", (_spectrum_text(trained), _spectrum_text(here)), not alike)
 
 
 def _of_poses(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]:
-    views = [f"{one.coverage} coverage, {one.sampling} sampling" for one in (trained, here)]
-    if trained.coverage is not None and views[0] != views[1]:
-        yield _differs("viewing directions", *views, doubtful=trained.coverage not in ("full", here.coverage))
+    views = [
+        "directions that are not known" if one.coverage is None else f"{one.coverage} coverage, {one.sampling} sampling"
+        for one in (trained, here)
+    ]
+    comparable = here.coverage is not None or trained.coverage != "full"
+    if trained.coverage is not None and views[0] != views[1] and comparable:
+        yield _differs("viewing directions", views, trained.coverage not in ("full", here.coverage))
     if trained.max_shift is None or here.max_shift is None:
         return
     if not np.isclose(trained.max_shift, here.max_shift, rtol=_SAME_LENGTH - 1, atol=0.01):
         words = [f"shifts of up to {one.max_shift:.3g} Å" for one in (trained, here)]
-        yield _differs("shifts", *words, doubtful=here.max_shift > trained.max_shift)
+        yield _differs("shifts", words, here.max_shift > trained.max_shift)
 
 
 def _of_preparation(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]:
     if trained.phase_flip is not None and trained.has_ctf and here.has_ctf and trained.phase_flip != here.phase_flip:
         words = ("phases that are flipped" if one.phase_flip else "phases as recorded" for one in (trained, here))
-        yield _differs("phase flip", *words)
+        yield _differs("phase flip", words)
     if trained.whiten is not None and trained.whiten != here.whiten:
         words = ("noise that is whitened" if one.whiten else "noise as it is" for one in (trained, here))
-        yield _differs("whitening", *words)
+        yield _differs("whitening", words)
 
 
-def _unknown(trained: ImagesFile, here: ImagesFile) -> Iterator[Difference]:
+def _unknown(trained: ImagesFile) -> Iterator[Difference]:
     names = {"pixel_size": "pixel size", "has_ctf": "CTF", "spectrum": "noise", "max_shift": "shifts"}
     missing = [words for name, words in names.items() if getattr(trained, name) is None]
     if missing:
         yield Difference(f"{', '.join(missing)}: not compared, its run is of a version that did not keep them")
-
-
-def _reference(config: Config) -> str:
-    """What is projected for training, in words."""
-    if config.training.volumes:
-        return ", ".join(config.training.volumes)
-    lacking = config.training.reference_missing
-    return _density_text(config.volume) + (f" without {lacking:.0%} of its mass" if lacking else "")
-
-
-def _density_text(volume: VolumeConfig) -> str:
-    parts = [volume.given_source]
-    if volume.resolution is not None:
-        parts.append(f"at {volume.resolution:g} Å")
-    if volume.symmetrize != "no":
-        parts.append(f"({volume.symmetrize})")
-    return " ".join(parts)
 
 
 def _density(context: Context) -> str:
@@ -199,8 +189,6 @@ def _pixel_size(context: Context) -> float:
 
 
 def _noise(context: Context) -> NoiseModel:
-    from .stages.particles import noise_of
-
     if context.stack is not None:
         return noise_of(context["particles"])
     noise: NoiseModel = context["projections"].noise

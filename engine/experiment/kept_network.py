@@ -15,12 +15,11 @@ from typing import Any
 
 from ..base.errors import InputError, one_line
 from ..base.files import opened
-from ..config.schema import Config
-from ..record.network import FILENAME, ImagesFile, NetworkFile
+from ..config.schema import Config, VolumeConfig
+from ..record.arrays import read_arrays
+from ..record.network import FILENAME, MODEL, ImagesFile, NetworkFile
 from ..record.reading import UnreadableError, read_model
 from ..record.runrecord import RunRecord, default_runs_dir, read_run, run_path
-from .artefacts import read_arrays
-from .stages.training import MODEL
 
 _LARGEST = 2**31  # bytes that a network unpacks to
 _PARTS = ("config.json", "model.weights.h5")  # of Keras' format; the rest is the time of its writing
@@ -73,6 +72,23 @@ def digest_of(path: Path, calibration: object) -> str:
         sha256.update(f"{name} {len(content)} ".encode())
         sha256.update(content)
     return sha256.hexdigest()
+
+
+def reference_in_words(config: Config) -> str:
+    """What is projected for a training."""
+    if config.training.volumes:
+        return ", ".join(config.training.volumes)
+    lacking = config.training.reference_missing
+    return _density_in_words(config.volume) + (f" without {lacking:.0%} of its mass" if lacking else "")
+
+
+def _density_in_words(volume: VolumeConfig) -> str:
+    parts = [volume.given_source]
+    if volume.resolution is not None:
+        parts.append(f"at {volume.resolution:g} Å")
+    if volume.symmetrize != "no":
+        parts.append(f"({volume.symmetrize})")
+    return " ".join(parts)
 
 
 def _network_of(record: RunRecord) -> KeptNetwork:
@@ -132,8 +148,9 @@ def _parts(path: Path) -> dict[str, bytes]:
 
 def _input_size(path: Path) -> Any:
     """Pixels along a side of the images that a stored network takes; None where its file does not say."""
+    content = _parts(path)["config.json"]
     try:
-        layers = json.loads(_parts(path)["config.json"])["config"]["layers"]
+        layers = json.loads(content)["config"]["layers"]
         shape = next(layer["config"]["batch_shape"] for layer in layers if layer["class_name"] == "InputLayer")
         return shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
     except (ValueError, KeyError, TypeError, IndexError, StopIteration, RecursionError):
@@ -154,7 +171,7 @@ def _facts_of_earlier(record: RunRecord, config: Config) -> NetworkFile:
     simulated = config.particles.source is None
     spectrum = (settings.noise_spectrum if snr is not None else "none") if simulated else "measured"
     images = ImagesFile(
-        volume=", ".join(config.training.volumes) or config.volume.given_source,
+        volume=reference_in_words(config),
         has_ctf=settings.defocus is not None if simulated else None,
         defocus=_ends(settings.defocus) if simulated else None,
         snr=snr,

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from .reading import LARGEST, RECORD_FORMAT, Number, Word
 
 FILENAME = "model.json"
+MODEL = "model.keras"
+"""The network itself, in a run's directory."""
 
 Real = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Interval = tuple[Real, Real]

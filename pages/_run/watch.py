@@ -43,7 +43,7 @@ def watch(record: RunRecord, config: Config, finished_stages: int) -> None:
                 downloads.figure_data(
                     lambda: losses.training_curve(*curve_arrays(feed.curve)).to_csv(), f"{record.run_id}-training-live"
                 )
-        elif "training" in feed.stages:
+        elif "training" in feed.stages and config.training.model is None:
             st.caption("The loss appears here once the network trains.")
     show_log(feed)
 

@@ -321,7 +321,7 @@ def test_what_changes_nothing_is_not_among_the_settings_that_matter():
             },
             r"^projections\.defocus, .* are all 0",
         ),
-        ({"training": {"noise_factor": 0}}, r"^training\.noise_factor is 0; wanted a number from 1e-06 to 1e"),
+        ({"training": {"noise_factor": 0}}, r"^training\.noise_factor is 0; wanted a number from 1e-6 to 1e6"),
         ({"training": {"reference_missing": 1}}, r"^training\.reference_missing is 1; wanted a number from 0 to 0\.9"),
     ],
 )  # fmt: skip

@@ -74,6 +74,10 @@ def test_views_that_were_not_trained_for_are_doubtful():
     half = TRAINED.model_copy(update={"coverage": "half"})
     ((_, doubtful),) = lines(half)
     assert doubtful
+    assert lines(coverage=None, sampling=None) == [], "of recorded particles they are not known"
+    ((line, doubtful),) = lines(half, coverage=None, sampling=None)
+    assert line.endswith("these images have directions that are not known")
+    assert doubtful
 
 
 def test_what_an_earlier_version_did_not_keep_is_said():

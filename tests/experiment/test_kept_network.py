@@ -72,10 +72,9 @@ def test_the_same_experiment_gives_the_digits_of_the_run_that_trained(with_netwo
         assert warnings_in(record.path) == [
             "training.model: pixel size, shifts: not compared, its run is of a version that did not keep them"
         ]
-    assert tomllib.loads((record.path / "config.toml").read_text())["training"] == {
-        "on": "reference", "image_size": 20, "model": with_network.run_id,
-    }  # fmt: skip
-    assert "pairs" not in (record.path / "config.toml").read_text()
+    written = tomllib.loads((record.path / "config.toml").read_text())
+    assert written["training"] == {"on": "reference", "image_size": 20, "model": with_network.run_id}
+    assert "pairs" not in written
     assert read_run(record.path).config == record.config == config
 
 
@@ -84,7 +83,7 @@ def test_what_was_reused_is_what_the_estimate_expects_and_a_network_can_be_passe
     first = run(applying(with_network.run_id), runs_dir)
     assert first.reused == ("projections",)
     again = run(applying(with_network.run_id), runs_dir)
-    assert set(again.reused) == {"projections", "training", "distance", "recovery", "alignment"}
+    assert set(again.reused) == {"projections", "training", "distance", "recovery"}
     passed_on = run(applying(first.run_id), runs_dir)
     assert set(passed_on.reused) == set(again.reused), "the network counts, not who has it"
     facts = [json.loads((one.path / "model.json").read_text()) for one in (with_network, passed_on)]
@@ -99,7 +98,7 @@ def test_other_images_get_finite_poses_and_what_differs_is_told_and_kept(with_ne
     record = run(applying(with_network.run_id, volume=others, projections=projections, seed=3), runs_dir)
     assert record.status == "finished"
     assert all(np.isfinite(value) for value in record.metrics.values())
-    assert np.isfinite(arrays_of(record, "poses.npz")["poses"]).all()
+    assert np.isfinite(arrays_of(record, "poses.npz")["aligned"]).all()
     doubts = warnings_in(record.path)
     start = "the network was trained on"
     assert [line.removeprefix("training.model: ") for line in doubts[:3]] == [
@@ -231,6 +230,16 @@ def test_what_a_network_takes_and_gives_has_to_agree(with_network, runs_dir, cha
     with pytest.raises(InputError, match=message) as caught:
         load_inputs(config, runs_dir)
     assert str(caught.value).startswith("training.model: ")
+
+
+@pytest.mark.slow
+def test_a_network_of_another_architecture_is_refused(with_network, runs_dir):
+    path = with_network.path / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"feature_dim": 9}))
+    with pytest.raises(
+        InputError, match=r"^training\.model: the network of run .* gives \d+ features; wanted 9, as of"
+    ):
+        run(applying(with_network.run_id, distance={"feature_dim": 9}), runs_dir)
 
 
 @pytest.mark.slow

@@ -14,12 +14,12 @@ from ...config.schema import Config
 from ...config.settings import config_to_dict
 from ...poses.choices import MOST_PAIRS
 from ...record.arrays import Shape
+from ...record.network import MODEL
 from ..devices import CPU, NETWORK
 from ..metrics import DISTANCE_MAE, DISTANCE_RMSE, NEIGHBOUR_RECALL
 from ..stage import Arrays, Artefact, Context, Cost, Source, Stage, second_half
 from .halves import anchoring, estimated, has_second, teaching_map
 from .particles import model_of
-from .training import MODEL
 
 if TYPE_CHECKING:
     from ...poses.pairs import PairDistances, Pairs

@@ -19,7 +19,7 @@ from ...config.schema import Config
 from ...config.settings import config_to_dict, projections_that_matter, training_that_matters
 from ...io.sources import expand, is_random
 from ...record.arrays import Shape
-from ...record.network import FILENAME, NetworkFile
+from ...record.network import FILENAME, MODEL, NetworkFile
 from ..devices import ASTRA, CPU, NETWORK
 from ..schedule import expected_steps, training_steps
 from ..stage import Artefact, Context, Cost, Source, Stage
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ...imaging.simulation import TrainingSet
     from ..kept_network import KeptNetwork
 
-MODEL = "model.keras"
 _SIMULATING = 0.05  # of the time of a training
 _TENSORFLOW_BYTES = 650e6
 _BYTES_PER_SAMPLE = 64 / 2 * 16  # 64 samples on each of size / 2 circles, from each pixel: double and twice single
