@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
+from engine.config.settings import load_config
 from engine.experiment.pipeline import run_experiment
 from tests.app_testing import UNKNOWN_ID, applying, page, press, shown, texts
 from tests.experiment_page_testing import at, config_of, plain, words
@@ -28,7 +31,9 @@ def test_a_network_takes_the_place_of_the_settings_of_a_training(with_network, s
     assert not [key for key in keys if key.startswith("pairs.") or key in ("training.steps", "training.volumes")]
     config = config_of(app)
     assert config.training.model == with_network.run_id
-    assert f"--set training.model={with_network.run_id}" in app.code[0].value
+    command = shlex.split(app.code[0].value.replace("\\\n", " "))
+    settings = [command[place + 1] for place, word in enumerate(command) if word == "--set"]
+    assert load_config(None, settings) == config, "the command does the same"
     assert f"network of run {with_network.run_id}" in words(app)
     press(app, "Run")
     assert [configs for configs, _, _, _ in submitted] == [[config]]
