@@ -86,8 +86,7 @@ class FrameStage(Stage):
 
     def cost(self, config: Config, source: Source) -> Cost:
         """Pixels; once more, and distances and recovery again, where images are moved back."""
-        assert source.stack is not None
-        again = config.particles.recentre and source.stack.max_shift > 0
+        again = config.particles.recentre and source.stack is not None and source.stack.max_shift > 0
         once = 0.5 + 1.5e-7 * source.count(config) * source.frame(config) ** 2
         if not again:
             return Cost(once)
