@@ -264,6 +264,7 @@ def test_a_run_that_somebody_else_started_counts(project: Path) -> None:
     wait_for(lambda: all_finished(project, run_ids))
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_leaves_a_record_and_the_queue_goes_on(project: Path) -> None:
     bad, good = submit(project, [13, 1])
     wait_for(lambda: all_finished(project, [bad, good]))
@@ -326,6 +327,7 @@ def test_of_two_workers_one_works(project: Path, no_worker: None) -> None:
     assert began(project) == run_ids
 
 
+@pytest.mark.slow
 def test_a_broken_entry_does_not_stop_the_others_nor_hold_the_worker(project: Path, no_worker: None) -> None:
     broken, good = submit(project, [1, 2])
     (project / runqueue.FOLDER / broken / "job.json").write_text("[]")
@@ -352,6 +354,7 @@ def test_no_worker_is_started_for_nothing(project: Path) -> None:
     assert ours(project.parent) == []
 
 
+@pytest.mark.slow
 def test_traces_of_finished_starts_are_removed(project: Path, no_worker: None) -> None:
     finished, failed = submit(project, [1, 13])
     worker.work(project)

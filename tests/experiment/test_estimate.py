@@ -189,6 +189,7 @@ def test_a_volume_that_would_have_to_be_downloaded_is_not(tmp_path, monkeypatch)
     assert estimated.seconds > 100
 
 
+@pytest.mark.slow
 def test_memory_grows_with_what_is_held():
     def memory(**tables) -> float:
         return estimate.memory_bytes(config(**tables), PROTEIN)

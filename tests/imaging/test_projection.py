@@ -34,6 +34,7 @@ def test_any_pose_agrees_with_rays_through_splines(toy_volume, rng):
         assert relative_error(image, expected) < 5e-3
 
 
+@pytest.mark.slow
 def test_projections_of_5j0n_are_within_a_thousandth_of_the_direct_slice(shared_data, rng):
 
     volume = load_volume(str(shared_data / "5j0n.mrc"))

@@ -134,12 +134,14 @@ def test_mds_of_exact_chords_gives_the_poses_though_it_is_centred(coverage, rng)
     assert np.median(align_poses(found, poses, rng).errors) < 1e-5
 
 
+@pytest.mark.slow
 def test_isomap_of_uniform_poses_gives_them_nearly(rng):
     poses, given = on_so3(300, rng)
     found, _ = poses_from_embedding(manifold.pose_embedding(given, "isomap"), rng, 50)
     assert np.median(align_poses(found, poses, rng).errors) < 0.2
 
 
+@pytest.mark.slow
 def test_pairs_that_are_not_given_are_paths(rng):
     poses, distances = on_so3(200, rng)
     points = manifold.pose_embedding(distances[distances.values < 1.5], "mds")

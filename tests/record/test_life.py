@@ -95,6 +95,7 @@ def test_a_run_is_alive_while_its_process_is_whatever_its_record_says(tmp_path, 
     assert (record.status, record.settled) == ("interrupted", True)
 
 
+@pytest.mark.slow
 def test_a_process_that_holds_pythons_lock_for_minutes_is_alive(tmp_path, breathing):
     breathing("busy")
     time.sleep(0.5)  # it is in there
