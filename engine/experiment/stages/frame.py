@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ...poses.shifts import Matched
 
 _TOGETHER = 512  # particles whose images are in memory together
+_FIRST = 0.3  # of the time, until images are moved back
 _SHIFT_LEFT = 0.3  # pixels along x and y, once images were moved back; those of 5J0N at an SNR of 0.1 lie 0.15 off
 
 
@@ -125,12 +127,18 @@ class FrameStage(Stage):
 def _of_half(context: Context, progress: Progress) -> PosesInFrame:
     """Those of one half set, or of all particles."""
     distances = context.of_half("distance").estimated
-    first = _in_frame(context, distances, context.of_half("recovery"), anchors(context)[1], progress)
     stack = context.stack
     assert stack is not None
-    if not context.config.particles.recentre or stack.max_shift == 0:
-        return first
-    return _recentred(context, first, progress)
+    again = context.config.particles.recentre and stack.max_shift > 0
+
+    def earlier(fraction: float, values: Mapping[str, float]) -> None:
+        progress(_FIRST * fraction if again else fraction, values)
+
+    def later(fraction: float, values: Mapping[str, float]) -> None:
+        progress(_FIRST + (1 - _FIRST) * fraction, values)
+
+    first = _in_frame(context, distances, context.of_half("recovery"), anchors(context)[1], earlier)
+    return _recentred(context, first, later) if again else first
 
 
 def _recentred(context: Context, first: PosesInFrame, progress: Progress) -> PosesInFrame:
@@ -155,7 +163,7 @@ def _recentred(context: Context, first: PosesInFrame, progress: Progress) -> Pos
         of_anchors, known = data.validation_images, data.validation_poses
     images = np.concatenate([_moved_back(context, first.places, first.shifts), of_anchors])
     distances = learned(context, images, candidate_pairs(len(images), context.stream("centred pairs")))
-    recovery = recovered_poses(context.config, distances, context.stream("centred recovery"), progress)
+    recovery = recovered_poses(context.config, distances, context.stream("centred recovery"), silent)
     return _in_frame(context, distances, recovery, known, progress)
 
 
